@@ -1,0 +1,254 @@
+/* bridge/bridge.h - one routing table for MQTT, CoAP, HTTP/WebSocket and LwM2M, inside your process.
+ *
+ * Reading order: errors, messages, the bridge and its loop, listeners, routes, talking, answering,
+ * policy, numbers.  What is not in bridge/ is not public.  bridge/sys/ is for people who add protocols.
+ *
+ * Words used below:
+ *   [any]   may be called from any thread.  Every other call belongs to the thread that runs the loop
+ *           (before the loop first runs: to the thread that made the bridge).
+ *   borrow  good until this call or this callback returns; ref or copy it to keep it.
+ *   slot    what you get for anything you register.  Pass NULL for `out` and it lives as long as the bridge.
+ * Times are int64_t milliseconds, sizes are bytes, text is UTF-8 ending in NUL.
+ * A call that can fail returns 0 or a negative bridge_status; what it would have put into `out` stays untouched then.
+ * Nothing sets errno; nothing both logs and returns.  Structs that start with `size` only ever grow at the end. */
+#ifndef BRIDGE_BRIDGE_H
+#define BRIDGE_BRIDGE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if defined(__GNUC__)
+#define BRIDGE_API __attribute__((visibility("default")))
+#else
+#define BRIDGE_API
+#endif
+
+#define BRIDGE_VERSION_NUMBER 0x000100 /* 0.1.0 */
+BRIDGE_API unsigned bridge_version(void); /* [any] what is linked, as BRIDGE_VERSION_NUMBER */
+
+/* ---- 1. Errors ------------------------------------------------------------------------------------------------
+ * One list for the outcome of a call and of a request over any protocol; docs/status.md has the table that maps
+ * each to a CoAP code, an HTTP status and an MQTT 5 reason.  Numbers never change. */
+#define BRIDGE_STATUS_MAP(X)                                                                                           \
+    X(NOMEM, -1, "out of memory")                                                                                      \
+    X(INVALID, -2, "invalid argument")                                                                                 \
+    X(SYNTAX, -3, "cannot be parsed")                                                                                  \
+    X(NOTFOUND, -4, "no such resource")                                                                                \
+    X(EXISTS, -5, "already there")                                                                                     \
+    X(DENIED, -6, "not allowed")                                                                                       \
+    X(METHOD, -7, "verb not allowed here")                                                                             \
+    X(FORMAT, -8, "content format not understood")                                                                     \
+    X(TOOBIG, -9, "over a size limit")                                                                                 \
+    X(BUSY, -10, "over a queue limit")                                                                                 \
+    X(TIMEOUT, -11, "no answer in time")                                                                               \
+    X(UNREACHABLE, -12, "peer not reachable")                                                                          \
+    X(PROTOCOL, -13, "peer broke its protocol")                                                                        \
+    X(CANCELED, -14, "canceled")                                                                                       \
+    X(CLOSED, -15, "closed")                                                                                           \
+    X(UNSUPPORTED, -16, "not built in")                                                                                \
+    X(IO, -17, "system error")                                                                                         \
+    X(UNAUTHENTICATED, -18, "who are you?")                                                                            \
+    X(NOTACCEPTABLE, -19, "no representation in a wanted format")                                                      \
+    X(CONFLICT, -20, "conflicts with what is there")                                                                   \
+    X(PRECONDITION, -21, "precondition failed")                                                                        \
+    X(UNPROCESSABLE, -22, "understood but cannot be applied")                                                          \
+    X(INTERNAL, -23, "internal error")
+typedef enum bridge_status {
+    BRIDGE_OK = 0,
+    BRIDGE_CREATED = 1, /* outcomes of requests only: a value that was not there before */
+    BRIDGE_VALID = 2,   /* the asker's copy is still good */
+    BRIDGE_UNHEARD = 3, /* accepted; nobody listened */
+#define BRIDGE_STATUS_ENUM(name, number, text) BRIDGE_##name = number,
+    BRIDGE_STATUS_MAP(BRIDGE_STATUS_ENUM)
+#undef BRIDGE_STATUS_ENUM
+} bridge_status;
+BRIDGE_API const char *bridge_status_text(int status); /* [any] never NULL */
+BRIDGE_API const char *bridge_status_name(int status); /* [any] "NOTFOUND"; never NULL */
+
+typedef struct bridge_error { /* yours, on your stack; every `err` may be NULL */
+    int status, line;         /* line: in a config text, else 0 */
+    char text[240];           /* a sentence for a person; no secrets in it */
+} bridge_error;
+
+/* ---- 2. Messages ----------------------------------------------------------------------------------------------
+ * Immutable once made, reference-counted, safe to share between threads.
+ * A path is a list of UTF-8 segments joined by '/'; it is spelt exactly as an MQTT topic name, so every legal topic
+ * name is a path ("/a" and "a//b" have empty segments).  No '+', no '#', no NUL, at most 65,535 bytes. */
+typedef struct bridge_msg bridge_msg;
+typedef enum bridge_verb {
+    BRIDGE_NOTIFY, /* to be told of a message (policy only) */
+    BRIDGE_GET,
+    BRIDGE_PUT,    /* set the last value: MQTT PUBLISH with retain, CoAP/HTTP PUT, LwM2M Write */
+    BRIDGE_POST,   /* an event, not kept: MQTT PUBLISH without retain, CoAP/HTTP POST, LwM2M Execute */
+    BRIDGE_DELETE, /* remove the value: empty retained PUBLISH, CoAP/HTTP DELETE */
+    BRIDGE_PATCH,  /* change part of the value */
+    BRIDGE_WATCH,  /* subscribe, observe (policy only; the path may hold wildcards) */
+    BRIDGE_CONNECT /* log in (policy only) */
+} bridge_verb;
+typedef enum bridge_format { /* the IANA CoAP Content-Format numbers (RFC 7252 12.3, OMA); any uint16 may stand here */
+    BRIDGE_TEXT = 0,
+    BRIDGE_LINKS = 40,
+    BRIDGE_XML = 41,
+    BRIDGE_BYTES = 42,
+    BRIDGE_JSON = 50,
+    BRIDGE_JSON_PATCH = 51,
+    BRIDGE_MERGE_PATCH = 52,
+    BRIDGE_CBOR = 60,
+    BRIDGE_SENML_JSON = 110,
+    BRIDGE_SENML_CBOR = 112,
+    BRIDGE_SENML_ETCH_JSON = 320,
+    BRIDGE_SENML_ETCH_CBOR = 322,
+    BRIDGE_TLV = 11542,
+    BRIDGE_LWM2M_JSON = 11543,
+    BRIDGE_LWM2M_CBOR = 11544,
+    BRIDGE_FORMAT_AUTO = 65535, /* nobody said: text, JSON or bytes, told from the payload when somebody asks */
+    BRIDGE_FORMAT_NAMED = 65534 /* not registered: see bridge_fields.media_type */
+} bridge_format;
+typedef struct bridge_prop { /* MQTT 5 user property, HTTP header: kept in order, names may repeat */
+    const char *name, *value;
+} bridge_prop;
+typedef struct bridge_fields { /* to make a message and to look at one */
+    size_t size;               /* sizeof(bridge_fields); BRIDGE_FIELDS() sets it */
+    const char *path;          /* "sensors/kitchen/temp" */
+    const void *data;
+    size_t len;
+    bridge_format format;
+    uint8_t qos;     /* 0, 1, 2 */
+    bool retain;     /* publish: keep it as the path's last value */
+    int64_t time;    /* ms since 1970 (0: now) */
+    int64_t ttl;     /* ms to live from `time` (0: for ever); MQTT Message Expiry, CoAP Max-Age */
+    const char *origin; /* "mqtt:client-7".  Set on what comes in; say it yourself ("modbus:plc-1") to speak for a scheme */
+    uint64_t version;   /* set when the bridge accepts it: larger is newer, never 0; the ETag */
+    const char *media_type;  /* with BRIDGE_FORMAT_NAMED: "image/png"; else NULL */
+    const char *response;    /* where the answer shall go (MQTT 5 Response Topic), or NULL */
+    const void *correlation; /* MQTT 5 Correlation Data, or NULL */
+    size_t correlation_len;
+    const bridge_prop *props;
+    size_t prop_count;
+} bridge_fields;
+#define BRIDGE_FIELDS(...) (&(bridge_fields){.size = sizeof(bridge_fields), .format = BRIDGE_FORMAT_AUTO, __VA_ARGS__})
+/* [any] Copies everything.  INVALID for a bad path, qos or size. */
+BRIDGE_API int bridge_msg_new(bridge_msg **out, const bridge_fields *fields);
+BRIDGE_API bridge_msg *bridge_msg_ref(bridge_msg *msg); /* [any] returns msg */
+BRIDGE_API void bridge_msg_unref(bridge_msg *msg);      /* [any] NULL is fine */
+/* [any] Fills in *fields (as many bytes as fields->size says) and returns it; its pointers are good as long as your
+ * reference.  m = bridge_msg_look(msg, BRIDGE_FIELDS()); */
+BRIDGE_API const bridge_fields *bridge_msg_look(const bridge_msg *msg, bridge_fields *fields);
+/* [any] The same message in another format: a new reference, converted once and remembered on msg.
+ * NOTACCEPTABLE no codec makes it, UNPROCESSABLE the payload does not hold what its format says. */
+BRIDGE_API int bridge_msg_as(bridge_msg *msg, bridge_format format, bridge_msg **out, bridge_error *err);
+
+/* ---- 3. The bridge and its loop ---------------------------------------------------------------------------------
+ * Many may live in one process; they share nothing. */
+typedef struct bridge bridge;
+typedef struct bridge_slot bridge_slot;
+typedef struct bridge_options {
+    size_t size; /* sizeof(bridge_options); BRIDGE_OPTIONS() sets it; all zero is a good default */
+    void *(*realloc)(void *user, void *ptr, size_t len); /* [any] len 0 frees; NULL: the C library's */
+    void (*log)(void *user, int level, const char *area, const char *line); /* level: BRIDGE_LOG_*; [any] */
+    int64_t (*clock)(void *user); /* monotonic ms, for tests; NULL: the system's */
+    void *user;                   /* handed to the three above */
+    size_t max_message;           /* bytes of one payload; 0: see docs/limits.md, as for all below */
+    size_t max_queue;             /* messages waiting for one peer */
+    size_t max_queue_bytes;       /* bytes waiting for one peer */
+    size_t max_values;            /* values kept */
+    size_t max_value_bytes;       /* bytes of values kept */
+    int log_level;                /* BRIDGE_LOG_*; 0: BRIDGE_LOG_INFO */
+} bridge_options;
+enum { BRIDGE_LOG_ERROR = 1, BRIDGE_LOG_WARN = 2, BRIDGE_LOG_INFO = 3, BRIDGE_LOG_DEBUG = 4 };
+#define BRIDGE_OPTIONS(...) (&(bridge_options){.size = sizeof(bridge_options), __VA_ARGS__})
+BRIDGE_API int bridge_new(bridge **out, const bridge_options *options, bridge_error *err); /* [any] options may be NULL */
+BRIDGE_API void bridge_free(bridge *b); /* stops, closes every slot, joins its thread; not from a callback; NULL is fine */
+/* Config text (JSON with comments), not a file name; docs/config.md.  All of it or nothing: on an error the bridge is as before.
+ * Loading again replaces what the last load added and the new text no longer says; connections on listeners that stay are kept. */
+BRIDGE_API int bridge_load(bridge *b, const char *config, bridge_error *err);
+BRIDGE_API int bridge_check(const char *config, bridge_error *err); /* [any] would it load?  Opens nothing. */
+
+BRIDGE_API int bridge_run(bridge *b);   /* way 1: this thread, until bridge_stop() */
+BRIDGE_API int bridge_start(bridge *b); /* way 2: a thread of its own; callbacks come there */
+BRIDGE_API int bridge_fd(const bridge *b); /* way 3: your loop.  Poll this fd for reading ... */
+BRIDGE_API int bridge_timeout(bridge *b);  /*        ... at most so many ms (-1: for ever) ... */
+BRIDGE_API int bridge_process(bridge *b);  /*        ... then call this; callbacks come from inside it.  CLOSED once stopped */
+BRIDGE_API void bridge_stop(bridge *b);    /* [any] also from a signal handler */
+BRIDGE_API int bridge_call_in(bridge *b, void (*fn)(void *user), void *user); /* [any] run fn once on the loop thread */
+BRIDGE_API void bridge_slot_close(bridge_slot *slot); /* [any] at once on the loop thread, soon elsewhere; NULL is fine */
+BRIDGE_API const char *bridge_slot_name(const bridge_slot *slot); /* borrow: "mqtt://127.0.0.1:41883", real port */
+
+/* ---- 4. Listeners and uplinks: one URL each, options in its query; docs/urls.md lists them. --------------------
+ * INVALID for an unknown option or a listener open to others without a policy, SYNTAX, EXISTS port in use, UNSUPPORTED. */
+BRIDGE_API int bridge_listen(bridge *b, const char *url, bridge_slot **out, bridge_error *err);
+BRIDGE_API int bridge_connect(bridge *b, const char *url, bridge_slot **out, bridge_error *err);
+
+/* ---- 5. Routes ------------------------------------------------------------------------------------------------
+ * Both sides are "scheme:path" or "path"; {name} takes one segment, {name...} the rest.  With a protocol's scheme at the source
+ * a route is a name that this protocol has for the target ("coap:r/{room}/temp" is "home/{room}/temperature"); without, it
+ * copies what is published at the source.  Tried most specific first, then oldest first; a message crosses a route at
+ * most once.  docs/routes.md.  INVALID for a route that can never match, EXISTS for one that is already there. */
+typedef enum bridge_ways { BRIDGE_WAYS_AUTO, BRIDGE_ONE_WAY, BRIDGE_BOTH_WAYS } bridge_ways;
+typedef enum bridge_keep { BRIDGE_KEEP_AS_IS, BRIDGE_KEEP_ALWAYS, BRIDGE_KEEP_NEVER } bridge_keep;
+typedef struct bridge_route {
+    size_t size;
+    const char *source, *target; /* "coap:r/{room}/temp", "mqtt:home/{room}/temperature" */
+    const char *format;          /* to hand over: "json", "senml+cbor", ...; NULL keeps it */
+    bridge_ways ways;            /* AUTO: names both ways, copies one way */
+    bridge_keep retain;          /* override of the retain flag */
+    int max_qos;                 /* cap; 0 none.  Use BRIDGE_QOS(n) */
+    int priority;                /* larger first, before "most specific first" */
+} bridge_route;
+#define BRIDGE_QOS(n) ((n) + 1)
+#define BRIDGE_ROUTE(...) (&(bridge_route){.size = sizeof(bridge_route), __VA_ARGS__})
+BRIDGE_API int bridge_route_add(bridge *b, const bridge_route *route, bridge_slot **out, bridge_error *err);
+/* Why a path goes where it goes, in sentences: NUL-terminated into text[len]; returns the length it wanted, or negative. */
+BRIDGE_API int bridge_explain(bridge *b, const char *path, char *text, size_t len);
+
+/* ---- 6. Talking to resources, wherever they live ---------------------------------------------------------------- */
+typedef void (*bridge_msg_fn)(void *user, bridge_msg *msg);                /* borrow msg */
+typedef void (*bridge_done_fn)(void *user, int status, bridge_msg *reply); /* once; reply may be NULL; borrow */
+/* [any] Takes its own reference.  From another thread it is queued: BUSY over the queue's limit. */
+BRIDGE_API int bridge_publish(bridge *b, bridge_msg *msg);
+/* Every message whose path matches, kept values first.  pattern: "+", "#", "{name}", "{name...}". */
+BRIDGE_API int bridge_subscribe(bridge *b, const char *pattern, bridge_msg_fn fn, void *user, bridge_slot **out,
+                                bridge_error *err);
+/* Asks whoever owns the path, else the value that is kept.  [any]; fn runs on the loop thread, exactly once, maybe before
+ * this returns.  timeout: ms, 0 means 5 s.  Closing the slot cancels: fn gets CANCELED. */
+BRIDGE_API int bridge_request(bridge *b, bridge_verb verb, bridge_msg *msg, int64_t timeout, bridge_done_fn fn,
+                              void *user, bridge_slot **out);
+
+/* ---- 7. Answering requests: your code as a resource ------------------------------------------------------------- */
+typedef struct bridge_call bridge_call;
+typedef void (*bridge_call_fn)(void *user, bridge_call *call);
+/* Owns the pattern: GET, PUT, POST, DELETE from any protocol come to fn.  EXISTS when another handler has that pattern. */
+BRIDGE_API int bridge_handle(bridge *b, const char *pattern, bridge_call_fn fn, void *user, bridge_slot **out,
+                             bridge_error *err);
+BRIDGE_API bridge_verb bridge_call_verb(const bridge_call *call);
+BRIDGE_API bridge_msg *bridge_call_msg(const bridge_call *call);                       /* borrow; never NULL */
+BRIDGE_API const char *bridge_call_capture(const bridge_call *call, const char *name); /* borrow; NULL: no such name */
+BRIDGE_API bridge_call *bridge_call_ref(bridge_call *call);                            /* [any] to answer later */
+BRIDGE_API void bridge_call_reply(bridge_call *call, int status, bridge_msg *msg); /* [any] first one wins; msg may be NULL */
+BRIDGE_API void bridge_call_unref(bridge_call *call); /* [any] last one unanswered: TIMEOUT */
+
+/* ---- 8. Policy: asked before anything crosses -------------------------------------------------------------------
+ * DEFER goes to the next, newest first; then come password and ACL files; when nobody decides, what is said by no one is
+ * allowed unless some policy is in force (docs/security.md). */
+typedef enum bridge_verdict { BRIDGE_DEFER, BRIDGE_ALLOW, BRIDGE_DENY } bridge_verdict;
+typedef struct bridge_ask { /* borrow */
+    size_t size;
+    bridge_verb verb;
+    const char *who;     /* "mqtt:client-7", "coap:127.0.0.1:40000", "http:alice" */
+    const char *user;    /* the name it has proved, or claims on CONNECT; NULL: anonymous */
+    const char *path;    /* canonical path or pattern; on CONNECT the client id */
+    const void *secret;  /* on CONNECT the password, or NULL */
+    size_t secret_len;
+} bridge_ask;
+typedef bridge_verdict (*bridge_policy_fn)(void *user, const bridge_ask *ask);
+BRIDGE_API int bridge_on_access(bridge *b, bridge_policy_fn fn, void *user, bridge_slot **out);
+
+/* ---- 9. Numbers ------------------------------------------------------------------------------------------------- */
+typedef void (*bridge_stat_fn)(void *user, const char *name, const char *labels, double value); /* borrow; labels may be "" */
+BRIDGE_API void bridge_stats(bridge *b, bridge_stat_fn fn, void *user); /* names as in docs/metrics.md */
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,121 @@
+/* bridge/sys/adapter.h - how a protocol joins the bridge.  Stable within a minor version only.
+ *
+ * One folder libbridge/adapter/<scheme>/ fills in one bridge_adapter.  Everything here is called on the loop thread and
+ * returns quickly; an adapter with threads of its own comes in through bridge_port_post().
+ *
+ * The life of a client:  login -> bridge_peer_new -> watch/submit/read ... -> bridge_peer_free.
+ * Names: an adapter hands over the name as its peer said it (the mount already taken off).  The hub finds the canonical path
+ * and, on the way out, gives each message the name that this adapter's scheme has for it. */
+#ifndef BRIDGE_SYS_ADAPTER_H
+#define BRIDGE_SYS_ADAPTER_H
+#include "bridge/bridge.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+typedef struct bridge_port bridge_port;     /* one open listener or uplink; the bridge owns it */
+typedef struct bridge_peer bridge_peer;     /* somebody who publishes, asks and watches through a port */
+typedef struct bridge_watch bridge_watch;   /* one subscription of a peer */
+typedef struct bridge_ticket bridge_ticket; /* one request under way */
+typedef struct bridge_event bridge_event;   /* an fd or a timer */
+typedef struct bridge_url bridge_url;       /* core/url.h */
+struct stream;                              /* loop/stream.h */
+
+/* What comes with a message on its way to a peer. */
+typedef struct bridge_delivery {
+    bridge_watch *watch; /* the subscription that matched; of several (peer->merge) the first */
+    void *user;          /* what was given to bridge_peer_watch() */
+    uint8_t qos;         /* min(message, subscription); of several the highest */
+    bool retained;       /* sent because of the subscription, not because it was just published */
+    bool keep_retain;    /* MQTT 5 retain-as-published asked by any of them */
+    bool gone;           /* the value at this path was removed: payload is empty */
+    const uint32_t *ids; /* MQTT 5 subscription identifiers, none is 0 */
+    unsigned id_count;
+} bridge_delivery;
+
+typedef struct bridge_adapter {
+    size_t size;                 /* sizeof(bridge_adapter) */
+    const char *scheme;          /* "mqtt"; also the prefix in routes */
+    const char *const *schemes;  /* URL schemes it opens, NULL-terminated: "mqtt", "mqtts", "mqtt+unix" */
+    const char *summary;         /* one line for people */
+    size_t state_size;           /* zeroed memory the bridge keeps for each port */
+    /* Opens what url says and calls bridge_port_named().  Known query words: say them to url_check(). */
+    int (*open)(bridge_port *port, const bridge_url *url, bridge_error *err);
+    /* Takes no more peers and says goodbye to those there are; each is freed by the adapter, now or in later turns of the
+     * loop, and then bridge_port_closed() is called, exactly once. */
+    void (*close)(bridge_port *port);
+    void (*deliver)(void *state, bridge_msg *msg, const bridge_delivery *how); /* to a watching peer; borrow */
+    /* Optional: takes over a byte stream that another adapter accepted (MQTT inside WebSocket).  0 or negative. */
+    int (*accept)(bridge_port *port, struct stream *stream, const bridge_ask *who);
+    void (*stats)(bridge_port *port, bridge_stat_fn fn, void *user); /* optional */
+} bridge_adapter;
+
+/* ---- Ports */
+void *bridge_port_state(bridge_port *port);
+bridge *bridge_port_bridge(bridge_port *port);
+void bridge_port_named(bridge_port *port, const char *url); /* copies; the address that was really bound */
+void bridge_port_closed(bridge_port *port);
+/* May this one come in?  Fill in verb CONNECT, who, user, secret.  0, UNAUTHENTICATED, DENIED, BUSY. */
+int bridge_port_login(bridge_port *port, bridge_ask *ask);
+/* Hands a byte stream to the adapter that speaks `scheme` ("mqtt"), under this port's policy; UNSUPPORTED when not built in. */
+int bridge_port_hand_over(bridge_port *port, const char *scheme, struct stream *stream, const bridge_ask *who);
+void bridge_port_log(bridge_port *port, int level, const char *peer, const char *format, ...)
+    __attribute__((format(printf, 4, 5))); /* one line "scheme peer text"; rate-limited per port */
+int bridge_port_post(bridge_port *port, void (*fn)(bridge_port *, void *), void *user); /* [any] run fn on the loop */
+int bridge_port_fd(bridge_port *port, int fd, unsigned events, void (*fn)(void *, unsigned), void *user,
+                   bridge_event **out); /* events: 1 readable, 2 writable */
+int bridge_port_after(bridge_port *port, int64_t ms, void (*fn)(void *), void *user, bridge_event **out); /* once */
+void bridge_event_close(bridge_event *event); /* NULL is fine; a fired timer still must be closed */
+
+/* ---- Peers.  who: "client-7", becomes "mqtt:client-7" as origin.  user: the proven name or NULL.  state goes to deliver(). */
+enum { BRIDGE_PEER_MERGE = 1 /* overlapping watches give one delivery (MQTT) */ };
+int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state);
+void bridge_peer_free(bridge_peer *peer); /* its watches and tickets end, silently; NULL is fine */
+const char *bridge_peer_name(const bridge_peer *peer); /* borrow: "mqtt:client-7" */
+const char *bridge_peer_user(const bridge_peer *peer); /* borrow; NULL: anonymous */
+/* bridge_msg_new() with this peer as origin, in the bridge's memory, without copying the origin; TOOBIG over max_message. */
+int bridge_peer_msg(bridge_peer *peer, const bridge_fields *fields, bridge_msg **out);
+
+typedef struct bridge_watch_options {
+    uint8_t qos;
+    bool no_local;       /* not what this peer itself publishes */
+    bool keep_retain;    /* MQTT 5 retain as published */
+    uint8_t replay;      /* kept values: 0 send them, 1 only if the watch is new, 2 do not (MQTT 5 retain handling) */
+    uint32_t id;         /* MQTT 5 subscription identifier; 0 none */
+    const char *group;   /* shared subscription, or NULL */
+    bool exact;          /* pattern is a plain path: no wildcard is read into it */
+} bridge_watch_options;
+/* Starts to watch.  The same pattern again, on a peer with MERGE, replaces the options of the one that is there.
+ * Kept values are delivered before this returns.  DENIED, SYNTAX (bad pattern), BUSY (over a limit), NOMEM. */
+int bridge_peer_watch(bridge_peer *peer, const char *pattern, const bridge_watch_options *options, void *user,
+                      bridge_watch **out);
+void bridge_watch_close(bridge_watch *watch); /* NULL is fine */
+int bridge_peer_unwatch(bridge_peer *peer, const char *pattern, const char *group); /* by pattern; NOTFOUND */
+
+/* Conditions of a request. */
+typedef struct bridge_terms {
+    const uint64_t *if_match; /* versions; the value must have one of them */
+    unsigned if_match_count;
+    bool if_exists;           /* If-Match: * */
+    bool if_absent;           /* If-None-Match: * */
+    const uint64_t *unless;   /* GET: versions the asker has (If-None-Match, ETag): VALID instead of the value */
+    unsigned unless_count;
+    int64_t timeout;          /* ms; 0: 5 s */
+} bridge_terms;
+enum { BRIDGE_PENDING = 100 };
+/* The way in: policy, routes, store, subscribers, owners; see hub/submit.c.
+ * Returns the outcome when it is known at once (0 or positive; *reply is then a new reference or NULL), negative when
+ * refused, or BRIDGE_PENDING: then done is called exactly once later, unless the ticket is cancelled or the peer freed.
+ * Success of GET is OK with *reply; of PUT CREATED or OK; of PUT and POST without any watcher UNHEARD when nothing was kept.
+ * terms, reply, done, out may be NULL; with done NULL nothing is PENDING (an owner's answer is thrown away). */
+int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms,
+                       bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out);
+void bridge_ticket_cancel(bridge_ticket *ticket); /* done is not called any more */
+/* Kept values whose path matches, as this peer names them and may read them; a non-zero return of fn stops and is returned. */
+int bridge_peer_read(bridge_peer *peer, const char *pattern, int (*fn)(void *user, bridge_msg *msg), void *user);
+/* Names one level below path ("" is the top), each once: last segment, whether a value is there, whether more is below. */
+int bridge_peer_list(bridge_peer *peer, const char *path,
+                     int (*fn)(void *user, const char *segment, bool has_value, bool has_children), void *user);
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,61 @@
+/* bridge/sys/codec.h - how a payload format joins.
+ *
+ * Every format is read into, and written from, a list of records, which is what SenML (RFC 8428), LwM2M TLV and LwM2M
+ * JSON already are; plain text is a list of one.  Codecs do no I/O, keep no state and may run on any thread. */
+#ifndef BRIDGE_SYS_CODEC_H
+#define BRIDGE_SYS_CODEC_H
+#include "bridge/bridge.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+typedef enum bridge_type {
+    BRIDGE_NIL,
+    BRIDGE_BOOL,
+    BRIDGE_INT,    /* int64_t */
+    BRIDGE_UINT,   /* uint64_t above INT64_MAX */
+    BRIDGE_REAL,   /* double */
+    BRIDGE_STRING, /* UTF-8 */
+    BRIDGE_OPAQUE, /* bytes */
+    BRIDGE_OBJLNK, /* LwM2M object link */
+    BRIDGE_TREE    /* JSON text of an object or array that is not a list of values; see docs/formats.md */
+} bridge_type;
+typedef struct bridge_record {
+    const char *name; /* below the base path: "5700"; "" for the path itself; borrow */
+    const char *unit; /* RFC 8428 12.1, or NULL */
+    double time;      /* seconds since 1970; 0: none */
+    double sum;       /* with has_sum: RFC 8428 4.3 */
+    bool has_sum;
+    bridge_type type;
+    const char *digits; /* REAL and INT: the number as it was written, to write it so again; or NULL */
+    union {
+        bool b;
+        int64_t i;
+        uint64_t u;
+        double d;
+        struct {
+            const void *p;
+            size_t len;
+        } bytes; /* STRING, OPAQUE, TREE: borrow */
+        struct {
+            uint16_t object, instance;
+        } link;
+    } as;
+} bridge_record;
+typedef int (*bridge_record_fn)(void *user, const bridge_record *record); /* non-zero stops the reading and is returned */
+typedef struct bridge_buffer bridge_buffer;
+BRIDGE_API int bridge_buffer_put(bridge_buffer *out, const void *p, size_t len); /* NOMEM, TOOBIG */
+
+typedef struct bridge_codec {
+    size_t size;
+    bridge_format format;
+    const char *name, *media_type; /* "senml+cbor", "application/senml+cbor" */
+    /* base: the path the payload belongs to, for formats that name it; "" for none.  now: seconds since 1970, for
+     * relative times.  Errors: SYNTAX malformed, UNPROCESSABLE well-formed but not records, TOOBIG over a limit. */
+    int (*read)(const char *base, double now, const void *data, size_t len, bridge_record_fn fn, void *user,
+                bridge_error *err);
+    int (*write)(const char *base, const bridge_record *records, size_t count, bridge_buffer *out, bridge_error *err);
+} bridge_codec;
+#ifdef __cplusplus
+}
+#endif
+#endif
