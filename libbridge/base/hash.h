@@ -5,9 +5,12 @@
 #include <stdint.h>
 #include <string.h>
 
+__extension__ typedef unsigned __int128 hash_wide;
+
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {
-    __extension__ unsigned __int128 m = (__extension__ unsigned __int128)a * b;
+    hash_wide m = (hash_wide)a * b;
+
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 

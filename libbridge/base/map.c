@@ -2,9 +2,9 @@
 #include "base/hash.h"
 #include "bridge/bridge.h"
 
-void map_init(map *m, mem *mem, uint64_t seed)
+void map_init(map *m, mem *memory, uint64_t seed)
 {
-    *m = (map){.mem = mem, .seed = seed};
+    *m = (map){.mem = memory, .seed = seed};
 }
 
 void map_done(map *m)

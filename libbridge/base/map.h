@@ -17,7 +17,7 @@ typedef struct map {
     size_t room, count; /* room is 0 or a power of two */
 } map;
 
-void map_init(map *m, mem *mem, uint64_t seed);
+void map_init(map *m, mem *memory, uint64_t seed);
 void map_done(map *m);
 void *map_get(const map *m, const void *key, size_t len);                 /* NULL: not there */
 int map_put(map *m, const void *key, size_t len, void *value, void **old); /* 0 or NOMEM; replaces key and value */
