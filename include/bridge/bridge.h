@@ -156,6 +156,7 @@ typedef struct bridge_options {
     size_t max_values;            /* values kept */
     size_t max_value_bytes;       /* bytes of values kept */
     int log_level;                /* BRIDGE_LOG_*; 0: BRIDGE_LOG_INFO */
+    bool offline;                 /* listeners and uplinks are looked at but not opened: to check and to explain */
 } bridge_options;
 enum { BRIDGE_LOG_ERROR = 1, BRIDGE_LOG_WARN = 2, BRIDGE_LOG_INFO = 3, BRIDGE_LOG_DEBUG = 4 };
 #define BRIDGE_OPTIONS(...) (&(bridge_options){.size = sizeof(bridge_options), __VA_ARGS__})
@@ -180,6 +181,8 @@ BRIDGE_API const char *bridge_slot_name(const bridge_slot *slot); /* borrow: "mq
  * INVALID for an unknown option or a listener open to others without a policy, SYNTAX, EXISTS port in use, UNSUPPORTED. */
 BRIDGE_API int bridge_listen(bridge *b, const char *url, bridge_slot **out, bridge_error *err);
 BRIDGE_API int bridge_connect(bridge *b, const char *url, bridge_slot **out, bridge_error *err);
+/* Tells fn the name of every listener that is open, oldest first, those of bridge_load() too. */
+BRIDGE_API void bridge_listeners(bridge *b, void (*fn)(void *user, const char *url), void *user); /* borrow url */
 
 /* ---- 5. Routes ------------------------------------------------------------------------------------------------
  * Both sides are "scheme:path" or "path"; {name} takes one segment, {name...} the rest.  With a protocol's scheme at the source

@@ -1,0 +1,27 @@
+/* bridged.h - what the few files of the stand-alone bridge share. */
+#ifndef BRIDGED_H
+#define BRIDGED_H
+#include "bridge/bridge.h"
+
+enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+typedef struct options {
+    const char *config;   /* -c */
+    const char *explain;  /* --explain */
+    char **urls;          /* what stands behind the options */
+    int url_count;
+    int log_level;
+    bool check_only;      /* --check-config */
+} options;
+
+/* Reads the command line.  Returns -1 to go on, else the exit code: the help was asked for, or something is wrong. */
+int options_read(options *o, int argc, char **argv);
+
+/* Prints up to three commands that show something crossing the protocols which listen. */
+typedef struct hints {
+    char mqtt[128], http[128], coap[128]; /* the first listener of each, as URL; "" for none */
+} hints;
+void hints_note(hints *h, const char *url);
+void hints_print(const hints *h);
+
+#endif

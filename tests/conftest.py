@@ -1,0 +1,118 @@
+"""What every story starts from: where the build is, a running bridged, a bridge in this process, and peers.
+
+The build is looked for in $LIBBRIDGE_BUILD, else in build/ beside tests/.
+"""
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("LIBBRIDGE_BUILD") or ROOT / "build").resolve()
+sys.path[:0] = [str(ROOT / "tests"), str(BUILD / "bindings" / "python")]
+
+from peers.process import PATIENCE, Program, run  # noqa: E402
+from peers.tools import Mosquitto  # noqa: E402
+
+try:
+    import libbridge.testing  # noqa: F401
+    pytest_plugins = ["libbridge.testing"]
+except ImportError:
+    pass
+
+DEFAULTS = ("mqtt://127.0.0.1:0", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r")
+
+
+def built_adapters():
+    """The protocols that are in this build, told by the generated table."""
+    table = BUILD / "adapter_table.c"
+    return re.findall(r"&(\w+)_adapter", table.read_text()) if table.exists() else []
+
+
+class Bridged(Program):
+    """A running bridged.  .url("coap") and .port("mqtt") say where it really listens."""
+
+    program = BUILD / "examples" / "bridged" / "bridged"
+
+    def __init__(self, *argv, log, env=None, cwd=None):
+        self.log = log
+        with open(log, "w") as errors:
+            super().__init__(self.program, *argv, errors=errors, env=env, cwd=cwd)
+        self.urls = []
+
+    def ready(self, count):
+        """Waits until `count` listeners are told."""
+        while len(self.urls) < count:
+            try:
+                line = self.line()
+            except EOFError as gone:
+                raise AssertionError(f"{gone}\n{self.errors()}") from None
+            if line.startswith("listening on "):
+                self.urls.append(line.removeprefix("listening on "))
+        return self
+
+    def url(self, scheme):
+        for url in self.urls:
+            if url.startswith(scheme + "://"):
+                return url.partition("?")[0].rstrip("/")
+        raise KeyError(f"bridged does not listen on {scheme}: {self.urls}")
+
+    def port(self, scheme):
+        return int(re.search(r":(\d+)(?=[/?]|$)", self.url(scheme).split("://", 1)[1]).group(1))
+
+    def errors(self):
+        return Path(self.log).read_text(errors="backslashreplace")
+
+    def end(self):
+        """Stops it as a service manager would, and expects a clean end."""
+        code = self.stop()
+        said = self.errors()
+        for bad in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:"):
+            assert bad not in said, said
+        assert code == 0, f"bridged ended with {code}: {said}"
+
+
+@pytest.fixture
+def start_bridged(tmp_path):
+    """start_bridged("mqtt://127.0.0.1:0", ..., options=["-c", file]) gives a Bridged that listens; each ends with 0."""
+    running = []
+
+    def start(*urls, options=(), listeners=None, env=None):
+        if not Bridged.program.exists():
+            pytest.skip(f"no {Bridged.program}")
+        program = Bridged(*options, *urls, log=tmp_path / f"bridged{len(running)}.log", cwd=tmp_path,
+                          env={**os.environ, **(env or {})})
+        running.append(program)
+        return program.ready(len(urls) if listeners is None else listeners)
+
+    yield start
+    for program in running:
+        program.end()
+
+
+@pytest.fixture
+def bridged(start_bridged):
+    """A bridged with one listener of each protocol that is built in, on ports of their own."""
+    have = built_adapters()
+    return start_bridged(*[url for url in DEFAULTS if url.split(":")[0] in have])
+
+
+@pytest.fixture
+def bridged_program():
+    """Runs bridged to its end: bridged_program("--help") gives (code, stdout, stderr)."""
+    def call(*argv, cwd=None):
+        if not Bridged.program.exists():
+            pytest.skip(f"no {Bridged.program}")
+        done = run(Bridged.program, *argv, check=False, timeout=PATIENCE)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+    return call
+
+
+@pytest.fixture
+def mosquitto(bridged):
+    """mosquitto_pub and mosquitto_sub, pointed at the bridged of this test."""
+    clients = Mosquitto(bridged.port("mqtt"))
+    yield clients
+    clients.close()
