@@ -1,6 +1,6 @@
 /* core/message.h - one message: immutable, reference-counted; header, path, payload and properties in one block.
  *
- *      struct bridge_msg | path NUL | payload | [properties, see pack.c]
+ *      struct bridge_msg | path NUL | payload | [msg_extra and its texts]
  *
  * What is derived from a message (an encoded PUBLISH, the JSON form of a SenML pack) hangs on it as a `derived`, so that it
  * is made once however many peers want it. */
@@ -24,20 +24,26 @@ typedef struct derived {
 } derived;
 enum { DERIVED_FORMAT = 1 << 24, DERIVED_MQTT = 2 << 24, DERIVED_HTTP = 3 << 24, DERIVED_COAP = 4 << 24 };
 
+typedef struct msg_extra { /* what most messages do not have; lies behind the payload */
+    const char *media_type, *response;
+    const void *correlation;
+    uint32_t correlation_len, prop_count;
+    bridge_prop props[];
+} msg_extra;
+
 struct bridge_msg {
     atomic_uint refs;
     uint32_t len; /* of the payload */
     mem *mem;
     origin *origin;             /* or NULL */
     _Atomic(derived *) derived; /* newest first; only ever prepended to */
-    int64_t time;               /* ms since 1970 */
+    int64_t time, expires;      /* ms since 1970; INT64_MAX: never */
     uint64_t version;           /* given by the hub when it accepts the message; 0: not yet */
-    uint32_t ttl;               /* seconds, UINT32_MAX: for ever.  Seconds are MQTT's, CoAP's and HTTP's unit */
     uint16_t path_len, format;
-    uint8_t verb;  /* bridge_verb as accepted: PUT, POST, DELETE */
-    uint8_t qos : 2, retain : 1, has_props : 1;
-    uint8_t hops;  /* routes crossed so far */
-    char path[];   /* NUL-terminated */
+    uint8_t verb; /* bridge_verb as accepted: PUT, POST, DELETE */
+    uint8_t qos : 2, retain : 1, has_extra : 1;
+    uint8_t hops; /* routes crossed so far */
+    char path[];  /* NUL-terminated */
 };
 
 static inline const uint8_t *msg_data(const bridge_msg *m) { return (const uint8_t *)m->path + m->path_len + 1; }
@@ -53,10 +59,8 @@ int msg_new(mem *m, const bridge_fields *fields, origin *from, bridge_msg **out)
 int msg_renamed(const bridge_msg *msg, text path, bridge_msg **out);
 /* The same message with another payload and format. */
 int msg_with(const bridge_msg *msg, bridge_format format, const void *data, size_t len, bridge_msg **out);
-/* bridge_format of the payload, found out when nobody said (AUTO). */
-bridge_format msg_format(const bridge_msg *msg);
-bool msg_expired(const bridge_msg *msg, int64_t now);              /* now: ms since 1970 */
-uint32_t msg_ttl_left(const bridge_msg *msg, int64_t now);         /* seconds, rounded up; UINT32_MAX: for ever */
+bool msg_expired(const bridge_msg *msg, int64_t now);     /* now: ms since 1970 */
+int64_t msg_ttl_left(const bridge_msg *msg, int64_t now); /* ms, never below 0; INT64_MAX: for ever */
 size_t msg_bytes(const bridge_msg *msg);                           /* memory it takes, without what is derived */
 
 /* derived things: get is lock-free; put takes ownership of d, and answers what is there (d, or an earlier one with that key
@@ -64,7 +68,5 @@ size_t msg_bytes(const bridge_msg *msg);                           /* memory it 
 derived *msg_derived(const bridge_msg *msg, uint32_t key);
 derived *msg_derive(bridge_msg *msg, derived *d);
 
-/* Properties, in order of arrival.  The walk: for (const char *at = NULL; msg_prop(msg, &at, &name, &value);) */
-enum { PROP_USER = 1, PROP_MEDIA_TYPE = 2, PROP_RESPONSE = 3, PROP_CORRELATION = 4 };
-int msg_prop_next(const bridge_msg *msg, const char **at, text *name, text *value); /* kind PROP_*, 0 at the end */
+const msg_extra *msg_extra_of(const bridge_msg *msg); /* NULL: none */
 #endif

@@ -82,7 +82,6 @@ typedef struct listener_options {
     const char *unix_path; /* or NULL */
     struct tls *tls;  /* or NULL */
     int backlog;      /* 0: 1024 */
-    unsigned max_streams; /* 0: no limit; more are closed at once and counted */
 } listener_options;
 int listener_open(listener **out, loop *l, const listener_options *options, void (*on_accept)(void *user, stream *s),
                   void *user, bridge_error *err);
