@@ -1,0 +1,117 @@
+#include "core/tree.h"
+
+int tree_new(mem *m, uint64_t seed, tree **out)
+{
+    tree *t = mem_new(m, tree);
+
+    if (!t) return BRIDGE_NOMEM;
+    trie_init(&t->values, m, hash_mix(seed ^ 1, 0x9e3779b97f4a7c15u));
+    trie_init(&t->subs, m, hash_mix(seed ^ 2, 0x9e3779b97f4a7c15u));
+    ptrie_init(&t->owners, m, hash_mix(seed ^ 3, 0x9e3779b97f4a7c15u));
+    *out = t;
+    return 0;
+}
+
+void tree_free(tree *t)
+{
+    if (!t) return;
+    tree_forget_subs(t);
+    trie_done(&t->values);
+    trie_done(&t->subs);
+    ptrie_done(&t->owners);
+    mem_free(t->values.mem, t);
+}
+
+tree_stats tree_count(const tree *t)
+{
+    return (tree_stats){
+        .values = t->value_count,
+        .subs = t->sub_count,
+        .owners = t->owners.count,
+        .nodes = (size_t)t->values.count + t->subs.count + t->owners.trie.count,
+        .bytes = sizeof *t + trie_bytes(&t->values) + trie_bytes(&t->subs) + trie_bytes(&t->owners.trie) + t->list_bytes,
+    };
+}
+
+/* ---- values ---- */
+
+int tree_set_value(tree *t, const char *path, size_t len, void *value, void **old)
+{
+    uint32_t node;
+    trie_node *n;
+
+    if (trie_add_path(&t->values, path, len, &node) < 0) return BRIDGE_NOMEM;
+    n = trie_at(&t->values, node);
+    if (old) *old = n->data;
+    if (!n->data) t->value_count++;
+    n->data = value;
+    return 0;
+}
+
+void *tree_value(const tree *t, const char *path, size_t len)
+{
+    uint32_t node = trie_find_path(&t->values, path, len);
+
+    return node ? trie_at(&t->values, node)->data : NULL;
+}
+
+void *tree_remove_value(tree *t, const char *path, size_t len)
+{
+    uint32_t node = trie_find_path(&t->values, path, len);
+    void *old = node ? trie_at(&t->values, node)->data : NULL;
+
+    if (!old) return NULL;
+    trie_at(&t->values, node)->data = NULL;
+    t->value_count--;
+    trie_prune(&t->values, node);
+    return old;
+}
+
+int tree_each_value(tree *t, const pattern *p, tree_value_fn fn, void *user)
+{
+    int rc = 0;
+
+    for (trie_cursor c = trie_below(&t->values, p); trie_next(&c);) {
+        rc = fn(user, trie_at(&t->values, c.node)->data);
+        if (rc) {
+            trie_leave(&c);
+            break;
+        }
+    }
+    return rc;
+}
+
+int tree_each_child(tree *t, text path, tree_child_fn fn, void *user)
+{
+    uint32_t parent = path.p ? trie_find_path(&t->values, path.p, path.len) : 0, child, next;
+    int rc = 0;
+
+    if ((path.p && !parent) || !t->values.count) return 0;
+    for (child = trie_at(&t->values, parent)->child; child && rc == 0; child = next) {
+        trie_node *n = trie_at(&t->values, child);
+
+        n->pins++; /* it stays, with its links, whatever fn does */
+        rc = fn(user, (text){trie_text(n), n->len}, n->data != NULL, n->child != 0);
+        n->pins--;
+        next = n->next;
+        trie_prune(&t->values, child);
+    }
+    return rc;
+}
+
+/* ---- owners ---- */
+
+int tree_own(tree *t, ptrie_entry *owner)
+{
+    return ptrie_same(&t->owners, owner->pattern) ? BRIDGE_EXISTS : ptrie_add(&t->owners, owner);
+}
+
+void tree_disown(tree *t, ptrie_entry *owner)
+{
+    ptrie_remove(&t->owners, owner);
+}
+
+ptrie_entry *tree_owner(const tree *t, const char *path, size_t len)
+{
+    return ptrie_best(&t->owners, path, len);
+}

@@ -1,0 +1,83 @@
+/* core/tree.h - what the hub knows about canonical paths: the values that are kept, who subscribes, who owns.
+ *
+ * Three tries of the same nodes (core/trie.h), because their shapes differ: a lookup among ten subscriptions should not
+ * have to walk past a million values, nor a listing of values past a million subscriptions (docs/why/tree.md has numbers).
+ * The tree belongs to one thread.  It owns neither values nor subs nor owners, only their places. */
+#ifndef CORE_TREE_H
+#define CORE_TREE_H
+#include "core/ptrie.h"
+
+typedef struct tree {
+    trie values, subs;
+    ptrie owners;
+    size_t value_count, sub_count, list_bytes;
+} tree;
+
+typedef struct tree_stats {
+    size_t values, subs, owners; /* how many */
+    size_t nodes, bytes;         /* for all three */
+} tree_stats;
+
+int tree_new(mem *m, uint64_t seed, tree **out); /* seed: random, so that strangers cannot choose collisions */
+void tree_free(tree *t);                         /* NULL is fine; take the values out before */
+tree_stats tree_count(const tree *t);
+
+/* ---- values: any pointer but NULL.  path must be legal (path_check()). ---- */
+int tree_set_value(tree *t, const char *path, size_t len, void *value, void **old); /* 0 or NOMEM; *old: what was there, or NULL */
+void *tree_value(const tree *t, const char *path, size_t len);                      /* NULL: none */
+void *tree_remove_value(tree *t, const char *path, size_t len);                     /* what was there, or NULL */
+
+/* Every value whose path matches p, in no particular order.  The cost is that of the paths below p's literal beginning.
+ * fn may change the tree as it likes, also remove this value; what it adds may be missed.  Stops when fn answers other than 0. */
+typedef int (*tree_value_fn)(void *user, void *value);
+int tree_each_value(tree *t, const pattern *p, tree_value_fn fn, void *user);
+
+/* What is directly below a path (p NULL: the first segments).  segment is a borrow; otherwise as tree_each_value(). */
+typedef int (*tree_child_fn)(void *user, text segment, bool has_value, bool has_children);
+int tree_each_child(tree *t, text path, tree_child_fn fn, void *user);
+
+/* ---- subscriptions ---- */
+typedef struct sub { /* the first thing in whatever the hub keeps for a subscription; all zero before the first use */
+    uint32_t node, at; /* node 0: not subscribed */
+    struct sub_group *group; /* or NULL */
+} sub;
+
+typedef struct sub_group { /* a shared subscription: one of these gets it */
+    struct sub_group *next; /* on the same filter */
+    sub **at;
+    uint32_t count, room, node;
+    uint32_t turn; /* the hub's: to go round */
+    uint16_t name_len;
+    char name[];
+} sub_group;
+
+static inline bool sub_is_on(const sub *s) { return s->node != 0; }
+
+int tree_subscribe(tree *t, const pattern *p, text group, sub *s); /* group.p NULL: not shared.  0 or NOMEM */
+void tree_unsubscribe(tree *t, sub *s);                            /* also one that is not subscribed */
+int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room); /* its filter, without $share: length, or TOOBIG */
+
+/* The hot path: fn gets the subs of one matching filter at a time, or of one group of it.  It may not change the tree. */
+typedef void (*tree_subs_fn)(void *user, sub *const *subs, size_t count, sub_group *group);
+void tree_match(const tree *t, const char *path, size_t len, tree_subs_fn fn, void *user);
+
+/* The same, written down first, so that the tree may change while the result is worked off.  The rules then:
+ *  - pick the members of groups first, before anything can change: an empty group is gone;
+ *  - a sub that was unsubscribed meanwhile says so by !sub_is_on(); its memory must live until the result is worked off. */
+typedef struct tree_found { /* all zero before the first use; reuse it; free it with tree_found_done() */
+    mem *mem;
+    sub **subs;
+    size_t count, room;
+    sub_group **groups;
+    size_t group_count, group_room;
+} tree_found;
+int tree_collect(const tree *t, const char *path, size_t len, tree_found *out); /* 0, or NOMEM and nothing found */
+void tree_found_done(tree_found *f);
+
+/* ---- owners: who answers requests for a path.  One for each shape of pattern. ---- */
+int tree_own(tree *t, ptrie_entry *owner); /* 0, NOMEM, EXISTS; owner->pattern is set */
+void tree_disown(tree *t, ptrie_entry *owner);
+ptrie_entry *tree_owner(const tree *t, const char *path, size_t len); /* the best, or NULL */
+
+void tree_forget_subs(tree *t); /* for tree_free() */
+#endif

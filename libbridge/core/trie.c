@@ -1,0 +1,326 @@
+#include "core/trie.h"
+
+void trie_init(trie *t, mem *m, uint64_t seed)
+{
+    *t = (trie){.mem = m, .seed = seed};
+}
+
+void trie_done(trie *t)
+{
+    for (size_t c = 0; c < t->chunk_count; c++) {
+        trie_chunk *chunk = t->chunks[c];
+
+        for (uint32_t i = 0; chunk && t->long_bytes && i < chunk->fresh; i++)
+            if (chunk->nodes[i].len > TRIE_INLINE) mem_free(t->mem, (void *)(uintptr_t)trie_text(&chunk->nodes[i]));
+        if (chunk) mem_free(t->mem, chunk->block);
+    }
+    mem_free(t->mem, t->chunks);
+    trie_index_done(t);
+    trie_init(t, t->mem, t->seed);
+}
+
+size_t trie_bytes(const trie *t)
+{
+    size_t bytes = t->chunk_room * sizeof *t->chunks + t->long_bytes;
+
+    for (size_t c = 0; c < t->chunk_count; c++)
+        if (t->chunks[c]) bytes += sizeof(trie_chunk) + 64;
+    if (t->slots) bytes += sizeof *t->slots << t->bits;
+    if (t->old) bytes += sizeof *t->old << t->old_bits;
+    return bytes;
+}
+
+/* ---- chunks ---- */
+
+static void chunk_open(trie *t, uint32_t c) /* c and all chunk links: number + 1 */
+{
+    trie_chunk *chunk = t->chunks[c - 1];
+
+    chunk->prev = 0;
+    chunk->next = t->open;
+    if (t->open) t->chunks[t->open - 1]->prev = c;
+    t->open = c;
+}
+
+static void chunk_close(trie *t, uint32_t c)
+{
+    trie_chunk *chunk = t->chunks[c - 1];
+
+    if (chunk->next) t->chunks[chunk->next - 1]->prev = chunk->prev;
+    if (chunk->prev)
+        t->chunks[chunk->prev - 1]->next = chunk->next;
+    else
+        t->open = chunk->next;
+}
+
+static int chunk_number(trie *t, uint32_t *out) /* a free place in t->chunks */
+{
+    if (t->chunk_count >= UINT32_MAX / TRIE_CHUNK) return BRIDGE_NOMEM;
+    for (size_t c = 0; t->vacant && c < t->chunk_count; c++) {
+        if (t->chunks[c]) continue;
+        *out = (uint32_t)c + 1;
+        return 0;
+    }
+    if (mem_grow(t->mem, (void **)&t->chunks, &t->chunk_room, t->chunk_count, sizeof *t->chunks) < 0) return BRIDGE_NOMEM;
+    t->chunks[t->chunk_count] = NULL;
+    *out = (uint32_t)t->chunk_count + 1;
+    return 0;
+}
+
+static int chunk_new(trie *t)
+{
+    uint32_t c;
+    void *block;
+    trie_chunk *chunk;
+
+    if (chunk_number(t, &c) < 0) return BRIDGE_NOMEM;
+    block = mem_alloc(t->mem, sizeof *chunk + 63);
+    if (!block) return BRIDGE_NOMEM;
+    chunk = (trie_chunk *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
+    chunk->block = block;
+    chunk->live = chunk->fresh = chunk->free = 0;
+    t->chunks[c - 1] = chunk;
+    if (c > t->chunk_count)
+        t->chunk_count = c;
+    else
+        t->vacant--;
+    chunk_open(t, c);
+    return 0;
+}
+
+static int node_alloc(trie *t, uint32_t *out)
+{
+    trie_chunk *chunk;
+    uint32_t at;
+
+    if (!t->open && chunk_new(t) < 0) return BRIDGE_NOMEM;
+    chunk = t->chunks[t->open - 1];
+    at = chunk->free ? chunk->free - 1 : chunk->fresh++;
+    if (chunk->free) chunk->free = chunk->nodes[at].next;
+    *out = (t->open - 1) * TRIE_CHUNK + at;
+    if (++chunk->live == TRIE_CHUNK) chunk_close(t, t->open);
+    memset(&chunk->nodes[at], 0, sizeof chunk->nodes[at]);
+    return 0;
+}
+
+static void node_free(trie *t, uint32_t node)
+{
+    uint32_t c = node / TRIE_CHUNK + 1, at = node % TRIE_CHUNK;
+    trie_chunk *chunk = t->chunks[c - 1];
+
+    chunk->nodes[at].len = 0; /* no long text any more */
+    chunk->nodes[at].next = chunk->free;
+    chunk->free = at + 1;
+    if (chunk->live-- == TRIE_CHUNK) chunk_open(t, c);
+    if (chunk->live > 0) return; /* the first chunk has the root and stays */
+    chunk_close(t, c);
+    mem_free(t->mem, chunk->block);
+    t->chunks[c - 1] = NULL;
+    t->vacant++;
+}
+
+/* ---- nodes ---- */
+
+static int root_make(trie *t)
+{
+    uint32_t root;
+
+    if (t->chunk_count) return 0;
+    if (node_alloc(t, &root) < 0) return BRIDGE_NOMEM;
+    trie_at(t, root)->hash = (uint32_t)t->seed;
+    return 0;
+}
+
+static int text_set(trie *t, trie_node *n, text s)
+{
+    char *far = n->text;
+
+    if (s.len > TRIE_INLINE) {
+        far = mem_alloc(t->mem, s.len);
+        if (!far) return BRIDGE_NOMEM;
+        memcpy(n->text, &far, sizeof far);
+        t->long_bytes += s.len;
+    }
+    if (s.len) memcpy(far, s.p, s.len);
+    n->len = (uint16_t)s.len;
+    return 0;
+}
+
+static size_t fixed_text(const trie_node *n) /* the more of it a wildcard has, the more specific it is */
+{
+    return n->kind == SEGMENT_PART ? n->len : 0;
+}
+
+/* Into its parent's list: literals to the front, wildcards where their specificity says. */
+static void link_in(trie *t, uint32_t node)
+{
+    trie_node *n = trie_at(t, node), *parent = trie_at(t, n->parent);
+    uint32_t *head = n->kind == SEGMENT_LITERAL ? &parent->child : &parent->wild, after = 0, before = *head;
+
+    while (n->kind != SEGMENT_LITERAL && before) {
+        const trie_node *b = trie_at(t, before);
+
+        if (b->kind < n->kind || (b->kind == n->kind && fixed_text(b) < fixed_text(n))) break;
+        after = before;
+        before = b->next;
+    }
+    n->prev = after;
+    n->next = before;
+    if (before) trie_at(t, before)->prev = node;
+    *(after ? &trie_at(t, after)->next : head) = node;
+}
+
+static void unlink_from(trie *t, trie_node *n)
+{
+    trie_node *parent = trie_at(t, n->parent);
+    uint32_t *head = n->kind == SEGMENT_LITERAL ? &parent->child : &parent->wild;
+
+    if (n->next) trie_at(t, n->next)->prev = n->prev;
+    *(n->prev ? &trie_at(t, n->prev)->next : head) = n->next;
+}
+
+static int node_make(trie *t, uint32_t parent, segment_kind kind, uint32_t hash, text s, uint32_t *out)
+{
+    uint32_t node;
+    trie_node *n;
+
+    if (kind == SEGMENT_LITERAL && trie_index_room(t) < 0) return BRIDGE_NOMEM;
+    if (node_alloc(t, &node) < 0) return BRIDGE_NOMEM;
+    n = trie_at(t, node);
+    if (text_set(t, n, s) < 0) {
+        node_free(t, node);
+        return BRIDGE_NOMEM;
+    }
+    n->parent = parent;
+    n->kind = (uint8_t)kind & 3;
+    n->hash = hash;
+    link_in(t, node);
+    if (kind == SEGMENT_LITERAL) trie_index_put(t, node);
+    t->count++;
+    *out = node;
+    return 0;
+}
+
+uint64_t trie_hash_segment(const trie *t, text segment)
+{
+    return hash_bytes(segment.p, segment.len, t->seed);
+}
+
+/* A wildcard gets its hash from a segment that no path has. */
+static uint32_t hash_step(const trie *t, uint32_t parent, segment_kind kind, text s)
+{
+    return trie_hash_child(trie_at(t, parent)->hash, kind == SEGMENT_LITERAL ? trie_hash_segment(t, s) : t->seed + kind + s.len);
+}
+
+static uint32_t find_step(const trie *t, uint32_t parent, segment_kind kind, uint32_t hash, text s)
+{
+    const trie_node *n = trie_at(t, parent);
+
+    if (kind == SEGMENT_LITERAL) return n->child ? trie_index_find(t, parent, hash, s) : 0;
+    for (uint32_t w = n->wild; w; w = n->next) {
+        n = trie_at(t, w);
+        if (n->kind == kind && text_same((text){trie_text(n), n->len}, s)) return w;
+    }
+    return 0;
+}
+
+/* A pattern's segment as a node has it. */
+static text step_text(const pattern *p, int i, char room[PATH_BYTES])
+{
+    const pattern_segment *s = &p->segments[i];
+    text all = pattern_text(p, i);
+
+    if (s->kind == SEGMENT_LITERAL) return all;
+    if (s->kind != SEGMENT_PART) return (text){"", 0};
+    memcpy(room, all.p, s->pre);
+    room[s->pre] = '/';
+    memcpy(room + s->pre + 1, all.p + all.len - s->post, s->post);
+    return (text){room, s->pre + s->post + 1u};
+}
+
+static int add_step(trie *t, uint32_t *node, segment_kind kind, text s)
+{
+    uint32_t hash = hash_step(t, *node, kind, s), next = find_step(t, *node, kind, hash, s);
+
+    if (!next && node_make(t, *node, kind, hash, s, &next) < 0) {
+        trie_prune(t, *node);
+        return BRIDGE_NOMEM;
+    }
+    *node = next;
+    return 0;
+}
+
+int trie_add(trie *t, const pattern *p, uint32_t *out)
+{
+    char room[PATH_BYTES];
+    uint32_t node = 0;
+
+    if (root_make(t) < 0) return BRIDGE_NOMEM;
+    for (int i = 0; i < p->count; i++)
+        if (add_step(t, &node, p->segments[i].kind, step_text(p, i, room)) < 0) return BRIDGE_NOMEM;
+    *out = node;
+    return 0;
+}
+
+int trie_add_path(trie *t, const char *path, size_t len, uint32_t *out)
+{
+    uint32_t node = 0;
+    text s;
+
+    if (root_make(t) < 0) return BRIDGE_NOMEM;
+    for (path_walk w = path_start(path, len); path_next(&w, &s);)
+        if (add_step(t, &node, SEGMENT_LITERAL, s) < 0) return BRIDGE_NOMEM;
+    *out = node;
+    return 0;
+}
+
+uint32_t trie_find(const trie *t, const pattern *p)
+{
+    char room[PATH_BYTES];
+    uint32_t node = 0;
+
+    if (!t->count) return 0;
+    for (int i = 0; i < p->count; i++) {
+        segment_kind kind = p->segments[i].kind;
+        text s = step_text(p, i, room);
+
+        node = find_step(t, node, kind, hash_step(t, node, kind, s), s);
+        if (!node) return 0;
+    }
+    return node;
+}
+
+uint32_t trie_child(const trie *t, uint32_t parent, text segment)
+{
+    if (!t->count || !trie_at(t, parent)->child) return 0;
+    return trie_index_find(t, parent, hash_step(t, parent, SEGMENT_LITERAL, segment), segment);
+}
+
+uint32_t trie_find_path(const trie *t, const char *path, size_t len)
+{
+    uint32_t node = 0;
+    text s;
+
+    for (path_walk w = path_start(path, len); path_next(&w, &s);)
+        if (!(node = trie_child(t, node, s))) return 0;
+    return node;
+}
+
+void trie_prune(trie *t, uint32_t node)
+{
+    while (node) {
+        trie_node *n = trie_at(t, node);
+        uint32_t parent = n->parent;
+
+        if (n->data || n->child || n->wild || n->pins) return;
+        if (n->kind == SEGMENT_LITERAL) trie_index_remove(t, node);
+        unlink_from(t, n);
+        if (n->len > TRIE_INLINE) {
+            t->long_bytes -= n->len;
+            mem_free(t->mem, (void *)(uintptr_t)trie_text(n));
+        }
+        node_free(t, node);
+        t->count--;
+        node = parent;
+    }
+}

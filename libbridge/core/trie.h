@@ -1,0 +1,111 @@
+/* core/trie.h - a trie on segments: the node code under core/tree (values, subscriptions) and core/ptrie (routes, owners).
+ *
+ *      (root) -- home -- hall -- temp      literal children are found by hashing (parent, segment) in one table for the whole
+ *                  \       \                trie; wildcard children hang on a short list of their own, the most specific
+ *                   +       #               first, so that a trie without wildcards pays nothing for them
+ *
+ * A node is one cache line and is known by a number; numbers are half as long as pointers and nodes never move.
+ * Number 0 is the root, and means "none" everywhere else.  Nodes without data and children are pruned at once. */
+#ifndef CORE_TRIE_H
+#define CORE_TRIE_H
+#include "base/hash.h"
+#include "core/pattern.h"
+
+enum { TRIE_INLINE = 28, TRIE_CHUNK = 256 };
+
+typedef struct trie_node {
+    uint32_t parent, next, prev; /* siblings: of the literal children, or of the wildcards */
+    uint32_t child, wild;        /* the first of each */
+    uint32_t hash;               /* of all literal segments from the root, so the next one's needs no look at the path */
+    uint16_t len;
+    uint8_t kind : 2; /* segment_kind; a PART's text is "before/behind": a slash is in no segment */
+    uint8_t flag : 1; /* the user's, about data */
+    uint8_t pins;     /* held by walks that are in a callback: not pruned */
+    char text[TRIE_INLINE]; /* longer: a pointer to it in the first bytes */
+    void *data;             /* NULL: none */
+} trie_node;
+
+typedef struct trie_chunk { /* nodes come in chunks, aligned to cache lines; an empty chunk goes back */
+    trie_node nodes[TRIE_CHUNK];
+    void *block; /* what mem_alloc() gave */
+    uint32_t live, fresh, free; /* nodes in use, nodes ever used, first of the list of free ones (number + 1, in the chunk) */
+    uint32_t next, prev;        /* chunks with room: number + 1 */
+} trie_chunk;
+
+typedef struct trie_slot {
+    uint32_t hash, node;
+} trie_slot;
+
+typedef struct trie {
+    mem *mem;
+    uint64_t seed;
+    trie_chunk **chunks;
+    size_t chunk_count, chunk_room;
+    uint32_t open, vacant; /* chunks with room; numbers of chunks that were given back; both: number + 1 */
+    uint32_t count;        /* nodes, without the root */
+    uint32_t bits, old_bits, moved; /* of both tables; slots of the old one that have been moved */
+    trie_slot *slots, *old; /* growing is spread over the next inserts: old is what has not moved yet, or NULL */
+    uint32_t indexed;       /* literal nodes */
+    size_t long_bytes;      /* of texts that are not inline */
+} trie;
+
+void trie_init(trie *t, mem *m, uint64_t seed);
+void trie_done(trie *t); /* data is the user's: free it before */
+size_t trie_bytes(const trie *t);
+
+static inline trie_node *trie_at(const trie *t, uint32_t node)
+{
+    return &t->chunks[node / TRIE_CHUNK]->nodes[node % TRIE_CHUNK];
+}
+
+static inline const char *trie_text(const trie_node *n)
+{
+    const char *far;
+
+    if (n->len <= TRIE_INLINE) return n->text;
+    memcpy(&far, n->text, sizeof far);
+    return far;
+}
+
+/* The node for a pattern or a path, made if need be: 0 or NOMEM.  A new node has no data: set it, or trie_prune() it. */
+int trie_add(trie *t, const pattern *p, uint32_t *out);
+int trie_add_path(trie *t, const char *path, size_t len, uint32_t *out);
+uint32_t trie_find(const trie *t, const pattern *p);                   /* 0: not there */
+uint32_t trie_find_path(const trie *t, const char *path, size_t len);  /* 0: not there; by literal segments only */
+uint32_t trie_child(const trie *t, uint32_t parent, text segment);     /* the literal child, or 0 */
+uint32_t trie_wild(const trie *t, uint32_t parent, segment_kind kind); /* the first wildcard child of that kind, or 0 */
+void trie_prune(trie *t, uint32_t node); /* away with it, and with its parents, as far as they are of no use */
+/* Spells a node's path ("home/+/temp", "{}-lamp" for parts) into out[room]: its length, or TOOBIG. */
+int trie_spell(const trie *t, uint32_t node, char *out, size_t room);
+
+/* Calls fn for every node with data that matches the path, the most specific first.  fn may not change the trie.
+ * Stops when fn answers other than 0, and returns that. */
+typedef int (*trie_walk_fn)(void *user, trie_node *node);
+int trie_walk(const trie *t, const char *path, size_t len, trie_walk_fn fn, void *user);
+
+/* The walk over what is below: nodes with data whose path of literal segments matches p, in no particular order.
+ *      for (trie_cursor c = trie_below(t, p); trie_next(&c);) ... c.node ...
+ * In the body anything may be added and removed, also c.node; what is new may be missed.  Leave it only through
+ * trie_leave(), never by break alone. */
+typedef struct trie_cursor {
+    trie *t;
+    const pattern *p;
+    uint32_t node;
+    int depth; /* -1: not begun, or over */
+} trie_cursor;
+trie_cursor trie_below(trie *t, const pattern *p);
+bool trie_next(trie_cursor *c);
+void trie_leave(trie_cursor *c);
+
+/* For the files of this room: the table of literal children. */
+uint64_t trie_hash_segment(const trie *t, text segment);
+static inline uint32_t trie_hash_child(uint32_t parent_hash, uint64_t segment_hash)
+{
+    return (uint32_t)(((uint64_t)parent_hash * 0x9e3779b97f4a7c15u + segment_hash) * 0xd6e8feb86659fd93u >> 32);
+}
+uint32_t trie_index_find(const trie *t, uint32_t parent, uint32_t hash, text segment);
+int trie_index_room(trie *t); /* for one more, or NOMEM */
+void trie_index_put(trie *t, uint32_t node);
+void trie_index_remove(trie *t, uint32_t node);
+void trie_index_done(trie *t);
+#endif
