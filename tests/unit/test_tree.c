@@ -57,6 +57,7 @@ static const char *all(tree *t, const char *spelling)
 
 static void values(tree *t)
 {
+    char five[] = "5";
     void *old = NULL;
 
     CHECK_STR(get(t, "a/b"), "-");
@@ -68,7 +69,7 @@ static void values(tree *t)
     CHECK_STR(get(t, "a"), "-");
     CHECK_STR(get(t, "/"), "3");
     CHECK_STR(get(t, "//"), "-");
-    CHECK_INT(tree_set_value(t, "a/b", 3, (char[]){"5"}, &old), 0);
+    CHECK_INT(tree_set_value(t, "a/b", 3, five, &old), 0);
     CHECK_STR(old, "1");
     CHECK_INT(tree_count(t).values, 4);
     CHECK_STR(all(t, "a/b"), "5");
