@@ -1,0 +1,14 @@
+/* codec/codecs.h - what each codec file shows to the registry, and what they share. */
+#ifndef CODEC_CODECS_H
+#define CODEC_CODECS_H
+#include "codec/item.h"
+#include "codec/registry.h"
+
+extern const bridge_codec text_codec, bytes_codec, json_codec, cbor_codec;
+
+/* A record without name, unit or time, of a scalar item.  false: not a scalar, or a number that no record holds. */
+int record_of_item(scratch *s, const item *it, bridge_record *out, bridge_error *err);
+/* The other way; OBJLNK becomes "object:instance" in text[]. */
+enum { LINK_ROOM = 12 };
+void item_of_record(const bridge_record *r, item *out, char text[LINK_ROOM]);
+#endif

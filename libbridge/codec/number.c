@@ -1,0 +1,248 @@
+#include "codec/number.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                              1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+static bool digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+size_t number_span(const char *p, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && (digit(p[n]) || p[n] == '.' || p[n] == '-' || p[n] == '+' || (p[n] | 32) == 'e'))
+        n++;
+    return n;
+}
+
+/* What the grammar sees: [-] int [. fraction] [e exponent]. */
+typedef struct parts {
+    bool negative, whole; /* whole: neither fraction nor exponent */
+    uint64_t mantissa;    /* of the first `taken` digits */
+    int taken, digits;    /* digits: without leading zeros */
+    int64_t exponent;     /* of the mantissa were it all digits */
+} parts;
+
+static bool take_digits(const char **p, const char *end, parts *n, bool fraction)
+{
+    const char *start = *p;
+
+    for (; *p < end && digit(**p); ++*p) {
+        if (fraction) n->exponent--;
+        if (n->digits == 0 && **p == '0') continue;
+        n->digits++;
+        if (n->taken < 19) {
+            n->mantissa = n->mantissa * 10 + (uint64_t)(**p - '0');
+            n->taken++;
+        }
+    }
+    return *p > start;
+}
+
+static bool take_exponent(const char **p, const char *end, parts *n)
+{
+    bool minus = false;
+    int64_t e = 0;
+    const char *start;
+
+    if (*p < end && (**p == '-' || **p == '+')) minus = *(*p)++ == '-';
+    for (start = *p; *p < end && digit(**p); ++*p)
+        if (e < 100000000) e = e * 10 + (**p - '0'); /* far beyond any double; still a decimal */
+    n->exponent += minus ? -e : e;
+    n->whole = false;
+    return *p > start;
+}
+
+static bool split(const char *p, size_t len, parts *n)
+{
+    const char *end = p + len, *first;
+
+    *n = (parts){.whole = true};
+    if (p < end && *p == '-') n->negative = true, p++;
+    first = p;
+    if (!take_digits(&p, end, n, false) || (*first == '0' && p - first > 1)) return false;
+    if (p < end && *p == '.') {
+        p++;
+        n->whole = false;
+        if (!take_digits(&p, end, n, true)) return false;
+    }
+    if (p < end && (*p | 32) == 'e') {
+        p++;
+        if (!take_exponent(&p, end, n)) return false;
+    }
+    return p == end;
+}
+
+/* All digits and then an exponent: no decimal point, so strtod() needs no locale. */
+double number_value(const decimal *v)
+{
+    char text[CODEC_MAX_DIGITS + 24];
+    double d;
+
+    if (v->count == 0) return v->negative ? -0.0 : 0.0;
+    snprintf(text, sizeof text, "%.*se%lld", v->count, v->digits, (long long)v->exponent);
+    d = strtod(text, NULL);
+    return v->negative ? -d : d;
+}
+
+/* Exact when both factors are exact doubles (Clinger's fast path); else the slow way. */
+static double real_of(const char *p, size_t len, const parts *n)
+{
+    decimal v;
+
+    if (n->digits <= 19 && n->mantissa <= (uint64_t)1 << 53 && n->exponent >= -22 && n->exponent <= 22) {
+        double d = (double)n->mantissa;
+        d = n->exponent < 0 ? d / tens[-n->exponent] : d * tens[n->exponent];
+        return n->negative ? -d : d;
+    }
+    decimal_of(p, len, &v);
+    return number_value(&v);
+}
+
+int number_parse(const char *p, size_t len, item *out)
+{
+    parts n;
+
+    if (len > CODEC_MAX_DIGITS) return BRIDGE_TOOBIG;
+    if (!split(p, len, &n)) return BRIDGE_SYNTAX;
+    out->p = p;
+    out->len = len;
+    if (n.whole && n.digits <= 19 && n.mantissa <= INT64_MAX && !(n.negative && n.mantissa == 0)) {
+        out->kind = ITEM_INT;
+        out->i = n.negative ? -(int64_t)n.mantissa : (int64_t)n.mantissa;
+    } else if (n.whole && n.negative && n.digits == 19 && n.mantissa == (uint64_t)INT64_MAX + 1) {
+        out->kind = ITEM_INT;
+        out->i = INT64_MIN;
+    } else if (n.whole && !n.negative && n.digits <= 20 && text_to_u64((text){p, len}, UINT64_MAX, &out->u)) {
+        out->kind = ITEM_UINT;
+        if (out->u <= INT64_MAX) out->kind = ITEM_INT;
+    } else {
+        out->kind = ITEM_REAL;
+        out->d = real_of(p, len, &n);
+    }
+    return 0;
+}
+
+void decimal_of(const char *p, size_t len, decimal *out)
+{
+    bool fraction = false;
+    parts n = {0};
+
+    out->negative = len && *p == '-';
+    out->count = 0;
+    out->exponent = 0;
+    for (const char *end = p + len; p < end; p++) {
+        if (*p == '.') fraction = true;
+        if ((*p | 32) == 'e') {
+            p++;
+            take_exponent(&p, end, &n);
+            break;
+        }
+        if (!digit(*p)) continue;
+        if (fraction) out->exponent--;
+        if ((out->count || *p != '0') && out->count < CODEC_MAX_DIGITS) out->digits[out->count++] = *p;
+    }
+    out->exponent += n.exponent;
+    for (; out->count && out->digits[out->count - 1] == '0'; out->count--)
+        out->exponent++;
+    if (out->count == 0) out->exponent = 0;
+}
+
+bool number_fits_double(const char *p, size_t len, double d)
+{
+    char text[NUMBER_ROOM];
+    decimal a, b;
+
+    if (!isfinite(d)) return false;
+    decimal_of(p, len, &a);
+    if (a.count == 0) return true;
+    if (a.count <= 15 && a.exponent > -290 && a.exponent < 290) return true; /* DBL_DIG: always survives */
+    decimal_of(text, number_real(d, text), &b);
+    return a.count == b.count && a.exponent == b.exponent && memcmp(a.digits, b.digits, (size_t)a.count) == 0;
+}
+
+size_t number_uint(uint64_t v, char out[NUMBER_ROOM])
+{
+    char back[20];
+    size_t n = 0;
+
+    do
+        back[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    for (size_t i = 0; i < n; i++)
+        out[i] = back[n - 1 - i];
+    return n;
+}
+
+size_t number_int(int64_t v, char out[NUMBER_ROOM])
+{
+    if (v >= 0) return number_uint((uint64_t)v, out);
+    out[0] = '-';
+    return 1 + number_uint(-(uint64_t)v, out + 1);
+}
+
+/* m / 10^places, with m and 10^places exact in a double, reads back as that quotient. */
+static size_t put_places(uint64_t m, int places, char *out)
+{
+    char text[NUMBER_ROOM];
+    size_t n = number_uint(m, text), whole;
+
+    while (n <= (size_t)places) { /* 0.05 */
+        memmove(text + 1, text, n++);
+        text[0] = '0';
+    }
+    whole = n - (size_t)places;
+    memcpy(out, text, whole);
+    out[whole] = '.';
+    if (places == 0) out[whole + 1] = '0', places = 1;
+    else memcpy(out + whole + 1, text + whole, (size_t)places);
+    return whole + 1 + (size_t)places;
+}
+
+/* "d.ddde+x" by the C library for 1 to 17 digits; whatever its decimal point is, it is the byte(s) that are no digits. */
+static size_t shortest(double d, char *out)
+{
+    char text[48], *e;
+    size_t n = 0;
+
+    for (int precision = 14; precision <= 16; precision++) {
+        decimal v = {.negative = false};
+        snprintf(text, sizeof text, "%.*e", precision, d);
+        e = strchr(text, 'e');
+        for (const char *p = text; p < e; p++)
+            if (digit(*p)) v.digits[v.count++] = *p;
+        v.exponent = atoi(e + 1) - precision;
+        if (number_value(&v) != d && precision < 16) continue;
+        while (v.count > 1 && v.digits[v.count - 1] == '0') v.count--;
+        out[n++] = v.digits[0];
+        if (v.count > 1) out[n++] = '.';
+        for (int i = 1; i < v.count; i++)
+            out[n++] = v.digits[i];
+        out[n++] = 'e';
+        return n + number_int(atoi(e + 1), out + n);
+    }
+    return 0;
+}
+
+size_t number_real(double d, char out[NUMBER_ROOM])
+{
+    size_t n = 0;
+
+    if (signbit(d)) {
+        out[n++] = '-';
+        d = -d;
+    }
+    if (d == 0 || (d >= 1e-5 && d < 1e15)) {
+        for (int places = 0; places <= 10; places++) {
+            double m = d * tens[places];
+            if (m >= 9007199254740992.0) break;
+            if (m == floor(m) && m / tens[places] == d) return n + put_places((uint64_t)m, places, out + n);
+        }
+    }
+    return n + shortest(d, out + n);
+}
