@@ -224,7 +224,7 @@ static size_t place_point(const char *m, size_t len, int64_t e, char *out)
 static int fraction(reader *r, bool decimal_base, item *it)
 {
     item e = {.tag = ITEM_NO_TAG}, m = {.tag = ITEM_NO_TAG};
-    char text[CODEC_MAX_DIGITS + 64], digits[NUMBER_ROOM];
+    char whole[CODEC_MAX_DIGITS + 64], digits[NUMBER_ROOM];
     head h;
     int rc = read_head(r, &h);
 
@@ -245,7 +245,7 @@ static int fraction(reader *r, bool decimal_base, item *it)
         m.len = m.kind == ITEM_UINT ? number_uint(m.u, digits) : number_int(m.i, digits);
         m.p = digits;
     }
-    return digits_item(r, it, text, place_point(m.p, m.len, e.i, text));
+    return digits_item(r, it, whole, place_point(m.p, m.len, e.i, whole));
 }
 
 /* A whole number inside of a fraction; tags: whether it may be a bignum. */

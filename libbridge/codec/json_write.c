@@ -27,15 +27,15 @@ int json_put_string(buf *out, const char *p, size_t len)
 
 static int put_number(json_writer *w, const item *it)
 {
-    char text[NUMBER_ROOM];
+    char digits[NUMBER_ROOM];
     size_t n;
 
     if (it->p) return buf_put(w->out, it->p, it->len);
     if (it->kind == ITEM_REAL && !isfinite(it->d))
         return fail(w->err, BRIDGE_UNPROCESSABLE, "JSON has no NaN and no infinity");
-    n = it->kind == ITEM_INT ? number_int(it->i, text)
-        : it->kind == ITEM_UINT ? number_uint(it->u, text) : number_real(it->d, text);
-    return buf_put(w->out, text, n);
+    n = it->kind == ITEM_INT ? number_int(it->i, digits)
+        : it->kind == ITEM_UINT ? number_uint(it->u, digits) : number_real(it->d, digits);
+    return buf_put(w->out, digits, n);
 }
 
 /* RFC 8949 3.4.5.2: tags 21 to 23 say how bytes want to look; without one, base64url (6.1). */

@@ -96,7 +96,7 @@ int node_copy(scratch *s, const node *n, size_t *budget, node **out, bridge_erro
 
 static bool number_equal(const item *a, const item *b)
 {
-    char text[2][NUMBER_ROOM];
+    char digits[2][NUMBER_ROOM];
     const item *items[2] = {a, b};
     decimal v[2];
 
@@ -106,9 +106,9 @@ static bool number_equal(const item *a, const item *b)
         size_t len = items[i]->len;
         if (!p) {
             if (items[i]->kind == ITEM_REAL && !(items[i]->d - items[i]->d == 0)) return a->kind == b->kind && a->d == b->d;
-            p = text[i];
-            len = items[i]->kind == ITEM_INT ? number_int(items[i]->i, text[i])
-                : items[i]->kind == ITEM_UINT ? number_uint(items[i]->u, text[i]) : number_real(items[i]->d, text[i]);
+            p = digits[i];
+            len = items[i]->kind == ITEM_INT ? number_int(items[i]->i, digits[i])
+                : items[i]->kind == ITEM_UINT ? number_uint(items[i]->u, digits[i]) : number_real(items[i]->d, digits[i]);
         }
         decimal_of(p, len, &v[i]);
     }

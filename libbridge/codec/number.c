@@ -81,12 +81,12 @@ static bool split(const char *p, size_t len, parts *n)
 /* All digits and then an exponent: no decimal point, so strtod() needs no locale. */
 double number_value(const decimal *v)
 {
-    char text[CODEC_MAX_DIGITS + 24];
+    char all[CODEC_MAX_DIGITS + 24];
     double d;
 
     if (v->count == 0) return v->negative ? -0.0 : 0.0;
-    snprintf(text, sizeof text, "%.*se%lld", v->count, v->digits, (long long)v->exponent);
-    d = strtod(text, NULL);
+    snprintf(all, sizeof all, "%.*se%lld", v->count, v->digits, (long long)v->exponent);
+    d = strtod(all, NULL);
     return v->negative ? -d : d;
 }
 
@@ -153,20 +153,58 @@ void decimal_of(const char *p, size_t len, decimal *out)
     if (out->count == 0) out->exponent = 0;
 }
 
+/* The digits that the C library prints for d, a positive one.  Whatever its decimal point is, it is what is no digit. */
+static void printed(double d, int count, decimal *v)
+{
+    char all[48], *e;
+
+    snprintf(all, sizeof all, "%.*e", count - 1, d);
+    e = strchr(all, 'e');
+    *v = (decimal){.exponent = atoi(e + 1) - (count - 1)};
+    for (const char *p = all; p < e; p++)
+        if (digit(*p)) v->digits[v->count++] = *p;
+}
+
+static void trim(decimal *v)
+{
+    for (; v->count && v->digits[v->count - 1] == '0'; v->count--)
+        v->exponent++;
+}
+
+/* At most 17 digits.  Next to a power of two the nearest 16 may not read back where their upper neighbour does. */
+static void shortest_decimal(double d, decimal *v)
+{
+    for (int count = 15; count <= 17; count++) {
+        printed(d, count, v);
+        if (count == 16 && number_value(v) != d && v->digits[15] < '9') v->digits[15]++;
+        if (number_value(v) == d) break;
+    }
+    trim(v);
+}
+
+static bool same_digits(const decimal *a, const decimal *b)
+{
+    return a->count == b->count && a->exponent == b->exponent && memcmp(a->digits, b->digits, (size_t)a->count) == 0;
+}
+
+/* Some print the shortest digits that read back, some print 17: both mean this double and no other number. */
 bool number_fits_double(const char *p, size_t len, double d)
 {
-    char text[NUMBER_ROOM];
     decimal a, b;
 
     if (!isfinite(d)) return false;
     decimal_of(p, len, &a);
     if (a.count == 0) return true;
+    if (a.count > 17 || d == 0) return false;
     if (a.count <= 15 && a.exponent > -290 && a.exponent < 290) return true; /* DBL_DIG: always survives */
-    decimal_of(text, number_real(d, text), &b);
-    return a.count == b.count && a.exponent == b.exponent && memcmp(a.digits, b.digits, (size_t)a.count) == 0;
+    shortest_decimal(fabs(d), &b);
+    if (same_digits(&a, &b)) return true;
+    printed(fabs(d), 17, &b);
+    trim(&b);
+    return same_digits(&a, &b);
 }
 
-size_t number_uint(uint64_t v, char out[NUMBER_ROOM])
+size_t number_uint(uint64_t v, char *out)
 {
     char back[20];
     size_t n = 0;
@@ -179,7 +217,7 @@ size_t number_uint(uint64_t v, char out[NUMBER_ROOM])
     return n;
 }
 
-size_t number_int(int64_t v, char out[NUMBER_ROOM])
+size_t number_int(int64_t v, char *out)
 {
     if (v >= 0) return number_uint((uint64_t)v, out);
     out[0] = '-';
@@ -189,47 +227,36 @@ size_t number_int(int64_t v, char out[NUMBER_ROOM])
 /* m / 10^places, with m and 10^places exact in a double, reads back as that quotient. */
 static size_t put_places(uint64_t m, int places, char *out)
 {
-    char text[NUMBER_ROOM];
-    size_t n = number_uint(m, text), whole;
+    char all[NUMBER_ROOM];
+    size_t n = number_uint(m, all), whole;
 
     while (n <= (size_t)places) { /* 0.05 */
-        memmove(text + 1, text, n++);
-        text[0] = '0';
+        memmove(all + 1, all, n++);
+        all[0] = '0';
     }
     whole = n - (size_t)places;
-    memcpy(out, text, whole);
+    memcpy(out, all, whole);
     out[whole] = '.';
     if (places == 0) out[whole + 1] = '0', places = 1;
-    else memcpy(out + whole + 1, text + whole, (size_t)places);
+    else memcpy(out + whole + 1, all + whole, (size_t)places);
     return whole + 1 + (size_t)places;
 }
 
-/* "d.ddde+x" by the C library for 1 to 17 digits; whatever its decimal point is, it is the byte(s) that are no digits. */
-static size_t shortest(double d, char *out)
+static size_t put_shortest(double d, char *out)
 {
-    char text[48], *e;
+    decimal v;
     size_t n = 0;
 
-    for (int precision = 14; precision <= 16; precision++) {
-        decimal v = {.negative = false};
-        snprintf(text, sizeof text, "%.*e", precision, d);
-        e = strchr(text, 'e');
-        for (const char *p = text; p < e; p++)
-            if (digit(*p)) v.digits[v.count++] = *p;
-        v.exponent = atoi(e + 1) - precision;
-        if (number_value(&v) != d && precision < 16) continue;
-        while (v.count > 1 && v.digits[v.count - 1] == '0') v.count--;
-        out[n++] = v.digits[0];
-        if (v.count > 1) out[n++] = '.';
-        for (int i = 1; i < v.count; i++)
-            out[n++] = v.digits[i];
-        out[n++] = 'e';
-        return n + number_int(atoi(e + 1), out + n);
-    }
-    return 0;
+    shortest_decimal(d, &v);
+    out[n++] = v.digits[0];
+    if (v.count > 1) out[n++] = '.';
+    for (int i = 1; i < v.count; i++)
+        out[n++] = v.digits[i];
+    out[n++] = 'e';
+    return n + number_int(v.exponent + v.count - 1, out + n);
 }
 
-size_t number_real(double d, char out[NUMBER_ROOM])
+size_t number_real(double d, char *out)
 {
     size_t n = 0;
 
@@ -244,5 +271,5 @@ size_t number_real(double d, char out[NUMBER_ROOM])
             if (m == floor(m) && m / tens[places] == d) return n + put_places((uint64_t)m, places, out + n);
         }
     }
-    return n + shortest(d, out + n);
+    return n + put_shortest(d, out + n);
 }

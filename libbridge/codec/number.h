@@ -18,10 +18,11 @@ enum { NUMBER_ROOM = 32 };
 int number_parse(const char *p, size_t len, item *out);
 /* How many characters at p can belong to a number. */
 size_t number_span(const char *p, size_t len);
-size_t number_int(int64_t v, char out[NUMBER_ROOM]);
-size_t number_uint(uint64_t v, char out[NUMBER_ROOM]);
+/* out has NUMBER_ROOM bytes; the length is answered, no NUL. */
+size_t number_int(int64_t v, char *out);
+size_t number_uint(uint64_t v, char *out);
 /* The shortest decimal that reads back as d; has a '.' or an 'e'.  Not for NaN and infinities. */
-size_t number_real(double d, char out[NUMBER_ROOM]);
+size_t number_real(double d, char *out);
 void decimal_of(const char *p, size_t len, decimal *out); /* p: a JSON number */
 /* Does a double say all that the digits say, that is: do its shortest digits have the same value? */
 bool number_fits_double(const char *p, size_t len, double d);

@@ -8,6 +8,7 @@
 #include "codec/node.h"
 #include "codec/number.h"
 #include "core/record.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 int record_of_item(scratch *s, const item *it, bridge_record *out, bridge_error *err)
@@ -31,7 +32,7 @@ int record_of_item(scratch *s, const item *it, bridge_record *out, bridge_error 
     return 0;
 }
 
-void item_of_record(const bridge_record *r, item *out, char text[LINK_ROOM])
+void item_of_record(const bridge_record *r, item *out, char link[LINK_ROOM])
 {
     *out = (item){.kind = ITEM_NULL, .tag = ITEM_NO_TAG};
     switch (r->type) {
@@ -43,8 +44,8 @@ void item_of_record(const bridge_record *r, item *out, char text[LINK_ROOM])
     case BRIDGE_OPAQUE: out->kind = ITEM_BYTES, out->p = r->as.bytes.p, out->len = r->as.bytes.len; break;
     case BRIDGE_OBJLNK:
         out->kind = ITEM_STRING;
-        out->p = text;
-        out->len = (size_t)snprintf(text, LINK_ROOM, "%u:%u", r->as.link.object, r->as.link.instance);
+        out->p = link;
+        out->len = (size_t)snprintf(link, LINK_ROOM, "%u:%u", r->as.link.object, r->as.link.instance);
         break;
     default: break;
     }
