@@ -1,0 +1,90 @@
+"""What is measured, against whom, and what is wanted of it."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table.  `how`: cost = peer / ours; gain = ours / peer; most, least = ours against a number;
+    show = no demand.  `key` is a field of the load client's JSON, or per_cpu_second = 1e6 / cpu_per_million."""
+    key: str
+    how: str = "cost"
+    wanted: float | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    load: str                          # program and its arguments
+    peer: str | None = None            # mosquitto, nginx, libcoap; bridged: ours with `peer_load`
+    checks: tuple[Check, ...] = ()
+    schemes: tuple[str, ...] = ("mqtt",)
+    peer_load: str | None = None       # where it differs
+    seconds: float = 2.0               # scales with --quick; 0: the load counts, not the clock
+    rounds: int | None = None
+    note: str = field(default="", compare=False)
+
+
+def cpu(wanted: float | None = None) -> tuple[Check, ...]:
+    return (Check("per_cpu_second", "gain", wanted, "per CPU-second"),)
+
+
+def mqtt(name: str, load: str, wanted: float | None, **more) -> Scenario:
+    return Scenario(name, "mqtt_load " + load, "mosquitto", cpu(wanted), **more)
+
+
+PAIRS = "pairs --publishers 50 --subscribers 50"
+LATENCY = (Check("p50_us", "cost", 1.0, "p50 us"), Check("p99_us", "cost", 1.0, "p99 us"))
+
+SCENARIOS = [
+    mqtt("fanout", "fanout --subscribers 100", 30),
+    mqtt("fanin", "fanin --publishers 50", 20),
+    mqtt("pairs", PAIRS, 20),
+    mqtt("pairs-qos1", PAIRS + " --qos 1 --window 100", 15),
+    mqtt("pairs-qos2", "pairs --publishers 20 --subscribers 20 --qos 2 --window 20", 15,
+         note="mosquitto stops for good when a client has more than its max_inflight_messages (20) QoS 2 on the way"),
+    mqtt("pairs-1k", PAIRS + " --payload 1024 --window 200", None),
+    mqtt("pairs-16k", PAIRS + " --payload 16384 --window 20", None),
+    mqtt("wildcards", "wild --publishers 10 --subscribers 100 --filters 100000", 10),
+    Scenario("retained", "mqtt_load retained --qos 0 --payload 20 --count 100000", "mosquitto",
+             (Check("total_cpu_per_million", "cost", 4, "store + deliver, CPU us each"),
+              Check("cpu_per_million", "cost", None, "store"),
+              Check("deliver_cpu_per_million", "cost", None, "deliver")), seconds=0,
+             note="stored at QoS 1; delivered at QoS 0, because mosquitto 2.0.11 leaves out 5,120 of them at QoS 1"),
+    Scenario("retained-qos1", "mqtt_load retained --qos 1 --payload 20 --count 100000", None,
+             (Check("total_cpu_per_million", "show", None, "store + deliver, CPU us each"),), seconds=0, rounds=1),
+    Scenario("pairs-idle", "mqtt_load " + PAIRS + " --idle 5000", "bridged", cpu(0.9), peer_load="mqtt_load " + PAIRS,
+             note="the peer column is bridged itself without the 5,000 idle connections"),
+    Scenario("connect", "mqtt_load connect --count 5000", "mosquitto",
+             (Check("rate", "gain", 0.6, "connects/s"), Check("cpu_per_million", "cost", None, "CPU us each"),
+              Check("bytes_each", "most", 4096, "bytes each")), seconds=0),
+    Scenario("steady", "mqtt_load steady --rate 20000 --idle 5000", "mosquitto",
+             (*LATENCY, Check("cpu_per_million", "cost", None, "CPU us each"))),
+    Scenario("slow", "mqtt_load slow --rate 5000 --slow 1000 --feed-rate 40 --feed-payload 8192", "mosquitto",
+             (Check("p50_us", "cost", None, "others' p50 us"), Check("p99_us", "cost", None, "others' p99 us"),
+              Check("memory_peak", "show", None, "server bytes, peak")), rounds=1),
+    mqtt("tls-pairs", PAIRS + " --tls 1", 5, schemes=("mqtts",)),
+    Scenario("value-memory", "mqtt_load retained --qos 0 --payload 20 --count 200000", "mosquitto",
+             (Check("bytes_each", "most", 250, "bytes a value"),), seconds=0, rounds=1),
+    Scenario("http-get", "http_load get --path /resources/bench/value", "nginx", cpu(0.55), ("http",)),
+    Scenario("http-put", "http_load put --path /resources/bench/value", "nginx", cpu(None), ("http",)),
+    Scenario("sse", "http_load sse --watchers 1000 --path /resources/bench/value", None,
+             (Check("per_cpu_second", "least", 300000, "events per CPU-second"),), ("http",)),
+]
+
+for verb in ("get", "put"):
+    for ports in (4, 1000):
+        SCENARIOS.append(Scenario(f"coap-{verb}-{ports}", f"coap_load {verb} --ports {ports}", "libcoap", cpu(1.2), ("coap",)))
+SCENARIOS += [
+    Scenario("coap-get-10000", "coap_load get --ports 10000", "bridged", cpu(0.8), ("coap",),
+             peer_load="coap_load get --ports 1000", note="the peer column is bridged itself with 1,000 client ports"),
+    Scenario("coap-observe", "coap_load observe --observers 10000 --ports 1000", None,
+             (Check("per_cpu_second", "show", None, "notifications per CPU-second"),
+              Check("all_p50_us", "show", None, "us until all heard")), ("coap",)),
+    Scenario("coap-to-mqtt", "cross_load mqtt", None,
+             (Check("p50_us", "show", None, "p50 us"), Check("p99_us", "show", None, "p99 us")), ("mqtt", "coap")),
+    Scenario("coap-to-sse", "cross_load sse", None,
+             (Check("p50_us", "show", None, "p50 us"), Check("p99_us", "show", None, "p99 us")), ("http", "coap")),
+]
