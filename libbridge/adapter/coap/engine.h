@@ -1,0 +1,166 @@
+/* adapter/coap/engine.h - the CoAP message layer without I/O: bytes and time come in, bytes and events go out.
+ *
+ * One engine a socket (and the streams beside it).  It finds duplicates, retransmits, puts blocks together and takes them apart,
+ * keeps the list of observers, and sees to it that nobody is sent more than NSTART confirmable messages at once.  Who asks
+ * what, and what is answered, it leaves to the call-backs; it knows no paths.
+ *
+ *      coap_engine_input() -> wire -> peers -> heard (duplicates) -> block1 -> on_request -> coap_respond() -> block2 -> send
+ *
+ * All tables are bounded (coap_limits; docs/limits.md), found by hash, and aged from the old end: nothing is ever walked. */
+#ifndef COAP_ENGINE_H
+#define COAP_ENGINE_H
+#include "adapter/coap/options.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+typedef struct coap_engine coap_engine;
+typedef struct coap_peer coap_peer;
+typedef struct coap_observer coap_observer;
+typedef struct coap_ask coap_ask;
+
+typedef struct coap_address { /* both ends, compared as bytes: what is not used is zero */
+    uint16_t family;          /* AF_INET, AF_INET6 */
+    uint16_t port;            /* as on the wire */
+    uint32_t scope;           /* zone of an IPv6 link-local address */
+    uint8_t remote[16];
+    uint8_t local[16]; /* where it came to, when the socket is bound to a wildcard: answers leave from there */
+} coap_address;
+
+typedef struct coap_limits { /* 0: the default, which coap_engine_new() fills in */
+    size_t max_body;         /* of a request or response put together from blocks; 1 MiB */
+    size_t max_transfer_bytes; /* of all bodies half received; 16 MiB */
+    unsigned max_peers;      /* 100,000; the longest idle goes first */
+    unsigned max_observers;  /* 100,000 */
+    unsigned peer_observers; /* per peer; 1,000 */
+    unsigned peer_transfers; /* Block1 bodies half received, per peer; 4 */
+    unsigned peer_pending;   /* requests not yet answered, per peer; 64 */
+    unsigned peer_queue;     /* confirmable messages waiting, per peer; 64 */
+    unsigned max_snapshots;  /* bodies kept for Block2; 4,096 */
+    unsigned max_heard;      /* message ids remembered; 65,536 */
+    size_t max_heard_bytes;  /* answers remembered with them; 4 MiB */
+    unsigned nstart;         /* RFC 7252 4.7; 1 */
+    unsigned ack_timeout;    /* ms, RFC 7252 4.8; 2000 */
+    unsigned max_retransmit; /* 4 */
+    unsigned ack_delay;      /* ms until a request that is not yet answered is acknowledged; 200 */
+    unsigned szx;            /* our largest block, 0 to 6; 7 means 6 (1024 bytes) */
+} coap_limits;
+
+typedef enum coap_why { /* why an observation is over */
+    COAP_WHY_CANCELED, COAP_WHY_RESET, COAP_WHY_TIMEOUT, COAP_WHY_LOST, COAP_WHY_REPLACED, COAP_WHY_CLOSED
+} coap_why;
+
+/* A request, whole.  Good until on_request returns, unless kept. */
+typedef struct coap_request {
+    coap_engine *engine;
+    coap_peer *peer;
+    const coap_packet *packet; /* NULL once kept, as are meta and body */
+    const coap_meta *meta;
+    const uint8_t *body;       /* all blocks */
+    size_t body_len;
+    void *user;                /* yours */
+    /* private */
+    list peer_link, ack_link;
+    int64_t ack_due;
+    uint64_t key;
+    coap_token token;
+    uint16_t id;
+    uint8_t type, code, no_response;
+    bool kept, answered, acked, remembered, has_key, has_block1, has_block2, from_snapshot, multicast;
+    coap_block block1, block2;
+} coap_request;
+
+typedef struct coap_reply {
+    uint8_t code;
+    uint8_t etag_len, etag[8];
+    int64_t format;  /* COAP_SAY(n); 0: not said */
+    int64_t max_age; /* COAP_SAY(seconds); 0: not said, which means 60 (RFC 7252 5.10.5) */
+    const void *data;
+    size_t len;
+    void *owner;     /* holds data while blocks of it are asked for (hooks.hold, .let_go); NULL: it is copied */
+    const coap_option *extra; /* other options, sorted */
+    unsigned extra_count;
+    coap_observer *observer;  /* made by coap_observe() for this request: the answer carries Observe */
+    uint32_t size1;           /* with 4.13: what would fit */
+    bool confirm;             /* a notification: confirmable */
+} coap_reply;
+#define COAP_SAY(n)     ((int64_t)(n) + 1)
+#define COAP_REPLY(...) (&(coap_reply){__VA_ARGS__})
+
+typedef struct coap_hooks {
+    uint8_t *(*room)(void *user, coap_peer *peer, size_t len); /* for one message; NULL: not now, it is lost */
+    void (*send)(void *user, coap_peer *peer, const uint8_t *p, size_t len); /* p lies in what room() gave */
+    /* Answer with coap_respond(), or coap_request_keep() and answer later. */
+    void (*on_request)(void *user, coap_request *r);
+    void (*on_dropped)(void *user, coap_request *r);                 /* a kept request nobody waits for any more; freed after */
+    void (*on_observer_gone)(void *user, coap_observer *o, coap_why why); /* freed after */
+    void (*on_observer_stale)(void *user, coap_observer *o); /* 24 h without a sign of life: notify again, confirmably */
+    void (*on_peer_gone)(void *user, coap_peer *peer);       /* forgotten; freed after */
+    void (*hold)(void *owner);                               /* for coap_reply.owner */
+    void (*let_go)(void *owner);
+} coap_hooks;
+
+int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *user, const coap_limits *limits, int64_t now);
+void coap_engine_free(coap_engine *e); /* all observers, requests and peers are told */
+const coap_limits *coap_engine_limits(const coap_engine *e);
+void coap_engine_input(coap_engine *e, int64_t now, const coap_address *from, const uint8_t *p, size_t len, bool multicast);
+void coap_engine_tick(coap_engine *e, int64_t now);
+int64_t coap_engine_due(const coap_engine *e); /* when to tick; INT64_MAX: never */
+
+typedef struct coap_counters {
+    uint64_t received, sent, malformed, duplicates, retransmitted, resets, timeouts, refused, notifications, skipped;
+    uint32_t peers, observers, transfers, snapshots, pending, heard;
+} coap_counters;
+coap_counters coap_engine_counters(const coap_engine *e);
+
+/* ---- Peers: one a remote address, or one a connection */
+const coap_address *coap_peer_address(const coap_peer *peer);
+void **coap_peer_user(coap_peer *peer); /* yours; NULL at first */
+coap_peer *coap_peer_find(coap_engine *e, int64_t now, const coap_address *address, bool make); /* NULL: none, or no memory */
+coap_peer *coap_peer_connected(coap_engine *e, void *link); /* a stream or a DTLS session; NULL: no memory or over the limit */
+void coap_peer_set_stream(coap_peer *peer, size_t max_message, bool bert); /* RFC 8323: no ids, no acknowledgements */
+void *coap_peer_link(const coap_peer *peer);                               /* NULL: by address */
+void coap_peer_input(coap_peer *peer, int64_t now, const uint8_t *p, size_t len);      /* a datagram inside a session */
+void coap_peer_packet(coap_peer *peer, int64_t now, const coap_packet *packet);        /* a message from a stream */
+void coap_peer_lost(coap_peer *peer);                                                  /* all it had is dropped; it is freed */
+
+/* ---- Answering */
+void coap_respond(coap_request *r, const coap_reply *reply); /* the first one counts; frees a kept one */
+coap_request *coap_request_keep(coap_request *r);            /* to answer later; NULL: no memory or too many; answer now */
+void coap_request_text(coap_request *r, uint8_t code, const char *text); /* an error with a diagnostic text */
+
+/* ---- Observing (RFC 7641), the side that is observed */
+/* Begins an observation for a GET or FETCH with Observe 0, or goes on with the one this token has (then *user_before is what
+ * it had; on_observer_gone is not called).  NULL: over a limit; answer without. */
+coap_observer *coap_observe(coap_request *r, void *user, void **user_before);
+coap_observer *coap_observer_of(coap_request *r); /* by peer and token: for Observe 1; or NULL */
+void *coap_observer_user(const coap_observer *o);
+coap_peer *coap_observer_peer(const coap_observer *o);
+/* Tells the newest state, confirmably if it says so and at least once a day.  While an earlier one is on its way unacknowledged
+ * this one waits, and a newer one takes its place.  o may be gone afterwards (no memory). */
+void coap_notify(coap_observer *o, const coap_reply *state);
+void coap_observer_end(coap_observer *o, uint8_t code); /* a last notification with that code (0: silently); o is gone */
+
+/* ---- Asking: the client role, towards anybody, also towards one who asks us (LwM2M) */
+typedef struct coap_answer {
+    int status; /* 0: there is an answer; TIMEOUT, UNREACHABLE (reset), CANCELED, TOOBIG, PROTOCOL */
+    uint8_t code;
+    const coap_packet *packet; /* of the last block; NULL without an answer */
+    const coap_meta *meta;
+    const uint8_t *body;
+    size_t body_len;
+    bool more; /* an observation: more will come */
+} coap_answer;
+typedef void (*coap_answer_fn)(void *user, const coap_answer *answer); /* once; of an observation often, last with more false */
+typedef struct coap_question {
+    uint8_t code;
+    bool non;     /* unconfirmable */
+    bool observe; /* GET or FETCH: stay */
+    const coap_option *options; /* in any order; without Observe, Block and Size */
+    unsigned option_count;
+    const void *data;
+    size_t len;
+    int64_t timeout; /* ms for each answer; 0: MAX_TRANSMIT_WAIT, 93 s */
+} coap_question;
+int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_question *question, coap_answer_fn fn, void *user);
+void coap_ask_cancel(coap_ask *ask, bool tell); /* fn is not called any more; tell: an observation is cancelled at the peer */
+#endif
