@@ -131,7 +131,7 @@ static int root_make(trie *t)
     return 0;
 }
 
-static int text_set(trie *t, trie_node *n, text s)
+static int text_set(trie *t, trie_node *n, text s) /* n is all zero */
 {
     char *far = n->text;
 
@@ -201,22 +201,19 @@ static int node_make(trie *t, uint32_t parent, segment_kind kind, uint32_t hash,
     return 0;
 }
 
-uint64_t trie_hash_segment(const trie *t, text segment)
-{
-    return hash_bytes(segment.p, segment.len, t->seed);
-}
-
-/* A wildcard gets its hash from a segment that no path has. */
-static uint32_t hash_step(const trie *t, uint32_t parent, segment_kind kind, text s)
-{
-    return trie_hash_child(trie_at(t, parent)->hash, kind == SEGMENT_LITERAL ? trie_hash_segment(t, s) : t->seed + kind + s.len);
-}
-
-static uint32_t find_step(const trie *t, uint32_t parent, segment_kind kind, uint32_t hash, text s)
+/* What a segment is under a parent: the hash of the node, and the node if it is there. */
+static uint32_t find_step(const trie *t, uint32_t parent, segment_kind kind, text s, uint32_t *hash)
 {
     const trie_node *n = trie_at(t, parent);
 
-    if (kind == SEGMENT_LITERAL) return n->child ? trie_index_find(t, parent, hash, s) : 0;
+    if (kind == SEGMENT_LITERAL) {
+        trie_key k = trie_key_at(t->seed, s.p, s.p + s.len);
+
+        *hash = trie_hash_child(n->hash, k.hash);
+        return n->child ? trie_index_find(t, parent, *hash, &k) : 0;
+    }
+    *hash = trie_hash_wild(t, n->hash, kind);
+    if (kind == SEGMENT_PART) *hash = trie_hash_child(*hash, hash_bytes(s.p, s.len, t->seed));
     for (uint32_t w = n->wild; w; w = n->next) {
         n = trie_at(t, w);
         if (n->kind == kind && text_same((text){trie_text(n), n->len}, s)) return w;
@@ -240,7 +237,7 @@ static text step_text(const pattern *p, int i, char room[PATH_BYTES])
 
 static int add_step(trie *t, uint32_t *node, segment_kind kind, text s)
 {
-    uint32_t hash = hash_step(t, *node, kind, s), next = find_step(t, *node, kind, hash, s);
+    uint32_t hash, next = find_step(t, *node, kind, s, &hash);
 
     if (!next && node_make(t, *node, kind, hash, s, &next) < 0) {
         trie_prune(t, *node);
@@ -277,14 +274,11 @@ int trie_add_path(trie *t, const char *path, size_t len, uint32_t *out)
 uint32_t trie_find(const trie *t, const pattern *p)
 {
     char room[PATH_BYTES];
-    uint32_t node = 0;
+    uint32_t node = 0, hash;
 
     if (!t->count) return 0;
     for (int i = 0; i < p->count; i++) {
-        segment_kind kind = p->segments[i].kind;
-        text s = step_text(p, i, room);
-
-        node = find_step(t, node, kind, hash_step(t, node, kind, s), s);
+        node = find_step(t, node, p->segments[i].kind, step_text(p, i, room), &hash);
         if (!node) return 0;
     }
     return node;
@@ -292,18 +286,27 @@ uint32_t trie_find(const trie *t, const pattern *p)
 
 uint32_t trie_child(const trie *t, uint32_t parent, text segment)
 {
-    if (!t->count || !trie_at(t, parent)->child) return 0;
-    return trie_index_find(t, parent, hash_step(t, parent, SEGMENT_LITERAL, segment), segment);
+    uint32_t hash;
+
+    return t->count ? find_step(t, parent, SEGMENT_LITERAL, segment, &hash) : 0;
 }
 
 uint32_t trie_find_path(const trie *t, const char *path, size_t len)
 {
-    uint32_t node = 0;
-    text s;
+    const char *end = path + len;
+    uint32_t node = 0, hash = (uint32_t)t->seed;
 
-    for (path_walk w = path_start(path, len); path_next(&w, &s);)
-        if (!(node = trie_child(t, node, s))) return 0;
-    return node;
+    if (!t->count) return 0;
+    for (;;) {
+        trie_key k = trie_key_at(t->seed, path, end);
+
+        /* the hash does not come out of the node: the processor may run ahead while the node is still on its way */
+        hash = trie_hash_child(hash, k.hash);
+        if (!trie_at(t, node)->child || !(node = trie_index_find(t, node, hash, &k))) return 0;
+        path = k.s.p + k.s.len;
+        if (path == end) return node;
+        path++;
+    }
 }
 
 void trie_prune(trie *t, uint32_t node)

@@ -97,13 +97,102 @@ trie_cursor trie_below(trie *t, const pattern *p);
 bool trie_next(trie_cursor *c);
 void trie_leave(trie_cursor *c);
 
-/* For the files of this room: the table of literal children. */
-uint64_t trie_hash_segment(const trie *t, text segment);
+/* ---- for the files of this room ---- */
+
+typedef struct trie_key { /* a segment, made ready for looking up */
+    text s;
+    uint64_t hash, head; /* head: its first 8 bytes, zeros behind */
+} trie_key;
+
+static inline uint64_t trie_word(const char *p, size_t len) /* up to 8 bytes, the first one lowest */
+{
+    uint64_t w = 0;
+    uint32_t lo, hi;
+
+    if (len >= 8) {
+        memcpy(&w, p, 8);
+    } else if (len >= 4) {
+        memcpy(&lo, p, 4);
+        memcpy(&hi, p + len - 4, 4);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        return lo | (uint64_t)hi << (8 * (len - 4));
+#else
+        memcpy(&w, p, len);
+#endif
+    } else if (len) {
+        const uint8_t *b = (const uint8_t *)p;
+        return b[0] | (uint64_t)b[len / 2] << (8 * (len / 2)) | (uint64_t)b[len - 1] << (8 * (len - 1));
+    }
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
+
+/* The segment at p, which ends at a slash or at `end`: splits and hashes in one go, eight bytes a step. */
+static inline trie_key trie_key_at(uint64_t seed, const char *p, const char *end)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    trie_key k = {{p, 0}, seed, 0};
+
+    for (;;) {
+        size_t left = (size_t)(end - p) - k.s.len, n = left < 8 ? left : 8;
+        uint64_t w = trie_word(p + k.s.len, n), x = w ^ ones * '/', slash = (x - ones) & ~x & ones << 7;
+
+        if (slash) {
+            n = (size_t)__builtin_ctzll(slash) / 8;
+            w &= ((uint64_t)1 << 8 * n) - 1;
+        }
+        if (k.s.len == 0) k.head = w;
+        k.s.len += n;
+        k.hash = hash_mix(k.hash ^ w, 0xa0761d6478bd642fu ^ seed);
+        if (n < 8 || n == left || p[k.s.len] == '/') break;
+    }
+    k.hash = hash_mix(k.hash ^ k.s.len, seed | 1);
+    return k;
+}
+
 static inline uint32_t trie_hash_child(uint32_t parent_hash, uint64_t segment_hash)
 {
     return (uint32_t)(((uint64_t)parent_hash * 0x9e3779b97f4a7c15u + segment_hash) * 0xd6e8feb86659fd93u >> 32);
 }
-uint32_t trie_index_find(const trie *t, uint32_t parent, uint32_t hash, text segment);
+
+/* A wildcard gets its hash from a segment that no path has. */
+static inline uint32_t trie_hash_wild(const trie *t, uint32_t parent_hash, segment_kind kind)
+{
+    return trie_hash_child(parent_hash, t->seed + kind);
+}
+
+static inline bool trie_is_child(const trie_node *n, uint32_t parent, const trie_key *k)
+{
+    uint64_t head;
+
+    if (n->parent != parent || n->len != k->s.len) return false;
+    if (n->len > TRIE_INLINE) return memcmp(trie_text(n), k->s.p, k->s.len) == 0;
+    head = trie_word(n->text, 8); /* nodes are zeroed behind their text, too */
+    return head == k->head && (k->s.len <= 8 || memcmp(n->text + 8, k->s.p + 8, k->s.len - 8) == 0);
+}
+
+#define TRIE_GONE UINT32_MAX /* a slot of `old` whose node was moved or removed */
+
+static inline uint32_t trie_probe(const trie *t, const trie_slot *slots, uint32_t bits, uint32_t parent, uint32_t hash,
+                                  const trie_key *k)
+{
+    uint32_t mask = (1u << bits) - 1;
+
+    for (uint32_t i = hash >> (32 - bits); slots[i].node; i = (i + 1) & mask)
+        if (slots[i].hash == hash && slots[i].node != TRIE_GONE && trie_is_child(trie_at(t, slots[i].node), parent, k))
+            return slots[i].node;
+    return 0;
+}
+
+/* The literal child, or 0; the parent must have literal children. */
+static inline uint32_t trie_index_find(const trie *t, uint32_t parent, uint32_t hash, const trie_key *k)
+{
+    uint32_t node = trie_probe(t, t->slots, t->bits, parent, hash, k);
+
+    return node || !t->old ? node : trie_probe(t, t->old, t->old_bits, parent, hash, k);
+}
 int trie_index_room(trie *t); /* for one more, or NOMEM */
 void trie_index_put(trie *t, uint32_t node);
 void trie_index_remove(trie *t, uint32_t node);

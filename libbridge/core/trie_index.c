@@ -5,32 +5,7 @@
  * which each change moves MOVE_AT_ONCE slots. */
 #include "core/trie.h"
 
-#define GONE UINT32_MAX /* in `old`: was moved or removed; not 0, others may have been put behind it */
 enum { FIRST_BITS = 4, MOVE_AT_ONCE = 16 };
-
-static bool is_child(const trie *t, uint32_t node, uint32_t parent, text segment)
-{
-    const trie_node *n = trie_at(t, node);
-
-    return n->parent == parent && n->len == segment.len && memcmp(trie_text(n), segment.p, segment.len) == 0;
-}
-
-static uint32_t probe(const trie *t, const trie_slot *slots, uint32_t bits, uint32_t parent, uint32_t hash, text segment)
-{
-    uint32_t mask = (1u << bits) - 1;
-
-    for (uint32_t i = hash >> (32 - bits); slots[i].node; i = (i + 1) & mask)
-        if (slots[i].hash == hash && slots[i].node != GONE && is_child(t, slots[i].node, parent, segment))
-            return slots[i].node;
-    return 0;
-}
-
-uint32_t trie_index_find(const trie *t, uint32_t parent, uint32_t hash, text segment)
-{
-    uint32_t node = t->slots ? probe(t, t->slots, t->bits, parent, hash, segment) : 0;
-
-    return node || !t->old ? node : probe(t, t->old, t->old_bits, parent, hash, segment);
-}
 
 static void put(trie *t, trie_slot slot)
 {
@@ -50,9 +25,9 @@ static void move_some(trie *t)
     for (int i = 0; i < MOVE_AT_ONCE && t->moved < room; i++, t->moved++) {
         trie_slot *slot = &t->old[t->moved];
 
-        if (slot->node && slot->node != GONE) {
+        if (slot->node && slot->node != TRIE_GONE) {
             put(t, *slot);
-            slot->node = GONE;
+            slot->node = TRIE_GONE;
         }
     }
     if (t->moved < room) return;
@@ -117,7 +92,7 @@ void trie_index_remove(trie *t, uint32_t node)
         mask = (1u << t->old_bits) - 1;
         for (i = hash >> (32 - t->old_bits); t->old[i].node != node;)
             i = (i + 1) & mask;
-        t->old[i].node = GONE;
+        t->old[i].node = TRIE_GONE;
     }
     t->indexed--;
     move_some(t);

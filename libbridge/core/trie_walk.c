@@ -5,17 +5,19 @@ typedef struct walk {
     const trie *t;
     trie_walk_fn fn;
     void *user;
-    path_walk rest;  /* of the path, not split yet */
-    unsigned levels; /* split so far: only as many as somebody wanted to see */
-    text segment[PATH_LEVELS];
-    uint64_t hash[PATH_LEVELS];
+    const char *at, *end; /* of the path, what is not split yet; at NULL: all is */
+    unsigned levels;      /* split so far: only as many as somebody wanted to see */
+    trie_key key[PATH_LEVELS];
 } walk;
 
-static bool level_exists(walk *w, unsigned depth)
+static inline bool level_exists(walk *w, unsigned depth)
 {
+    trie_key *k = &w->key[depth];
+
     if (depth < w->levels) return true;
-    if (w->levels == PATH_LEVELS || !path_next(&w->rest, &w->segment[w->levels])) return false;
-    w->hash[w->levels] = trie_hash_segment(w->t, w->segment[w->levels]);
+    if (!w->at || depth == PATH_LEVELS) return false;
+    *k = trie_key_at(w->t->seed, w->at, w->end);
+    w->at = k->s.p + k->s.len == w->end ? NULL : k->s.p + k->s.len + 1;
     w->levels++;
     return true;
 }
@@ -28,12 +30,12 @@ static bool part_fits(const trie_node *n, text s)
     return s.len >= pre + post && memcmp(s.p, fixed, pre) == 0 && memcmp(s.p + s.len - post, slash + 1, post) == 0;
 }
 
-static int walk_from(walk *w, uint32_t node, unsigned depth);
+static int walk_from(walk *w, uint32_t node, uint32_t hash, unsigned depth);
 
-static int walk_wild(walk *w, uint32_t node, unsigned depth, bool more)
+static int walk_wild(walk *w, uint32_t node, uint32_t parent_hash, unsigned depth, bool more)
 {
     /* MQTT 4.7.2: a wildcard in the first segment does not see what begins with '$' */
-    bool dollar = depth == 0 && w->segment[0].len && w->segment[0].p[0] == '$';
+    bool dollar = depth == 0 && w->key[0].s.len && w->key[0].s.p[0] == '$';
     const trie_node *n;
 
     for (; node; node = n->next) {
@@ -43,28 +45,38 @@ static int walk_wild(walk *w, uint32_t node, unsigned depth, bool more)
         if (dollar && (n->kind != SEGMENT_PART || trie_text(n)[0] == '/')) continue;
         if (n->kind == SEGMENT_REST)
             rc = n->data ? w->fn(w->user, (trie_node *)(uintptr_t)n) : 0;
-        else if (more && (n->kind == SEGMENT_ONE || part_fits(n, w->segment[depth])))
-            rc = walk_from(w, node, depth + 1);
+        else if (more && n->kind == SEGMENT_ONE)
+            rc = walk_from(w, node, trie_hash_wild(w->t, parent_hash, SEGMENT_ONE), depth + 1);
+        else if (more && part_fits(n, w->key[depth].s))
+            rc = walk_from(w, node, n->hash, depth + 1);
         if (rc) return rc;
     }
     return 0;
 }
 
-static int walk_from(walk *w, uint32_t node, unsigned depth)
+/* hash is the node's, handed down: so the next level's slot can be fetched while this node is still on its way. */
+static int walk_from(walk *w, uint32_t node, uint32_t hash, unsigned depth)
 {
-    const trie_node *n = trie_at(w->t, node);
-    bool more = level_exists(w, depth);
-    int rc = 0;
+    for (;;) {
+        const trie_node *n = trie_at(w->t, node);
+        bool more = level_exists(w, depth);
+        uint32_t child = 0, child_hash = 0;
+        int rc = 0;
 
-    if (!more) {
-        if (n->data) rc = w->fn(w->user, (trie_node *)(uintptr_t)n);
-    } else if (n->child) {
-        uint32_t hash = trie_hash_child(n->hash, w->hash[depth]);
-        uint32_t child = trie_index_find(w->t, node, hash, w->segment[depth]);
-
-        if (child) rc = walk_from(w, child, depth + 1);
+        if (more && n->child) {
+            child_hash = trie_hash_child(hash, w->key[depth].hash);
+            child = trie_index_find(w->t, node, child_hash, &w->key[depth]);
+        }
+        if (child && !n->wild) { /* the way of nearly all */
+            node = child;
+            hash = child_hash;
+            depth++;
+            continue;
+        }
+        if (child) rc = walk_from(w, child, child_hash, depth + 1);
+        if (!more && n->data) rc = w->fn(w->user, (trie_node *)(uintptr_t)n);
+        return rc || !n->wild ? rc : walk_wild(w, n->wild, hash, depth, more);
     }
-    return rc || !n->wild ? rc : walk_wild(w, n->wild, depth, more);
 }
 
 int trie_walk(const trie *t, const char *path, size_t len, trie_walk_fn fn, void *user)
@@ -75,9 +87,10 @@ int trie_walk(const trie *t, const char *path, size_t len, trie_walk_fn fn, void
     w.t = t;
     w.fn = fn;
     w.user = user;
-    w.rest = path_start(path, len);
+    w.at = path;
+    w.end = path + len;
     w.levels = 0;
-    return walk_from(&w, 0, 0);
+    return walk_from(&w, 0, (uint32_t)t->seed, 0);
 }
 
 /* ---- below ---- */
@@ -180,11 +193,12 @@ int trie_spell(const trie *t, uint32_t node, char *out, size_t room)
 {
     static const char *const wild[] = {[SEGMENT_REST] = "#", [SEGMENT_ONE] = "+"};
     size_t at = room;
+    bool last = true;
 
-    while (node) {
+    for (; node; last = false) {
         const trie_node *n = trie_at(t, node);
         text s = {trie_text(n), n->len};
-        bool part = n->kind == SEGMENT_PART, last = at == room;
+        bool part = n->kind == SEGMENT_PART;
 
         if (n->kind == SEGMENT_REST || n->kind == SEGMENT_ONE) s = text_of(wild[n->kind]);
         if (s.len + (part ? 1u : 0u) + (last ? 0u : 1u) > at) return BRIDGE_TOOBIG;

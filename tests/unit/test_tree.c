@@ -333,6 +333,32 @@ static void many_come_and_go(tree *t)
     CHECK_INT(tree_count(t).nodes, 0);
 }
 
+/* The table grows and shrinks in small steps while it is used: at every moment all of it can be found. */
+static void grows_and_shrinks_meanwhile(tree *t)
+{
+    enum { MANY = 6000 };
+    static bool there[MANY];
+    unsigned state = 1, wrong = 0;
+    char path[20];
+
+    for (int i = 0; i < 300000; i++) {
+        unsigned k = (state = state * 1103515245u + 12345u) / 65536 % MANY;
+        bool wanted = (state >> 8) % 100 < (i / 50000 % 2 ? 4u : 96u);
+
+        sprintf(path, "k/%u", k);
+        wrong += (tree_value(t, path, strlen(path)) != NULL) != there[k];
+        if (wanted) set(t, path, "x");
+        if (!wanted) take(t, path);
+        there[k] = wanted;
+    }
+    CHECK_INT(wrong, 0);
+    for (unsigned k = 0; k < MANY; k++) {
+        sprintf(path, "k/%u", k);
+        take(t, path);
+    }
+    CHECK_INT(tree_count(t).nodes, 0);
+}
+
 typedef struct failing {
     long left, live; /* allocations until one fails; blocks */
 } failing;
@@ -421,6 +447,7 @@ int main(void)
     shared_subscriptions(t);
     owners(t);
     many_come_and_go(t);
+    grows_and_shrinks_meanwhile(t);
     tree_free(t);
     tree_free(NULL);
     precedence();
