@@ -1,0 +1,383 @@
+/* engine.c - the loop side of the Python module: callbacks that note, turns, and what is registered. */
+#include "engine.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+ticker *ticker_new(bool frozen)
+{
+    ticker *t = calloc(1, sizeof *t);
+
+    if (!t) return NULL;
+    t->frozen = frozen;
+    atomic_init(&t->moved, frozen ? 1000 : 0); /* a clock that starts at 0 would hide bugs with "0: never" */
+    atomic_init(&t->refs, 1);
+    return t;
+}
+
+int64_t ticker_now(const ticker *t)
+{
+    struct timespec now = {0};
+
+    if (!t->frozen) clock_gettime(CLOCK_MONOTONIC, &now);
+    return atomic_load(&t->moved) + (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void ticker_unref(ticker *t)
+{
+    if (t && atomic_fetch_sub(&t->refs, 1) == 1) free(t);
+}
+
+static int64_t engine_clock(void *user)
+{
+    return ticker_now(((engine *)user)->clock);
+}
+
+/* ---- the ready list: a ring that grows */
+
+static int ready_grow(engine *e)
+{
+    size_t room = e->room ? e->room * 2 : 256;
+    event *more = malloc(room * sizeof *more);
+
+    if (!more) return -1;
+    for (size_t i = 0; i < e->count; i++) more[i] = e->ready[(e->first + i) & (e->room - 1)];
+    free(e->ready);
+    e->ready = more;
+    e->room = room;
+    e->first = 0;
+    return 0;
+}
+
+static bool engine_push(engine *e, const event *ev)
+{
+    bool kept;
+
+    pthread_mutex_lock(&e->lock);
+    kept = e->count < e->room || ready_grow(e) == 0;
+    if (kept) e->ready[(e->first + e->count++) & (e->room - 1)] = *ev;
+    else e->lost++;
+    pthread_mutex_unlock(&e->lock);
+    return kept;
+}
+
+int engine_pop(engine *e, event *out)
+{
+    int found = 0;
+
+    pthread_mutex_lock(&e->lock);
+    if (e->count > 0) {
+        *out = e->ready[e->first];
+        e->first = (e->first + 1) & (e->room - 1);
+        e->count--;
+        found = 1;
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (found && out->from) out->from->waiting--;
+    return found;
+}
+
+void event_done(event *ev)
+{
+    bridge_msg_unref(ev->msg);
+    if (ev->call) bridge_call_unref(ev->call);
+    held_unref(ev->from);
+    free(ev->text);
+    *ev = (event){0};
+}
+
+/* ---- what libbridge calls */
+
+static void on_log(void *user, int level, const char *area, const char *line)
+{
+    size_t first = strlen(area) + 1, second = strlen(line) + 1;
+    event ev = {.kind = EVENT_LOG, .status = level, .text = malloc(first + second)};
+
+    if (!ev.text) return;
+    memcpy(ev.text, area, first);
+    memcpy(ev.text + first, line, second);
+    if (!engine_push(user, &ev)) event_done(&ev);
+}
+
+static void on_message(void *user, bridge_msg *msg)
+{
+    held *h = user;
+    event ev = {.id = h->id, .kind = EVENT_MESSAGE};
+
+    if (h->most && h->waiting >= h->most) {
+        h->lost++;
+        return;
+    }
+    ev.msg = bridge_msg_ref(msg);
+    ev.from = held_ref(h);
+    if (engine_push(h->e, &ev)) h->waiting++;
+    else event_done(&ev);
+}
+
+static void on_call(void *user, bridge_call *call)
+{
+    held *h = user;
+    event ev = {.id = h->id, .kind = EVENT_CALL, .call = bridge_call_ref(call)};
+
+    if (!engine_push(h->e, &ev)) event_done(&ev);
+}
+
+typedef struct request { /* lives until its on_done, which comes exactly once */
+    engine *e;
+    uint64_t id;
+} request;
+
+static void on_done(void *user, int status, bridge_msg *reply)
+{
+    request *r = user;
+    event ev = {.id = r->id, .kind = EVENT_DONE, .status = status, .msg = reply ? bridge_msg_ref(reply) : NULL};
+
+    if (!engine_push(r->e, &ev)) event_done(&ev);
+    engine_unref(r->e);
+    free(r);
+}
+
+/* True, False or None; anything else, and an exception, is a no. */
+static bridge_verdict verdict_of(PyObject *answer)
+{
+    if (answer == Py_None) return BRIDGE_DEFER;
+    return answer == Py_True ? BRIDGE_ALLOW : BRIDGE_DENY;
+}
+
+static bridge_verdict on_access(void *user, const bridge_ask *ask)
+{
+    held *h = user;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *answer = PyObject_CallFunction(h->asked, "sizsy#", ask->who ? ask->who : "", (int)ask->verb, ask->user,
+                                             ask->path ? ask->path : "", (const char *)ask->secret,
+                                             (Py_ssize_t)ask->secret_len);
+    bridge_verdict verdict = answer ? verdict_of(answer) : BRIDGE_DENY;
+
+    if (!answer) PyErr_WriteUnraisable(h->asked);
+    Py_XDECREF(answer);
+    PyGILState_Release(gil);
+    return verdict;
+}
+
+/* ---- the bridge */
+
+engine *engine_new(const bridge_options *like, ticker *clock, int want_log, bridge_error *err)
+{
+    bridge_options options = *like;
+    engine *e = calloc(1, sizeof *e);
+    int rc = BRIDGE_NOMEM;
+
+    if (!e) {
+        err->status = rc;
+        return NULL;
+    }
+    pthread_mutex_init(&e->lock, NULL);
+    atomic_init(&e->refs, 1);
+    if (clock) {
+        e->clock = clock;
+        atomic_fetch_add(&clock->refs, 1);
+        options.clock = engine_clock;
+    }
+    options.user = e;
+    if (want_log) options.log = on_log;
+    e->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (e->wake >= 0) rc = bridge_new(&e->b, &options, err);
+    else rc = BRIDGE_IO;
+    err->status = rc;
+    if (rc == 0) return e;
+    engine_unref(e);
+    return NULL;
+}
+
+/* Slots end with the bridge; the answers still owed (CANCELED) land in the ready list. */
+void engine_shut(engine *e)
+{
+    bridge *b = e->b;
+
+    e->b = NULL; /* first: while the GIL is free, other threads find it closed */
+    Py_BEGIN_ALLOW_THREADS
+    bridge_free(b);
+    Py_END_ALLOW_THREADS
+    while (e->slots) {
+        e->slots->slot = NULL;
+        held_shut(e->slots);
+    }
+}
+
+/* Events hold their subscription, which holds the engine: Python's letting go breaks the ring. */
+void engine_release(engine *e)
+{
+    event ev;
+
+    engine_shut(e);
+    while (engine_pop(e, &ev)) event_done(&ev);
+    engine_unref(e);
+}
+
+void engine_unref(engine *e)
+{
+    if (!e || atomic_fetch_sub(&e->refs, 1) != 1) return;
+    ticker_unref(e->clock);
+    if (e->wake >= 0) close(e->wake);
+    pthread_mutex_destroy(&e->lock);
+    free(e->ready);
+    free(e);
+}
+
+static bool engine_has_ready(engine *e)
+{
+    bool has;
+
+    pthread_mutex_lock(&e->lock);
+    has = e->count > 0;
+    pthread_mutex_unlock(&e->lock);
+    return has;
+}
+
+int engine_step(engine *e, int most)
+{
+    struct pollfd fds[2] = {{.fd = e->wake, .events = POLLIN}, {.events = POLLIN}};
+    int timeout, rc;
+    uint64_t count;
+
+    if (!e->b) return BRIDGE_CLOSED;
+    fds[1].fd = bridge_fd(e->b);
+    timeout = bridge_timeout(e->b);
+    if (timeout < 0 || (most >= 0 && most < timeout)) timeout = most;
+    if (engine_has_ready(e)) timeout = 0;
+    Py_BEGIN_ALLOW_THREADS
+    rc = poll(fds, 2, timeout) < 0 && errno != EINTR ? BRIDGE_IO : 0;
+    if (fds[0].revents && read(e->wake, &count, sizeof count) < 0) count = 0;
+    if (rc == 0) rc = bridge_process(e->b);
+    Py_END_ALLOW_THREADS
+    return rc;
+}
+
+void engine_poke(engine *e)
+{
+    uint64_t one = 1;
+
+    if (write(e->wake, &one, sizeof one) < 0) return; /* full: it is awake */
+}
+
+int engine_ask(engine *e, uint64_t id, int verb, bridge_msg *msg, int64_t timeout)
+{
+    request *r;
+    int rc;
+
+    if (!e->b) return BRIDGE_CLOSED;
+    r = malloc(sizeof *r);
+    if (!r) return BRIDGE_NOMEM;
+    *r = (request){e, id};
+    atomic_fetch_add(&e->refs, 1);
+    rc = bridge_request(e->b, (bridge_verb)verb, msg, timeout, on_done, r, NULL);
+    if (rc < 0) {
+        engine_unref(e);
+        free(r);
+    }
+    return rc;
+}
+
+/* ---- what is registered: in the engine's list until the slot is closed and Python has let go */
+
+int open_listener(engine *e, held *h, const void *url, bridge_error *err)
+{
+    return bridge_listen(e->b, url, &h->slot, err);
+}
+
+int open_uplink(engine *e, held *h, const void *url, bridge_error *err)
+{
+    return bridge_connect(e->b, url, &h->slot, err);
+}
+
+int open_route(engine *e, held *h, const void *route, bridge_error *err)
+{
+    return bridge_route_add(e->b, route, &h->slot, err);
+}
+
+int open_subscription(engine *e, held *h, const void *pattern, bridge_error *err)
+{
+    return bridge_subscribe(e->b, pattern, on_message, h, &h->slot, err);
+}
+
+int open_handler(engine *e, held *h, const void *pattern, bridge_error *err)
+{
+    return bridge_handle(e->b, pattern, on_call, h, &h->slot, err);
+}
+
+int open_policy(engine *e, held *h, const void *unused, bridge_error *err)
+{
+    (void)unused;
+    (void)err;
+    return bridge_on_access(e->b, on_access, h, &h->slot);
+}
+
+held *held_open(engine *e, uint64_t id, size_t most, PyObject *asked, held_open_fn open, const void *what,
+                bridge_error *err)
+{
+    held *h = calloc(1, sizeof *h);
+    const char *name;
+    int rc;
+
+    if (!h) {
+        err->status = BRIDGE_NOMEM;
+        return NULL;
+    }
+    h->e = e;
+    h->id = id;
+    h->most = most;
+    Py_XINCREF(asked);
+    h->asked = asked;
+    rc = e->b ? open(e, h, what, err) : BRIDGE_CLOSED;
+    err->status = rc < 0 ? rc : 0;
+    if (rc < 0) {
+        Py_XDECREF(asked);
+        free(h);
+        return NULL;
+    }
+    name = h->slot ? bridge_slot_name(h->slot) : NULL;
+    h->name = strdup(name ? name : "");
+    atomic_init(&h->refs, 2); /* Python's handle, and the list */
+    atomic_fetch_add(&e->refs, 1);
+    h->next = e->slots;
+    h->back = &e->slots;
+    if (h->next) h->next->back = &h->next;
+    e->slots = h;
+    return h;
+}
+
+void held_shut(held *h)
+{
+    bridge_slot *slot = h->slot;
+
+    h->slot = NULL;
+    if (slot && h->e->b) bridge_slot_close(slot);
+    if (h->back) { /* still in the list */
+        *h->back = h->next;
+        if (h->next) h->next->back = h->back;
+        h->back = NULL;
+        held_unref(h);
+    }
+}
+
+held *held_ref(held *h)
+{
+    atomic_fetch_add(&h->refs, 1);
+    return h;
+}
+
+void held_unref(held *h)
+{
+    engine *e;
+
+    if (!h || atomic_fetch_sub(&h->refs, 1) != 1) return;
+    e = h->e;
+    Py_XDECREF(h->asked);
+    free(h->name);
+    free(h);
+    engine_unref(e);
+}

@@ -1,0 +1,336 @@
+"""What the blocking and the asyncio bridge share: the engine, and who is to be told of what happens in it.
+
+Everything here belongs to the thread that makes the engine's turns, except where said.
+"""
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any, Callable, Iterable, Mapping, Optional, Union
+
+from . import _bridge
+from .clock import Clock
+from .errors import BridgeError, InternalError, Invalid, error_for, status_for
+from .message import Format, FormatLike, Message, Value, encode, make
+
+VERBS = ("NOTIFY", "GET", "PUT", "POST", "DELETE", "PATCH", "WATCH", "CONNECT")
+VERB_NUMBERS = {name: number for number, name in enumerate(VERBS)}
+REQUESTS = ("GET", "PUT", "POST", "DELETE", "PATCH")
+BATCH = 1024
+_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
+log = logging.getLogger("libbridge")
+
+Sink = Callable[[Any, int], None]
+Config = Union[str, Path, Mapping[str, Any]]
+Allow = Callable[[str, str, str], Optional[bool]]
+Login = Callable[[str, Optional[str], Optional[bytes]], Optional[bool]]
+
+
+def config_text(config: Config) -> str:
+    """A mapping or text that starts as JSON does is the config itself; anything else is the name of a file."""
+    if isinstance(config, Mapping):
+        return json.dumps(config, indent=1)
+    if isinstance(config, str) and config.lstrip()[:1] in ("{", "/") and "{" in config:
+        return config
+    return Path(config).read_text(encoding="utf-8")
+
+
+def check_config(config: Config) -> None:
+    """Raises what loading it would raise; opens nothing."""
+    _bridge.check_config(config_text(config))
+
+
+class Pattern:
+    """The captures of "home/{room}/#": what stood at {room}, by name."""
+
+    _PIECE = re.compile(r"\{(\w+)(\.\.\.)?\}")
+
+    def __init__(self, pattern: str):
+        self.names = [name for name, _ in self._PIECE.findall(pattern)]
+        self._match = re.compile(self._regex(pattern), re.S).fullmatch if self.names else None
+
+    @classmethod
+    def _regex(cls, pattern: str) -> str:
+        pieces = []
+        for segment in pattern.split("/"):
+            if segment == "#":
+                pieces.append(".*")
+            elif segment == "+":
+                pieces.append("[^/]*")
+            else:
+                found = cls._PIECE.fullmatch(segment)
+                pieces.append(re.escape(segment) if not found else
+                              f"(?P<{found.group(1)}>{'.*' if found.group(2) else '[^/]*'})")
+        text = "/".join(pieces)
+        for rest in ("/.*", "/(?P<"):  # "a/#" and "a/{rest...}" also match "a" itself
+            if text.endswith("/.*") and rest == "/.*":
+                return text[:-3] + "(?:/.*)?"
+        return text
+
+    def captures(self, path: str) -> dict[str, str]:
+        found = self._match(path) if self._match else None
+        return found.groupdict() if found else {}
+
+
+class Slot:
+    """Something registered with a bridge.  ``close()`` undoes it; closing twice, or after the bridge, is fine."""
+
+    def __init__(self, owner: "Owner", held: Any):
+        self._owner, self._held = owner, held
+
+    @property
+    def open(self) -> bool:
+        return bool(self._held.is_open())
+
+    def close(self) -> None:
+        if self._held.is_open():
+            self._owner._on_loop(self._held.close)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._held.name()}{'' if self.open else ' (closed)'}>"
+
+
+class Listener(Slot):
+    """Where peers come in."""
+
+    @property
+    def url(self) -> str:
+        """With the port that it really has."""
+        return str(self._held.name())
+
+    @property
+    def port(self) -> int:
+        found = re.search(r":(\d+)(?:[/?]|$)", self.url.partition("://")[2])
+        return int(found.group(1)) if found else 0
+
+
+class Uplink(Slot):
+    """A connection to another broker or server."""
+
+    @property
+    def url(self) -> str:
+        return str(self._held.name())
+
+
+class Route(Slot):
+    """A line of the routing table."""
+
+
+class Registration(Slot):
+    """A handler, a resource or an access question."""
+
+
+class Reply:
+    """What a resource answers when a value alone does not say it: a format, a life, or that something was created."""
+
+    __slots__ = ("value", "format", "ttl", "created", "props")
+
+    def __init__(self, value: Value = None, *, format: FormatLike | None = None, ttl: Any = None, created: bool = False,
+                 props: Iterable[tuple[str, str]] | None = None):
+        self.value, self.format, self.ttl, self.created, self.props = value, format, ttl, created, props
+
+
+class Request:
+    """A request that a resource answers: who asks for what."""
+
+    __slots__ = ("verb", "message", "captures", "_call")
+
+    def __init__(self, call: Any, names: Iterable[str]):
+        self._call = call
+        self.verb: str = VERBS[call.verb()]
+        self.message: Message = call.msg(Message)
+        self.captures = {name: call.capture(name) for name in names}
+
+    @property
+    def path(self) -> str:
+        return self.message.path
+
+    @property
+    def payload(self) -> bytes:
+        return self.message.payload
+
+    @property
+    def value(self) -> Any:
+        return self.message.value
+
+    @property
+    def origin(self) -> str:
+        return self.message.origin
+
+    def _answer(self, result: Any) -> None:
+        """Sends what the resource returned."""
+        status, call, self._call = 0, self._call, None
+        if call is None:
+            return
+        if result is None:
+            call.reply(0, None)
+            return
+        if isinstance(result, Reply):
+            status = 1 if result.created else 0
+            if result.value is None and result.format is None:
+                call.reply(status, None)
+                return
+            result = make(self.path, result.value, result.format, ttl=result.ttl, props=result.props)
+        elif not isinstance(result, Message):
+            result = make(self.path, result, None)
+        call.reply(status, result)
+
+    def _refuse(self, error: BaseException) -> None:
+        """Sends what the resource raised.  The text goes along when it was meant for the peer."""
+        status, call, self._call = status_for(error), self._call, None
+        if status == InternalError.status:
+            log.error("resource %s %s failed", self.verb, self.path, exc_info=error)
+        if call is not None:
+            said = str(error.args[0]) if error.args and status != InternalError.status and error.args[0] else ""
+            call.reply(status, Message(self.path, said.encode(), Format.TEXT) if said else None)
+
+    def __repr__(self) -> str:
+        return f"<Request {self.verb} {self.path!r} from {self.origin!r}>"
+
+
+class Owner:
+    """The part of Bridge that is the same whether it blocks or not.  Subclasses say how to get onto the loop's thread."""
+
+    _core: "Core"
+    clock: Clock | None
+
+    def _on_loop(self, fn: Callable[..., Any], *args: Any) -> Any:
+        raise NotImplementedError
+
+    def listen(self, url: str) -> Listener:
+        """Opens a listener: "mqtt://127.0.0.1:0" (port 0 picks one), options in its query; see docs/urls.md."""
+        return Listener(self, self._on_loop(self._core.engine.listen, url))
+
+    def connect(self, url: str) -> Uplink:
+        """Connects to another broker; it comes back by itself."""
+        return Uplink(self, self._on_loop(self._core.engine.connect, url))
+
+    def route(self, source: str, target: str, *, format: str | None = None, both_ways: bool | None = None,
+              retain: bool | None = None, max_qos: int | None = None, priority: int = 0) -> Route:
+        """Adds a line to the routing table: "coap:r/{room}/temp" -> "home/{room}/temperature"; see docs/routes.md.
+
+        both_ways None: a name for a protocol works both ways, a copy one way.  retain overrides the flag.
+        """
+        ways = 0 if both_ways is None else 2 if both_ways else 1
+        keep = 0 if retain is None else 1 if retain else 2
+        qos = 0 if max_qos is None else max_qos + 1
+        return Route(self, self._on_loop(self._core.engine.route, source, target, format, ways, keep, qos, priority))
+
+    def load(self, config: Config) -> None:
+        """Loads a config: a file name, JSON text or a dict.  All of it or nothing; again replaces what the last one said."""
+        self._on_loop(self._core.engine.load, config_text(config))
+
+    def explain(self, path: str) -> str:
+        """Where a message on this path goes, and why."""
+        return str(self._on_loop(self._core.engine.explain, path))
+
+    def stats(self) -> dict[str, float]:
+        """Numbers by name, as in docs/metrics.md; labels stand behind the name in braces."""
+        rows = self._on_loop(self._core.engine.stats)
+        return {f"{name}{{{labels}}}" if labels else name: value for name, labels, value in rows}
+
+    @property
+    def listeners(self) -> list[str]:
+        """The URLs that are listened on, with real ports."""
+        return list(self._on_loop(self._core.engine.listeners))
+
+    def port(self, scheme: str) -> int:
+        """The port of the first listener with this scheme."""
+        for url in self.listeners:
+            found = re.match(re.escape(scheme) + r"://[^/?]*:(\d+)(?:[/?]|$)", url)
+            if found:
+                return int(found.group(1))
+        raise KeyError(f"nothing listens on {scheme}")
+
+    def allow(self, fn: Allow) -> Allow:
+        """Decorator: fn(who, verb, path) is asked before anything crosses.  True allows, False denies, None leaves it to others.
+
+        It is called on the bridge's thread in the middle of its work: answer at once, and do not call the bridge.
+        """
+        def ask(who: str, verb: int, user: Any, path: str, secret: Any) -> Optional[bool]:
+            return fn(who, VERBS[verb], path)
+        self._on_loop(self._core.engine.on_access, ask)
+        return fn
+
+    def login(self, fn: Login) -> Login:
+        """Decorator: fn(client, user, password) is asked when a peer logs in; True, False or None as for `allow`."""
+        def ask(who: str, verb: int, user: Any, path: str, secret: Any) -> Optional[bool]:
+            return fn(path, user, secret) if VERBS[verb] == "CONNECT" else None
+        self._on_loop(self._core.engine.on_access, ask)
+        return fn
+
+
+class Core:
+    """The engine, and the sinks that wait for its events by id."""
+
+    def __init__(self, clock: Clock | None, *, log_level: str | None = None, max_message: int = 0, max_queue: int = 0):
+        levels = {None: 0, "error": 1, "warn": 2, "warning": 2, "info": 3, "debug": 4}
+        if log_level not in levels:
+            raise Invalid(f"no such log level: {log_level!r}")
+        self.engine = _bridge.engine(clock._ticker if clock else None, True, levels[log_level], max_message, max_queue,
+                                     False)
+        self.sinks: dict[int, Sink] = {0: self._log}
+        self._ids = itertools.count(1)
+
+    def new_id(self, sink: Sink) -> int:
+        """[any thread] From now on `sink(object, status)` is called for events with the returned id."""
+        ident = next(self._ids)
+        self.sinks[ident] = sink
+        return ident
+
+    def collect(self) -> bool:
+        """Hands one batch of what happened to the sinks; True when there may be more."""
+        batch = self.engine.take(BATCH, Message)
+        sinks = self.sinks
+        for ident, thing, status in batch:
+            sink = sinks.get(ident)
+            if sink is not None:
+                sink(thing, status)
+        return len(batch) == BATCH
+
+    def request(self, verb: str, message: Message, timeout: float, answer: Sink) -> None:
+        """[any thread] answer(reply or None, status) is called once, in collect()."""
+        def once(reply: Any, status: int) -> None:
+            self.sinks.pop(ident, None)
+            answer(reply, status)
+        if timeout is not None and timeout <= 0:
+            raise Invalid("timeout must be more than 0")
+        ident = self.new_id(once)
+        try:
+            self.engine.request(ident, VERB_NUMBERS[verb], message, max(1, round(timeout * 1000)))
+        except BridgeError:
+            self.sinks.pop(ident, None)
+            raise
+
+    @staticmethod
+    def _log(words: tuple[str, str], level: int) -> None:
+        area, line = words
+        logging.getLogger(f"libbridge.{area}" if area else "libbridge").log(_LEVELS.get(level, logging.INFO), "%s", line)
+
+
+def outcome(reply: Message | None, status: int) -> Message | None:
+    """The reply, or the exception for a status that is a failure."""
+    if status >= 0:
+        return reply
+    said = str(reply) if reply is not None and reply._format in (Format.TEXT, Format.AUTO) and len(reply) else None
+    raise error_for(status, said)
+
+
+def checked_verbs(verbs: Iterable[str]) -> frozenset[str]:
+    wanted = frozenset(verb.upper() for verb in verbs)
+    for verb in wanted - frozenset(REQUESTS):
+        raise Invalid(f"no such verb: {verb!r}; there are {', '.join(REQUESTS)}")
+    return wanted or frozenset(REQUESTS)
+
+
+__all__ = ["Allow", "Config", "Core", "Listener", "Login", "Owner", "Pattern", "Registration", "Reply", "Request",
+           "Route", "Slot", "Uplink", "check_config", "checked_verbs", "encode", "outcome"]
