@@ -50,6 +50,35 @@ static inline uint8_t *cell(bridge_format format, const char *what, size_t *len)
     return realloc(p, *len ? *len : 1);
 }
 
+/* Records as one line each: name=value unit @time +sum ~update */
+static inline int show_record(void *user, const bridge_record *r)
+{
+    buf *out = user;
+
+    buf_print(out, "%s=", r->name);
+    switch (r->type) {
+    case BRIDGE_NIL: buf_text(out, "nil"); break;
+    case BRIDGE_BOOL: buf_text(out, r->as.b ? "true" : "false"); break;
+    case BRIDGE_INT: buf_print(out, "%lld", (long long)r->as.i); break;
+    case BRIDGE_UINT: buf_print(out, "%llu", (unsigned long long)r->as.u); break;
+    case BRIDGE_REAL: buf_print(out, "%.17gr", r->as.d); break;
+    case BRIDGE_STRING: buf_print(out, "\"%.*s\"", (int)r->as.bytes.len, (const char *)r->as.bytes.p); break;
+    case BRIDGE_OPAQUE:
+        buf_text(out, "h'");
+        for (size_t i = 0; i < r->as.bytes.len; i++)
+            buf_print(out, "%02x", ((const uint8_t *)r->as.bytes.p)[i]);
+        buf_text(out, "'");
+        break;
+    case BRIDGE_OBJLNK: buf_print(out, "%u:%u", r->as.link.object, r->as.link.instance); break;
+    case BRIDGE_TREE: buf_print(out, "tree %.*s", (int)r->as.bytes.len, (const char *)r->as.bytes.p); break;
+    }
+    if (r->unit) buf_print(out, " %s", r->unit);
+    if (r->time != 0) buf_print(out, " @%.17g", r->time);
+    if (r->has_sum) buf_print(out, " +%.17g", r->sum);
+    if (r->update != 0) buf_print(out, " ~%.17g", r->update);
+    return buf_text(out, "\n");
+}
+
 typedef struct row {
     const char *payload, *want; /* want: NULL when it shall fail */
     int status;
@@ -90,6 +119,31 @@ static inline void check_row(const char *file, int line, const char *path, doubl
     free(data);
 }
 
+/* Reads, and compares what show_record() says. */
+static inline void check_records(const char *file, int line, const char *path, double now, bridge_format from, const row *r)
+{
+    size_t len;
+    uint8_t *data = cell(from, r->payload, &len);
+    bridge_error err = {0};
+    buf out;
+    int rc;
+
+    buf_init(&out, mem_default(), 0);
+    rc = codec_read(mem_default(), path, now, from, data, len, show_record, &out, &err);
+    if (rc != r->status || (rc < 0 && (err.status != rc || !err.text[0]))) {
+        fprintf(stderr, "%s:%d: %.300s: status %d (%s), not %d\n", file, line, r->payload, rc, err.text, r->status);
+        check_failed++;
+    } else if (rc == 0 && r->want && strcmp(buf_cstr(&out), r->want) != 0) {
+        fprintf(stderr, "%s:%d: %.300s\n   gave %s   not  %s", file, line, r->payload, buf_cstr(&out), r->want);
+        check_failed++;
+    }
+    buf_done(&out);
+    free(data);
+}
+
+#define CHECK_RECORDS(path, now, from, rows)                                                                           \
+    for (size_t i_ = 0; i_ < sizeof(rows) / sizeof *(rows); i_++)                                                      \
+        check_records(__FILE__, __LINE__, path, now, from, &(rows)[i_])
 #define CHECK_ROWS(path, now, from, to, rows)                                                                          \
     for (size_t i_ = 0; i_ < sizeof(rows) / sizeof *(rows); i_++)                                                      \
         check_row(__FILE__, __LINE__, path, now, from, to, &(rows)[i_])

@@ -27,6 +27,7 @@ typedef struct bridge_record {
     double time;      /* seconds since 1970; 0: none */
     double sum;       /* with has_sum: RFC 8428 4.3 */
     bool has_sum;
+    double update; /* RFC 8428 4.2 "ut": the next value comes within so many seconds; 0: not said */
     bridge_type type;
     const char *digits; /* INT, UINT, REAL: the number as it was written, a JSON number; or NULL; borrow */
     union {
