@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from scenarios import SCENARIOS, Check, Scenario
-from servers import KINDS, Bridged, Failed
+from servers import KINDS, Bridged, Failed, settle
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,13 +74,9 @@ class Bench:
             args += ["--coap-port", str(server.ports["coap"])]
         if scenario.seconds:
             args += ["--seconds", f"{max(0.3, scenario.seconds * self.o.seconds):.2f}"]
-
-        def pin() -> None:
-            if self.load_cpu is not None:
-                os.sched_setaffinity(0, {self.load_cpu})
         try:
             done = subprocess.run([f"{self.o.build}/bench/{program}", *args], capture_output=True, text=True,
-                                  timeout=120, preexec_fn=pin)
+                                  timeout=120, preexec_fn=lambda: settle(self.load_cpu))
         except subprocess.TimeoutExpired:
             raise server.fail(f"{program} did not end in 120 s") from None
         if done.returncode not in (0, 1) or not done.stdout.startswith("{"):

@@ -16,11 +16,13 @@ static void topic_name(char *out, size_t len, uint32_t i)
 
 static void on_publish(client *c, const uint8_t *topic, size_t topic_len, const uint8_t *payload, size_t len)
 {
+    char digits[8] = "";
     uint32_t i;
 
     (void)c, (void)payload, (void)len;
-    if (topic_len < 30 || memcmp(topic, "bench/site-", 11) != 0) return; /* $SYS or a leftover */
-    i = (uint32_t)strtoul((const char *)topic + topic_len - 7, NULL, 10);
+    if (topic_len < 30 || memcmp(topic, "bench/site-", 11) != 0) return;
+    memcpy(digits, topic + topic_len - 7, 7); /* what follows a topic may look like one more digit */
+    i = (uint32_t)strtoul(digits, NULL, 10);
     if (i >= wanted) return;
     if (!seen[i]) got++;
     seen[i] = 1;

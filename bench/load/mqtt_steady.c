@@ -150,6 +150,7 @@ int run_steady(bench *b)
     json_number("lost", (double)(s->sent - s->arrived));
     json_number("closed", b->failed);
     if (slow) {
+        if (time.after.anonymous > s->peak_anonymous) s->peak_anonymous = time.after.anonymous;
         json_number("memory_peak", s->peak_anonymous);
         json_number("slow_sent", (double)s->fed * s->slow_count);
         json_number("slow_delivered", (double)s->slow_arrived);
