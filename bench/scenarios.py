@@ -37,6 +37,7 @@ def mqtt(name: str, load: str, wanted: float | None, **more) -> Scenario:
 
 PAIRS = "pairs --publishers 50 --subscribers 50"
 LATENCY = (Check("p50_us", "cost", 1.0, "p50 us"), Check("p99_us", "cost", 1.0, "p99 us"))
+LIMIT = "the peer column is a relay that moves the same bytes and looks at nothing"
 SLOW = (Check("p50_us", "cost", None, "others' p50 us"), Check("p99_us", "cost", None, "others' p99 us"),
         Check("memory_peak", "show", None, "server bytes, peak"), Check("slow_delivered", "show", None, "delivered to the slow"))
 
@@ -47,6 +48,9 @@ SCENARIOS = [
     mqtt("pairs-qos1", PAIRS + " --qos 1 --window 100", 15),
     mqtt("pairs-qos2", "pairs --publishers 20 --subscribers 20 --qos 2 --window 20", 15,
          note="mosquitto stops for good when a client has more than its max_inflight_messages (20) QoS 2 on the way"),
+    Scenario("limit-fanout", "mqtt_load fanout --subscribers 100", "relay", cpu(0.5), note=LIMIT),
+    Scenario("limit-fanin", "mqtt_load fanin --publishers 50", "relay", cpu(0.5), note=LIMIT),
+    Scenario("limit-pairs", "mqtt_load " + PAIRS, "relay", cpu(0.5), note=LIMIT),
     mqtt("pairs-1k", PAIRS + " --payload 1024 --window 200", None),
     mqtt("pairs-16k", PAIRS + " --payload 16384 --window 20", None),
     mqtt("wildcards", "wild --publishers 10 --subscribers 100 --filters 100000", 10),

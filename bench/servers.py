@@ -172,7 +172,10 @@ class Bridged(Server):
                 "mqtts": f"mqtts://127.0.0.1:0?cert={self.folder.parent}/cert.pem&key={self.folder.parent}/key.pem"}
         if "mqtts" in schemes:
             make_certificate(self.folder.parent)
-        self.spawn([str(self.program), *(urls[s] for s in schemes)], stdout=subprocess.PIPE)
+        return self.listens([str(self.program), *(urls[s] for s in schemes)], schemes)
+
+    def listens(self, command: list[str], schemes: list[str]) -> "Server":
+        self.spawn(command, stdout=subprocess.PIPE)
         for line in self.process.stdout:
             found = re.match(rb"listening on (\w+)://[^/?]*:(\d+)", line)
             if found:
@@ -182,6 +185,13 @@ class Bridged(Server):
         raise self.fail("bridged did not say where it listens")
 
 
+class Relay(Bridged):
+    """No broker: moves the bytes and looks at nothing, to know what the machine itself can do."""
+
+    def start(self, schemes: list[str]) -> "Server":
+        return self.listens([str(self.program.parents[2] / "bench" / "relay")], schemes)
+
+
 def find(program: str) -> str:
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not path:
@@ -189,4 +199,4 @@ def find(program: str) -> str:
     return path
 
 
-KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged}
+KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "relay": Relay}
