@@ -2,7 +2,7 @@
  *
  *      build/bench/tree [largest number of entries, default 1000000]
  *
- * CPU time, the best of seven rounds: what it takes when nobody else is at the caches.  warm: the same 64 paths again and again; random: any of the paths that exist.
+ * CPU time, the best of fifteen short rounds: what it takes when nobody else is at the caches.  warm: the same 64 paths again and again; random: any of the paths that exist.
  * Bytes are those asked from the allocator plus 8 and rounded up to 16 for each block, as malloc does. */
 #include "core/tree.h"
 #include <malloc.h>
@@ -89,7 +89,7 @@ static double round_ns(look *l, look_fn fn, const paths *p, const uint32_t *orde
     return (cpu_ns() - start) / count;
 }
 
-enum { LOOKS = 1 << 18, ROUNDS = 7 };
+enum { LOOKS = 1 << 16, ROUNDS = 15 };
 static double best_ns(look *l, look_fn fn, const paths *p, uint32_t among)
 {
     static uint32_t order[LOOKS];

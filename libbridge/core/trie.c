@@ -207,7 +207,7 @@ static uint32_t find_step(const trie *t, uint32_t parent, segment_kind kind, tex
     const trie_node *n = trie_at(t, parent);
 
     if (kind == SEGMENT_LITERAL) {
-        trie_key k = trie_key_at(t->seed, s.p, s.p + s.len);
+        trie_key k = trie_key_at(t->seed, s.p, s.p, s.p + s.len);
 
         *hash = trie_hash_child(n->hash, k.hash);
         return n->child ? trie_index_find(t, parent, *hash, &k) : 0;
@@ -293,12 +293,12 @@ uint32_t trie_child(const trie *t, uint32_t parent, text segment)
 
 uint32_t trie_find_path(const trie *t, const char *path, size_t len)
 {
-    const char *end = path + len;
+    const char *begin = path, *end = path + len;
     uint32_t node = 0, hash = (uint32_t)t->seed;
 
     if (!t->count) return 0;
     for (;;) {
-        trie_key k = trie_key_at(t->seed, path, end);
+        trie_key k = trie_key_at(t->seed, begin, path, end);
 
         /* the hash does not come out of the node: the processor may run ahead while the node is still on its way */
         hash = trie_hash_child(hash, k.hash);

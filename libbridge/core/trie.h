@@ -104,57 +104,56 @@ typedef struct trie_key { /* a segment, made ready for looking up */
     uint64_t hash, head; /* head: its first 8 bytes, zeros behind */
 } trie_key;
 
-static inline uint64_t trie_word(const char *p, size_t len) /* up to 8 bytes, the first one lowest */
+static inline uint64_t trie_word(const char *p) /* 8 bytes, the first one lowest */
 {
-    uint64_t w = 0;
-    uint32_t lo, hi;
+    uint64_t w;
 
-    if (len >= 8) {
-        memcpy(&w, p, 8);
-    } else if (len >= 4) {
-        memcpy(&lo, p, 4);
-        memcpy(&hi, p + len - 4, 4);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        return lo | (uint64_t)hi << (8 * (len - 4));
-#else
-        memcpy(&w, p, len);
-#endif
-    } else if (len) {
-        const uint8_t *b = (const uint8_t *)p;
-        return b[0] | (uint64_t)b[len / 2] << (8 * (len / 2)) | (uint64_t)b[len - 1] << (8 * (len - 1));
-    }
+    memcpy(&w, p, 8);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     w = __builtin_bswap64(w);
 #endif
     return w;
 }
 
-/* The segment at p, which ends at a slash or at `end`: splits and hashes in one go, eight bytes a step. */
-static inline trie_key trie_key_at(uint64_t seed, const char *p, const char *end)
+/* What is at p, at most 8 bytes, zeros behind the end; from the last 8 of all when there are that many, as reads behind
+ * the end are not ours to make. */
+static inline uint64_t trie_last_word(const char *begin, const char *p, const char *end)
+{
+    size_t left = (size_t)(end - p);
+    char few[8] = {0};
+
+    if (left >= 8) return trie_word(p);
+    if (left && end - begin >= 8) return trie_word(end - 8) >> 8 * (8 - left);
+    for (size_t i = 0; i < left; i++)
+        few[i] = p[i];
+    return trie_word(few);
+}
+
+/* The segment at p, which ends at a slash or at the end: splits and hashes in one go, eight bytes a step.  begin: of the
+ * text that p is in. */
+static inline trie_key trie_key_at(uint64_t seed, const char *begin, const char *p, const char *end)
 {
     const uint64_t ones = 0x0101010101010101u;
     trie_key k = {{p, 0}, seed, 0};
 
-    for (;;) {
-        size_t left = (size_t)(end - p) - k.s.len, n = left < 8 ? left : 8;
-        uint64_t w = trie_word(p + k.s.len, n), x = w ^ ones * '/', slash = (x - ones) & ~x & ones << 7;
+    for (const char *at = p;; at += 8) {
+        uint64_t w = trie_last_word(begin, at, end), x = w ^ ones * '/', stop = (x - ones) & ~x & ones << 7;
 
-        if (slash) {
-            n = (size_t)__builtin_ctzll(slash) / 8;
-            w &= ((uint64_t)1 << 8 * n) - 1;
+        if (end - at < 8) stop |= (uint64_t)0x80 << 8 * (end - at);
+        if (stop) w &= ((stop & -stop) >> 7) - 1; /* all before the first stop */
+        if (at == p) k.head = w;
+        if (stop) {
+            k.s.len = (size_t)(at - p) + (size_t)__builtin_ctzll(stop) / 8;
+            k.hash = hash_mix(k.hash ^ w, k.s.len ^ 0xa0761d6478bd642fu ^ seed);
+            return k;
         }
-        if (k.s.len == 0) k.head = w;
-        k.s.len += n;
-        k.hash = hash_mix(k.hash ^ w, 0xa0761d6478bd642fu ^ seed);
-        if (n < 8 || n == left || p[k.s.len] == '/') break;
+        k.hash = hash_mix(k.hash ^ w, 0xe7037ed1a0b428dbu ^ seed);
     }
-    k.hash = hash_mix(k.hash ^ k.s.len, seed | 1);
-    return k;
 }
 
 static inline uint32_t trie_hash_child(uint32_t parent_hash, uint64_t segment_hash)
 {
-    return (uint32_t)(((uint64_t)parent_hash * 0x9e3779b97f4a7c15u + segment_hash) * 0xd6e8feb86659fd93u >> 32);
+    return (uint32_t)((parent_hash + segment_hash) * 0xd6e8feb86659fd93u >> 32);
 }
 
 /* A wildcard gets its hash from a segment that no path has. */
@@ -169,19 +168,19 @@ static inline bool trie_is_child(const trie_node *n, uint32_t parent, const trie
 
     if (n->parent != parent || n->len != k->s.len) return false;
     if (n->len > TRIE_INLINE) return memcmp(trie_text(n), k->s.p, k->s.len) == 0;
-    head = trie_word(n->text, 8); /* nodes are zeroed behind their text, too */
+    head = trie_word(n->text); /* nodes are zeroed behind their text, too */
     return head == k->head && (k->s.len <= 8 || memcmp(n->text + 8, k->s.p + 8, k->s.len - 8) == 0);
 }
 
-#define TRIE_GONE UINT32_MAX /* a slot of `old` whose node was moved or removed */
+#define TRIE_GONE UINT32_MAX /* a slot of `old` whose node was moved or removed: others may have been put behind it */
 
-static inline uint32_t trie_probe(const trie *t, const trie_slot *slots, uint32_t bits, uint32_t parent, uint32_t hash,
-                                  const trie_key *k)
+static inline uint32_t trie_probe(const trie *t, bool old, uint32_t parent, uint32_t hash, const trie_key *k)
 {
-    uint32_t mask = (1u << bits) - 1;
+    const trie_slot *slots = old ? t->old : t->slots;
+    uint32_t bits = old ? t->old_bits : t->bits, mask = (1u << bits) - 1;
 
     for (uint32_t i = hash >> (32 - bits); slots[i].node; i = (i + 1) & mask)
-        if (slots[i].hash == hash && slots[i].node != TRIE_GONE && trie_is_child(trie_at(t, slots[i].node), parent, k))
+        if (slots[i].hash == hash && (!old || slots[i].node != TRIE_GONE) && trie_is_child(trie_at(t, slots[i].node), parent, k))
             return slots[i].node;
     return 0;
 }
@@ -189,9 +188,9 @@ static inline uint32_t trie_probe(const trie *t, const trie_slot *slots, uint32_
 /* The literal child, or 0; the parent must have literal children. */
 static inline uint32_t trie_index_find(const trie *t, uint32_t parent, uint32_t hash, const trie_key *k)
 {
-    uint32_t node = trie_probe(t, t->slots, t->bits, parent, hash, k);
+    uint32_t node = trie_probe(t, false, parent, hash, k);
 
-    return node || !t->old ? node : trie_probe(t, t->old, t->old_bits, parent, hash, k);
+    return node || !t->old ? node : trie_probe(t, true, parent, hash, k);
 }
 int trie_index_room(trie *t); /* for one more, or NOMEM */
 void trie_index_put(trie *t, uint32_t node);
