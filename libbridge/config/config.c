@@ -1,0 +1,263 @@
+/* config.c - bridge_load(): a config text becomes calls of bridge.h; all of it, or nothing.
+ *
+ * Loading again keeps what stays: a listener with the same URL is not touched, and neither are its connections.  Routes keep the
+ * order of the text, since age decides between equals: from the first line that differs on they are taken away and added anew.
+ * When something fails, what was added goes and what was taken away comes back. */
+#include "api/bridge.h"
+#include "base/status.h"
+#include "config/schema.h"
+
+typedef struct loaded { /* bridge->config */
+    settings *now;      /* what the last load said; its entries hold the slots */
+    limits limits;      /* of the bridge without any config */
+    int log_level;
+} loaded;
+
+typedef struct load {
+    bridge *b;
+    const char *text;
+    bridge_error *err;
+    settings *old, *next; /* old may be NULL */
+} load;
+
+/* ---- one entry */
+
+static int entry_open(load *l, entry *e, bridge_error *err)
+{
+    switch (e->kind) {
+    case ENTRY_LISTEN: return bridge_listen(l->b, e->url, &e->slot, err);
+    case ENTRY_CONNECT: return bridge_connect(l->b, e->url, &e->slot, err);
+    default: return bridge_route_add(l->b, &e->route, &e->slot, err);
+    }
+}
+
+static void entry_close(entry *e)
+{
+    bridge_slot *slot = e->slot;
+
+    e->slot = NULL;
+    bridge_slot_close(slot);
+}
+
+/* What it was is what is wanted again; only the system can refuse (a port that somebody took meanwhile). */
+static void entry_reopen(load *l, entry *e)
+{
+    bridge_error err = {0};
+
+    if (!e->slot && entry_open(l, e, &err) < 0)
+        log_line(&l->b->hub->log, BRIDGE_LOG_ERROR, "config", "cannot restore line %d: %s", e->line, err.text);
+}
+
+static entry *first_of(const settings *s, entry_kind kind)
+{
+    return s ? s->first[kind] : NULL;
+}
+
+static int fail_entry(load *l, const entry *e, int rc)
+{
+    if (l->err) l->err->line = e->line;
+    return rc;
+}
+
+/* ---- routes: what both texts begin with stays */
+
+static void split_routes(load *l, entry **old, entry **next)
+{
+    *old = first_of(l->old, ENTRY_ROUTE);
+    *next = l->next->first[ENTRY_ROUTE];
+    while (*old && *next && entry_same(*old, *next)) {
+        (*next)->slot = (*old)->slot;
+        *old = (*old)->next;
+        *next = (*next)->next;
+    }
+}
+
+static int swap_routes(load *l)
+{
+    entry *old, *next, *e;
+    int rc = 0;
+
+    split_routes(l, &old, &next);
+    for (e = old; e; e = e->next) entry_close(e);
+    for (e = next; e && rc == 0; e = e->next) {
+        rc = entry_open(l, e, l->err);
+        if (rc < 0) fail_entry(l, e, rc);
+    }
+    return rc;
+}
+
+static void restore_routes(load *l)
+{
+    entry *old, *next;
+
+    split_routes(l, &old, &next);
+    for (; next; next = next->next) entry_close(next);
+    for (; old; old = old->next) entry_reopen(l, old);
+}
+
+/* ---- listeners and uplinks: the same URL is the same */
+
+static entry *twin(const settings *s, const entry *e)
+{
+    entry *o = first_of(s, e->kind);
+
+    while (o && !entry_same(o, e)) o = o->next;
+    return o;
+}
+
+/* The old listeners that are not wanted any more go; their port may be what a new one needs.  False: there were none. */
+static bool make_room(load *l, entry_kind kind)
+{
+    bool any = false;
+
+    for (entry *o = first_of(l->old, kind); o; o = o->next)
+        if (o->slot && !twin(l->next, o)) {
+            entry_close(o);
+            any = true;
+        }
+    return any;
+}
+
+static int swap_ports(load *l, entry_kind kind)
+{
+    for (entry *e = l->next->first[kind], *o; e; e = e->next) {
+        int rc = 0;
+
+        o = twin(l->old, e);
+        if (o) e->slot = o->slot;
+        else rc = entry_open(l, e, l->err);
+        if (rc == BRIDGE_EXISTS && make_room(l, kind)) rc = entry_open(l, e, l->err);
+        if (rc < 0) return fail_entry(l, e, rc);
+    }
+    return 0;
+}
+
+static void restore_ports(load *l, entry_kind kind)
+{
+    for (entry *e = l->next->first[kind]; e; e = e->next)
+        if (!twin(l->old, e)) entry_close(e);
+    for (entry *o = first_of(l->old, kind); o; o = o->next) entry_reopen(l, o);
+}
+
+/* ---- rules, limits, log */
+
+static int swap_rules(load *l)
+{
+    const settings *s = l->next;
+    int rc = 0;
+
+    if (s->passwords || s->allow || (l->old && (l->old->passwords || l->old->allow)))
+        rc = bridge_rules(l->b, s->passwords, s->allow, l->err);
+    if (rc < 0 && l->err) { /* the line that the reader of that file gave is one of that file, not of ours */
+        char text[sizeof l->err->text];
+        int line = l->err->line;
+
+        memcpy(text, l->err->text, sizeof text);
+        if (line > 0) fail_line(l->err, rc, s->rules_line, "line %d there: %.200s", line, text);
+        l->err->line = s->rules_line;
+    }
+    return rc;
+}
+
+static void restore_rules(load *l)
+{
+    if (l->old) bridge_rules(l->b, l->old->passwords, l->old->allow, NULL);
+    else if (l->next->passwords || l->next->allow) bridge_rules(l->b, NULL, NULL, NULL);
+}
+
+static void set_limit(size_t *limit, size_t without, int64_t said)
+{
+    *limit = said ? (size_t)said : without;
+}
+
+static void set_numbers(bridge *b, const loaded *had, const settings *s)
+{
+    limits *l = &b->hub->limits;
+
+    set_limit(&l->max_message, had->limits.max_message, s->max_message);
+    set_limit(&l->max_queue, had->limits.max_queue, s->max_queue);
+    set_limit(&l->max_queue_bytes, had->limits.max_queue_bytes, s->max_queue_bytes);
+    set_limit(&l->max_values, had->limits.max_values, s->max_values);
+    set_limit(&l->max_value_bytes, had->limits.max_value_bytes, s->max_value_bytes);
+    atomic_store(&b->hub->log.level, s->log_level ? s->log_level : had->log_level);
+}
+
+/* ---- all of it */
+
+/* Rules first and listeners last: nobody comes in before it is decided who may. */
+static int swap(load *l)
+{
+    int rc = swap_rules(l);
+
+    if (rc < 0) return rc;
+    rc = swap_routes(l);
+    if (rc == 0) rc = swap_ports(l, ENTRY_CONNECT);
+    if (rc == 0) rc = swap_ports(l, ENTRY_LISTEN);
+    if (rc == 0) {
+        make_room(l, ENTRY_CONNECT);
+        make_room(l, ENTRY_LISTEN);
+        return 0;
+    }
+    restore_ports(l, ENTRY_LISTEN);
+    restore_ports(l, ENTRY_CONNECT);
+    restore_routes(l);
+    restore_rules(l);
+    return rc;
+}
+
+static void config_free(bridge *b, void *config)
+{
+    loaded *had = config;
+
+    settings_free(had->now);
+    mem_free(b->mem, had);
+}
+
+static loaded *config_of(bridge *b)
+{
+    loaded *had = b->config ? b->config : mem_new(b->mem, loaded);
+
+    if (had && !b->config) {
+        had->limits = b->hub->limits;
+        had->log_level = atomic_load(&b->hub->log.level);
+        b->config = had;
+        b->config_free = config_free;
+    }
+    return had;
+}
+
+static int do_load(bridge *b, void *args)
+{
+    load *l = args;
+    loaded *had = config_of(b);
+    int rc = had ? settings_read(&l->next, b->mem, l->text, l->err) : fail_nomem(l->err);
+
+    if (rc < 0) return rc;
+    l->old = had->now;
+    rc = swap(l);
+    if (rc < 0) {
+        settings_free(l->next);
+        return rc;
+    }
+    set_numbers(b, had, l->next);
+    had->now = l->next;
+    settings_free(l->old);
+    return 0;
+}
+
+int bridge_load(bridge *b, const char *config, bridge_error *err)
+{
+    load l = {.b = b, .text = config, .err = err};
+
+    return config ? on_loop(b, do_load, &l) : fail(err, BRIDGE_INVALID, "no config");
+}
+
+int bridge_check(const char *config, bridge_error *err)
+{
+    bridge *b = NULL;
+    int rc = bridge_new(&b, BRIDGE_OPTIONS(.offline = true), err);
+
+    if (rc == 0) rc = bridge_load(b, config, err);
+    bridge_free(b);
+    return rc;
+}

@@ -1,0 +1,300 @@
+/* schema.c - the words of a config.  An unknown one is an error that names the nearest known word. */
+#include "config/schema.h"
+#include "base/status.h"
+#include "base/text.h"
+#include <string.h>
+
+typedef int (*read_fn)(settings *s, const node *n, void *into, bridge_error *err);
+typedef struct word {
+    const char *name;
+    read_fn read;
+    size_t into; /* offset in what is filled in */
+} word;
+
+enum { WORDS_MAX = 16 };
+
+static int unknown(const node *n, const word *words, bridge_error *err)
+{
+    const char *names[WORDS_MAX + 1] = {NULL}, *near;
+    size_t count = 0;
+
+    for (; words[count].name; count++) names[count] = words[count].name;
+    near = text_nearest(n->key, names);
+    if (near)
+        return fail_line(err, BRIDGE_INVALID, n->line, "unknown key \"%.80s\"; did you mean \"%s\"?", n->key, near);
+    return fail_line(err, BRIDGE_INVALID, n->line, "unknown key \"%.80s\"", n->key);
+}
+
+/* Each member of an object through the word of its name. */
+static int read_words(settings *s, const node *object, const word *words, void *into, bridge_error *err)
+{
+    int rc = 0;
+
+    for (const node *n = object->first; n && rc == 0; n = n->next) {
+        const word *w = words;
+
+        while (w->name && strcmp(w->name, n->key) != 0) w++;
+        rc = w->name ? w->read(s, n, (char *)into + w->into, err) : unknown(n, words, err);
+    }
+    return rc;
+}
+
+static int expected(const node *n, const char *what, bridge_error *err)
+{
+    return fail_line(err, BRIDGE_INVALID, n->line, "\"%.80s\" is %s, not %s", n->key ? n->key : n->parent->key, what,
+                        node_kind_name(n->kind));
+}
+
+/* The place of a text in a NULL-terminated list of words. */
+static int read_choice(const node *n, const char *const *words, const char *what, bridge_error *err)
+{
+    const char *near;
+
+    if (n->kind != NODE_TEXT) return expected(n, what, err);
+    for (int i = 0; words[i]; i++)
+        if (strcmp(n->text, words[i]) == 0) return i;
+    near = text_nearest(n->text, words);
+    return fail_line(err, BRIDGE_INVALID, n->line, "\"%s\" is %s, not \"%.80s\"%s%s%s", n->key, what, n->text,
+                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+static int read_text(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_TEXT) return expected(n, "a text", err);
+    if (!*n->text) return fail_line(err, BRIDGE_INVALID, n->line, "\"%s\" is empty", n->key);
+    *(const char **)into = n->text;
+    return 0;
+}
+
+static int read_size(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_INT) return expected(n, "a whole number", err);
+    if (n->number <= 0) return fail_line(err, BRIDGE_INVALID, n->line, "\"%s\" must be more than 0", n->key);
+    *(int64_t *)into = n->number;
+    return 0;
+}
+
+static entry *add_entry(settings *s, entry_kind kind, int line)
+{
+    entry *e = mem_new(s->mem, entry);
+
+    if (!e) return NULL;
+    e->kind = kind;
+    e->line = line;
+    if (s->last[kind]) s->last[kind]->next = e;
+    else s->first[kind] = e;
+    s->last[kind] = e;
+    return e;
+}
+
+/* ---- listeners and uplinks: a list of URLs */
+
+static int read_url(settings *s, const node *n, entry_kind kind, bridge_error *err)
+{
+    entry *e;
+
+    if (n->kind != NODE_TEXT) return expected(n, "a list of URLs", err);
+    e = add_entry(s, kind, n->line);
+    if (!e) return fail_nomem(err);
+    e->url = n->text;
+    for (const entry *o = s->first[kind]; o != e; o = o->next)
+        if (entry_same(o, e)) return fail_line(err, BRIDGE_INVALID, n->line, "\"%.150s\" is said twice", n->text);
+    return 0;
+}
+
+static int read_urls(settings *s, const node *n, entry_kind kind, bridge_error *err)
+{
+    int rc = 0;
+
+    if (n->kind == NODE_TEXT) return read_url(s, n, kind, err);
+    if (n->kind != NODE_LIST) return expected(n, "a list of URLs", err);
+    for (const node *item = n->first; item && rc == 0; item = item->next) rc = read_url(s, item, kind, err);
+    return rc;
+}
+
+static int read_listen(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)into;
+    return read_urls(s, n, ENTRY_LISTEN, err);
+}
+
+static int read_connect(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)into;
+    return read_urls(s, n, ENTRY_CONNECT, err);
+}
+
+/* ---- routes */
+
+static int read_ways(settings *s, const node *n, void *into, bridge_error *err)
+{
+    static const char *const words[] = {"auto", "one", "both", NULL};
+    int which = read_choice(n, words, "\"auto\", \"one\" or \"both\"", err);
+
+    (void)s;
+    if (which >= 0) *(bridge_ways *)into = (bridge_ways)which;
+    return which < 0 ? which : 0;
+}
+
+static int read_both_ways(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_BOOL) return expected(n, "true or false", err);
+    if (*(bridge_ways *)into != BRIDGE_WAYS_AUTO)
+        return fail_line(err, BRIDGE_INVALID, n->line, "\"both_ways\" and \"ways\" say the same; keep one");
+    *(bridge_ways *)into = n->yes ? BRIDGE_BOTH_WAYS : BRIDGE_ONE_WAY;
+    return 0;
+}
+
+static int read_retain(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_BOOL) return expected(n, "true (keep always) or false (never)", err);
+    *(bridge_keep *)into = n->yes ? BRIDGE_KEEP_ALWAYS : BRIDGE_KEEP_NEVER;
+    return 0;
+}
+
+static int read_qos(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_INT || n->number < 0 || n->number > 2) return expected(n, "0, 1 or 2", err);
+    *(int *)into = BRIDGE_QOS((int)n->number);
+    return 0;
+}
+
+static int read_priority(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_INT) return expected(n, "a whole number", err);
+    if (n->number < -1000000 || n->number > 1000000)
+        return fail_line(err, BRIDGE_INVALID, n->line, "\"priority\" is between -1000000 and 1000000");
+    *(int *)into = (int)n->number;
+    return 0;
+}
+
+static const word route_words[] = {{"source", read_text, offsetof(bridge_route, source)},
+                                   {"target", read_text, offsetof(bridge_route, target)},
+                                   {"format", read_text, offsetof(bridge_route, format)},
+                                   {"ways", read_ways, offsetof(bridge_route, ways)},
+                                   {"both_ways", read_both_ways, offsetof(bridge_route, ways)},
+                                   {"retain", read_retain, offsetof(bridge_route, retain)},
+                                   {"qos", read_qos, offsetof(bridge_route, max_qos)},
+                                   {"priority", read_priority, offsetof(bridge_route, priority)},
+                                   {0}};
+
+static int read_route(settings *s, const node *n, bridge_error *err)
+{
+    entry *e;
+    int rc;
+
+    if (n->kind != NODE_OBJECT) return expected(n, "a list of objects", err);
+    e = add_entry(s, ENTRY_ROUTE, n->line);
+    if (!e) return fail_nomem(err);
+    e->route.size = sizeof e->route;
+    rc = read_words(s, n, route_words, &e->route, err);
+    if (rc == 0 && !e->route.source) rc = fail_line(err, BRIDGE_INVALID, n->line, "this route has no \"source\"");
+    if (rc == 0 && !e->route.target) rc = fail_line(err, BRIDGE_INVALID, n->line, "this route has no \"target\"");
+    return rc;
+}
+
+static int read_routes(settings *s, const node *n, void *into, bridge_error *err)
+{
+    int rc = 0;
+
+    (void)into;
+    if (n->kind != NODE_LIST) return expected(n, "a list of objects", err);
+    for (const node *item = n->first; item && rc == 0; item = item->next) rc = read_route(s, item, err);
+    return rc;
+}
+
+/* ---- the rest */
+
+static int read_store(settings *s, const node *n, void *into, bridge_error *err)
+{
+    s->store_line = n->line;
+    return read_text(s, n, into, err);
+}
+
+static int read_rules(settings *s, const node *n, void *into, bridge_error *err)
+{
+    s->rules_line = n->line;
+    return read_text(s, n, into, err);
+}
+
+static int read_log(settings *s, const node *n, void *into, bridge_error *err)
+{
+    static const char *const words[] = {"error", "warn", "info", "debug", NULL};
+    int which = read_choice(n, words, "\"error\", \"warn\", \"info\" or \"debug\"", err);
+
+    (void)s;
+    if (which >= 0) *(int *)into = BRIDGE_LOG_ERROR + which;
+    return which < 0 ? which : 0;
+}
+
+static const word limit_words[] = {{"max_message", read_size, offsetof(settings, max_message)},
+                                   {"max_queue", read_size, offsetof(settings, max_queue)},
+                                   {"max_queue_bytes", read_size, offsetof(settings, max_queue_bytes)},
+                                   {"max_values", read_size, offsetof(settings, max_values)},
+                                   {"max_value_bytes", read_size, offsetof(settings, max_value_bytes)},
+                                   {0}};
+
+static int read_limits(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)into;
+    return n->kind == NODE_OBJECT ? read_words(s, n, limit_words, s, err) : expected(n, "an object", err);
+}
+
+static const word config_words[] = {{"listen", read_listen, 0},
+                                    {"connect", read_connect, 0},
+                                    {"routes", read_routes, 0},
+                                    {"store", read_store, offsetof(settings, store)},
+                                    {"passwords", read_rules, offsetof(settings, passwords)},
+                                    {"allow", read_rules, offsetof(settings, allow)},
+                                    {"log", read_log, offsetof(settings, log_level)},
+                                    {"limits", read_limits, 0},
+                                    {0}};
+
+int settings_read(settings **out, mem *m, const char *json, bridge_error *err)
+{
+    settings *s = mem_new(m, settings);
+    int rc;
+
+    if (!s) return fail_nomem(err);
+    s->mem = m;
+    rc = document_read(&s->document, m, json, err);
+    if (rc == 0) rc = read_words(s, s->document, config_words, s, err);
+    if (rc == 0 && s->store && strcmp(s->store, "memory:") != 0)
+        rc = fail_line(err, BRIDGE_UNSUPPORTED, s->store_line, "no such store: \"%.100s\"; there is \"memory:\"", s->store);
+    if (rc == 0) *out = s;
+    else settings_free(s);
+    return rc;
+}
+
+void settings_free(settings *s)
+{
+    if (!s) return;
+    for (int kind = 0; kind < ENTRY_KINDS; kind++)
+        for (entry *e = s->first[kind], *next; e; e = next) {
+            next = e->next;
+            mem_free(s->mem, e);
+        }
+    document_free(s->mem, s->document);
+    mem_free(s->mem, s);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool entry_same(const entry *a, const entry *b)
+{
+    const bridge_route *r = &a->route, *o = &b->route;
+
+    if (a->kind != b->kind) return false;
+    if (a->kind != ENTRY_ROUTE) return strcmp(a->url, b->url) == 0;
+    return same_text(r->source, o->source) && same_text(r->target, o->target) && same_text(r->format, o->format) &&
+           r->ways == o->ways && r->retain == o->retain && r->max_qos == o->max_qos && r->priority == o->priority;
+}

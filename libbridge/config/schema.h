@@ -1,0 +1,32 @@
+/* config/schema.h - what a config may say, and what one said.
+ *
+ *      listen connect routes store passwords allow log limits        docs/config.md */
+#ifndef CONFIG_SCHEMA_H
+#define CONFIG_SCHEMA_H
+#include "config/document.h"
+
+typedef enum entry_kind { ENTRY_LISTEN, ENTRY_CONNECT, ENTRY_ROUTE, ENTRY_KINDS } entry_kind;
+typedef struct entry { /* something with a slot: a URL, or a route */
+    struct entry *next;
+    entry_kind kind;
+    int line;
+    const char *url;    /* LISTEN, CONNECT; borrow from the document, as all texts here */
+    bridge_route route; /* ROUTE */
+    bridge_slot *slot;  /* while it is open */
+} entry;
+
+typedef struct settings {
+    mem *mem;
+    node *document; /* owns the texts */
+    entry *first[ENTRY_KINDS], *last[ENTRY_KINDS]; /* in the order of the text */
+    const char *store, *passwords, *allow; /* or NULL */
+    int store_line, rules_line;
+    int log_level;  /* 0: not said */
+    int64_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes; /* 0: not said */
+} settings;
+
+int settings_read(settings **out, mem *m, const char *json, bridge_error *err);
+void settings_free(settings *s); /* the slots stay open; NULL is fine */
+bool entry_same(const entry *a, const entry *b);
+
+#endif
