@@ -26,6 +26,7 @@ typedef struct cbor_writer {
 int cbor_put(void *writer, const item *it); /* an item_fn */
 
 enum { CBOR_UINT, CBOR_NEGATIVE, CBOR_BYTES, CBOR_TEXT, CBOR_LIST, CBOR_MAP, CBOR_TAG, CBOR_SIMPLE }; /* major types */
+int cbor_put_scalar(buf *out, const item *it); /* of an item that is no list, map or end */
 int cbor_put_head(buf *out, int major, uint64_t value);
 int cbor_put_int(buf *out, int64_t v);
 int cbor_put_real(buf *out, double d);

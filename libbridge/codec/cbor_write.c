@@ -2,22 +2,32 @@
 #include "codec/number.h"
 #include <math.h>
 
-static size_t head_bytes(uint8_t out[9], int major, uint64_t v)
+static size_t head_size(uint64_t v)
 {
-    int more = v < 24 ? 0 : v <= 0xff ? 1 : v <= 0xffff ? 2 : v <= 0xffffffff ? 4 : 8;
-    int info = more == 0 ? (int)v : more == 1 ? 24 : more == 2 ? 25 : more == 4 ? 26 : 27;
+    return v < 24 ? 1 : v <= 0xff ? 2 : v <= 0xffff ? 3 : v <= 0xffffffff ? 5 : 9;
+}
 
-    out[0] = (uint8_t)(major << 5 | info);
-    for (int i = more; i > 0; i--, v >>= 8)
-        out[i] = (uint8_t)v;
-    return (size_t)more + 1;
+/* size: head_size(v) */
+static void store_head(uint8_t *to, int major, uint64_t v, size_t size)
+{
+    int info = size == 1 ? (int)v : size == 2 ? 24 : size == 3 ? 25 : size == 5 ? 26 : 27;
+
+    *to = (uint8_t)(major << 5 | info);
+    for (; size > 1; v >>= 8)
+        to[--size] = (uint8_t)v;
 }
 
 int cbor_put_head(buf *out, int major, uint64_t value)
 {
-    uint8_t bytes[9];
+    size_t size = head_size(value);
+    int rc = 0;
+    uint8_t *to = item_room(out, size, &rc);
 
-    return buf_put(out, bytes, head_bytes(bytes, major, value));
+    if (!to) return rc;
+    if (size == 1) *to = (uint8_t)(major << 5 | (int)value);
+    else store_head(to, major, value, size);
+    out->len += size;
+    return 0;
 }
 
 int cbor_put_int(buf *out, int64_t v)
@@ -25,18 +35,27 @@ int cbor_put_int(buf *out, int64_t v)
     return v < 0 ? cbor_put_head(out, CBOR_NEGATIVE, (uint64_t)(-1 - v)) : cbor_put_head(out, CBOR_UINT, (uint64_t)v);
 }
 
+static int put_string(buf *out, int major, const void *p, size_t len)
+{
+    size_t size = head_size(len);
+    int rc = 0;
+    uint8_t *to = item_room(out, size + len, &rc);
+
+    if (!to) return rc;
+    store_head(to, major, len, size);
+    if (len) memcpy(to + size, p, len);
+    out->len += size + len;
+    return 0;
+}
+
 int cbor_put_text(buf *out, const char *p, size_t len)
 {
-    int rc = cbor_put_head(out, CBOR_TEXT, len);
-
-    return rc ? rc : buf_put(out, p, len);
+    return put_string(out, CBOR_TEXT, p, len);
 }
 
 int cbor_put_bytes(buf *out, const void *p, size_t len)
 {
-    int rc = cbor_put_head(out, CBOR_BYTES, len);
-
-    return rc ? rc : buf_put(out, p, len);
+    return put_string(out, CBOR_BYTES, p, len);
 }
 
 /* The half that has the same value as f, or -1. */
@@ -131,17 +150,17 @@ int cbor_put_number(buf *out, const char *digits, size_t len, double d)
 
 /* ---- items */
 
-static int put_scalar(cbor_writer *w, const item *it)
+int cbor_put_scalar(buf *out, const item *it)
 {
     switch (it->kind) {
-    case ITEM_BOOL: return buf_put_u8(w->out, it->b ? 0xf5 : 0xf4);
-    case ITEM_INT: return cbor_put_int(w->out, it->i);
-    case ITEM_UINT: return cbor_put_head(w->out, CBOR_UINT, it->u);
-    case ITEM_REAL: return cbor_put_number(w->out, it->p, it->len, it->d);
-    case ITEM_STRING: return cbor_put_text(w->out, it->p, it->len);
-    case ITEM_BYTES: return cbor_put_bytes(w->out, it->p, it->len);
-    case ITEM_SIMPLE: return cbor_put_head(w->out, CBOR_SIMPLE, it->u);
-    default: return buf_put_u8(w->out, 0xf6);
+    case ITEM_BOOL: return buf_put_u8(out, it->b ? 0xf5 : 0xf4);
+    case ITEM_INT: return cbor_put_int(out, it->i);
+    case ITEM_UINT: return cbor_put_head(out, CBOR_UINT, it->u);
+    case ITEM_REAL: return cbor_put_number(out, it->p, it->len, it->d);
+    case ITEM_STRING: return cbor_put_text(out, it->p, it->len);
+    case ITEM_BYTES: return cbor_put_bytes(out, it->p, it->len);
+    case ITEM_SIMPLE: return cbor_put_head(out, CBOR_SIMPLE, it->u);
+    default: return buf_put_u8(out, 0xf6);
     }
 }
 
@@ -162,18 +181,17 @@ static int put_open(cbor_writer *w, const item *it)
 static int put_end(cbor_writer *w)
 {
     cbor_level *level = &w->levels[--w->depth];
-    uint8_t bytes[9];
-    size_t more;
-    int rc;
+    size_t size = head_size(level->count), more = size - 1;
+    int rc = 0, major;
+    uint8_t *to;
 
     if (level->known) return 0;
-    more = head_bytes(bytes, w->out->data[level->at] >> 5, level->count) - 1;
-    if (more) {
-        rc = buf_put(w->out, bytes, more); /* makes the room */
-        if (rc) return rc;
-        memmove(w->out->data + level->at + 1 + more, w->out->data + level->at + 1, w->out->len - more - level->at - 1);
-    }
-    memcpy(w->out->data + level->at, bytes, more + 1);
+    if (more && !item_room(w->out, more, &rc)) return rc;
+    to = w->out->data + level->at;
+    major = *to >> 5;
+    if (more) memmove(to + size, to + 1, w->out->len - level->at - 1);
+    store_head(to, major, level->count, size);
+    w->out->len += more;
     return 0;
 }
 
@@ -186,5 +204,5 @@ int cbor_put(void *writer, const item *it)
     if (w->depth && !it->key) w->levels[w->depth - 1].count++;
     if (it->tag != ITEM_NO_TAG) rc = cbor_put_head(w->out, CBOR_TAG, it->tag);
     if (rc) return rc;
-    return it->kind == ITEM_LIST || it->kind == ITEM_MAP ? put_open(w, it) : put_scalar(w, it);
+    return it->kind == ITEM_LIST || it->kind == ITEM_MAP ? put_open(w, it) : cbor_put_scalar(w->out, it);
 }

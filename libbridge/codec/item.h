@@ -2,6 +2,7 @@
  * Readers say items to an item_fn, writers are item_fns, so any reader can feed any writer, or a tree (codec/node.h). */
 #ifndef CODEC_ITEM_H
 #define CODEC_ITEM_H
+#include "base/buf.h"
 #include "codec/scratch.h"
 #include <string.h>
 
@@ -40,6 +41,14 @@ typedef struct item {
 typedef int (*item_fn)(void *user, const item *it); /* non-zero stops and is returned */
 
 #define ITEM(...) (&(item){.tag = ITEM_NO_TAG, __VA_ARGS__})
+
+/* Exactly n bytes at the end of b, not yet counted in len: writers of small things check once and then store.  NULL: *rc. */
+static inline uint8_t *item_room(buf *b, size_t n, int *rc)
+{
+    if (b->cap - b->len >= n) return b->data + b->len;
+    *rc = buf_room(b, n);
+    return *rc ? NULL : b->data + b->len;
+}
 
 static inline bool item_is_number(const item *it) { return it->kind >= ITEM_INT && it->kind <= ITEM_REAL; }
 static inline double item_real(const item *it)

@@ -18,7 +18,7 @@ static int bad(reader *r, const char *what)
 
 static void skip_blanks(reader *r)
 {
-    while (r->p < r->end && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
+    while (r->p < r->end && (unsigned char)*r->p <= ' ' && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
         r->p++;
 }
 
@@ -108,31 +108,48 @@ static int unescape(reader *r, const char *p, size_t len, char *to, size_t *out)
     return 0;
 }
 
+/* Ends a run of plain ASCII: quote, backslash, control characters, and what has its eighth bit set. */
+static const uint8_t stops[256] = {
+    [0] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    ['"'] = 1, ['\\'] = 1,
+    [128] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+};
+
+/* From behind the opening quote to the closing one. */
+static int string_span(reader *r, bool *escapes, bool *eighth_bit)
+{
+    for (;;) {
+        while (r->p < r->end && !stops[(uint8_t)*r->p]) r->p++;
+        if (r->p >= r->end) return bad(r, "string without end");
+        if (*r->p == '"') return 0;
+        if ((uint8_t)*r->p < 0x20) return bad(r, "control character in a string");
+        if (*r->p == '\\') {
+            *escapes = true;
+            if (++r->p >= r->end || (uint8_t)*r->p < 0x20) return bad(r, "string without end");
+        }
+        *eighth_bit |= (uint8_t)*r->p >= 0x80;
+        r->p++;
+    }
+}
+
 static int string_item(reader *r, item *it)
 {
     const char *start = ++r->p;
-    unsigned char seen = 0;
-    bool escapes = false;
+    bool escapes = false, eighth_bit = false;
     char *copy = NULL;
     size_t len;
+    int rc = string_span(r, &escapes, &eighth_bit);
 
-    for (; r->p < r->end && *r->p != '"'; r->p++) {
-        unsigned char c = (unsigned char)*r->p;
-        if (c < 0x20) return bad(r, "control character in a string");
-        seen |= c;
-        if (c != '\\') continue;
-        escapes = true;
-        if (++r->p == r->end) break;
-        if ((unsigned char)*r->p < 0x20) return bad(r, "control character in a string");
-        seen |= (unsigned char)*r->p;
-    }
-    if (r->p >= r->end) return bad(r, "string without end");
+    if (rc) return rc;
     len = (size_t)(r->p - start);
-    if ((seen & 0x80) && !text_is_utf8(start, len)) return bad(r, "string is not UTF-8");
+    if (eighth_bit && !text_is_utf8(start, len)) return bad(r, "string is not UTF-8");
     if (escapes) {
         if (r->fn && !(copy = scratch_aligned(r->scratch, len, 1))) return scratch_fail(r->scratch, r->err);
-        int rc = unescape(r, start, len, copy, &len);
-        if (rc < 0) return rc;
+        rc = unescape(r, start, len, copy, &len);
+        if (rc) return rc;
     }
     r->p++;
     it->kind = ITEM_STRING;
@@ -156,12 +173,12 @@ static int word_item(reader *r, item *it, const char *word, item_kind kind, bool
 
 static int number_item(reader *r, item *it)
 {
-    size_t n = number_span(r->p, (size_t)(r->end - r->p));
-    int rc = number_parse(r->p, n, it);
+    size_t used;
+    int rc = number_read(r->p, r->end, it, &used);
 
     if (rc == BRIDGE_TOOBIG) return fail(r->err, rc, "JSON: number with more than %d characters", CODEC_MAX_DIGITS);
-    if (rc < 0) return bad(r, n ? "bad number" : "value expected");
-    r->p += n;
+    if (rc < 0) return bad(r, "value expected");
+    r->p += used;
     return 0;
 }
 

@@ -3,25 +3,57 @@
 #include "codec/number.h"
 #include <math.h>
 
+static int put_char(buf *out, char c)
+{
+    int rc = 0;
+    uint8_t *to = item_room(out, 1, &rc);
+
+    if (!to) return rc;
+    *to = (uint8_t)c;
+    out->len++;
+    return 0;
+}
+
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+}
+
+static int put_escape(buf *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef", named[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+
+    for (size_t i = 0; i + 1 < sizeof named; i += 2)
+        if ((unsigned char)named[i] == c) return buf_put(out, (char[2]){'\\', named[i + 1]}, 2);
+    return buf_put(out, escape, sizeof escape);
+}
+
+/* Mostly there is nothing to escape. */
 int json_put_string(buf *out, const char *p, size_t len)
 {
-    static const char hex[] = "0123456789abcdef";
-    const char *start = p, *end = p + len;
-    int rc = buf_room(out, len + 2);
+    size_t start = 0, i = 0;
+    int rc = 0;
+    uint8_t *to;
 
-    if (rc == 0) rc = buf_put_u8(out, '"');
-    for (; p < end && rc == 0; p++) {
-        unsigned char c = (unsigned char)*p;
-        char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-        const char *named;
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
-        rc = buf_put(out, start, (size_t)(p - start));
-        start = p + 1;
-        named = c ? strchr("\"\"\\\\\bb\ff\nn\rr\tt", c) : NULL;
-        if (named && (c < 0x20 || c == '"' || c == '\\')) escape[1] = named[1];
-        if (rc == 0) rc = buf_put(out, escape, escape[1] == 'u' ? 6 : 2);
+    while (i < len && plain((unsigned char)p[i])) i++;
+    if (i == len) {
+        to = item_room(out, len + 2, &rc);
+        if (!to) return rc;
+        to[0] = '"';
+        if (len) memcpy(to + 1, p, len);
+        to[len + 1] = '"';
+        out->len += len + 2;
+        return 0;
     }
-    if (rc == 0) rc = buf_put(out, start, (size_t)(end - start));
+    rc = buf_put_u8(out, '"');
+    for (; i < len && rc == 0; i++) {
+        if (plain((unsigned char)p[i])) continue;
+        rc = buf_put(out, p + start, i - start);
+        if (rc == 0) rc = put_escape(out, (unsigned char)p[i]);
+        start = i + 1;
+    }
+    if (rc == 0) rc = buf_put(out, p + start, len - start);
     return rc ? rc : buf_put_u8(out, '"');
 }
 
@@ -84,7 +116,7 @@ static int put_key(json_writer *w, const item *it)
     } else {
         return fail(w->err, BRIDGE_UNPROCESSABLE, "JSON has no names that are neither text nor whole numbers");
     }
-    return rc ? rc : buf_put_u8(w->out, ':');
+    return rc ? rc : put_char(w->out, ':');
 }
 
 static int put_open(json_writer *w, bool is_map)
@@ -107,7 +139,7 @@ int json_put(void *writer, const item *it)
         w->depth--;
         return buf_put_u8(w->out, w->maps >> w->depth & 1 ? '}' : ']');
     }
-    if (w->comma) rc = buf_put_u8(w->out, ',');
+    if (w->comma) rc = put_char(w->out, ',');
     if (rc) return rc;
     if (it->kind == ITEM_LIST || it->kind == ITEM_MAP) return put_open(w, it->kind == ITEM_MAP);
     w->comma = !it->key;

@@ -11,37 +11,28 @@ static bool digit(char c)
     return c >= '0' && c <= '9';
 }
 
-size_t number_span(const char *p, size_t len)
-{
-    size_t n = 0;
-
-    while (n < len && (digit(p[n]) || p[n] == '.' || p[n] == '-' || p[n] == '+' || (p[n] | 32) == 'e'))
-        n++;
-    return n;
-}
-
 /* What the grammar sees: [-] int [. fraction] [e exponent]. */
 typedef struct parts {
     bool negative, whole; /* whole: neither fraction nor exponent */
-    uint64_t mantissa;    /* of the first `taken` digits */
-    int taken, digits;    /* digits: without leading zeros */
+    uint64_t mantissa;    /* of the first 19 digits */
+    int64_t digits;       /* without leading zeros */
     int64_t exponent;     /* of the mantissa were it all digits */
 } parts;
 
 static bool take_digits(const char **p, const char *end, parts *n, bool fraction)
 {
-    const char *start = *p;
+    const char *start = *p, *at = start, *first;
+    uint64_t mantissa = n->mantissa;
+    int64_t digits = n->digits;
 
-    for (; *p < end && digit(**p); ++*p) {
-        if (fraction) n->exponent--;
-        if (n->digits == 0 && **p == '0') continue;
-        n->digits++;
-        if (n->taken < 19) {
-            n->mantissa = n->mantissa * 10 + (uint64_t)(**p - '0');
-            n->taken++;
-        }
-    }
-    return *p > start;
+    while (digits == 0 && at < end && *at == '0') at++;
+    for (first = at; at < end && digit(*at); at++)
+        if (digits + (at - first) < 19) mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+    n->mantissa = mantissa;
+    n->digits = digits + (at - first);
+    if (fraction) n->exponent -= at - start;
+    *p = at;
+    return at > start;
 }
 
 static bool take_exponent(const char **p, const char *end, parts *n)
@@ -58,9 +49,9 @@ static bool take_exponent(const char **p, const char *end, parts *n)
     return *p > start;
 }
 
-static bool split(const char *p, size_t len, parts *n)
+static bool split(const char **at, const char *end, parts *n)
 {
-    const char *end = p + len, *first;
+    const char *p = *at, *first;
 
     *n = (parts){.whole = true};
     if (p < end && *p == '-') n->negative = true, p++;
@@ -75,7 +66,8 @@ static bool split(const char *p, size_t len, parts *n)
         p++;
         if (!take_exponent(&p, end, n)) return false;
     }
-    return p == end;
+    *at = p;
+    return true;
 }
 
 /* All digits and then an exponent: no decimal point, so strtod() needs no locale. */
@@ -106,10 +98,21 @@ static double real_of(const char *p, size_t len, const parts *n)
 
 int number_parse(const char *p, size_t len, item *out)
 {
+    size_t used;
+    int rc = number_read(p, p + len, out, &used);
+
+    return rc ? rc : used == len ? 0 : BRIDGE_SYNTAX;
+}
+
+int number_read(const char *p, const char *end, item *out, size_t *used)
+{
+    const char *at = p;
+    size_t len;
     parts n;
 
+    if (!split(&at, end, &n)) return BRIDGE_SYNTAX;
+    len = *used = (size_t)(at - p);
     if (len > CODEC_MAX_DIGITS) return BRIDGE_TOOBIG;
-    if (!split(p, len, &n)) return BRIDGE_SYNTAX;
     out->p = p;
     out->len = len;
     if (n.whole && n.digits <= 19 && n.mantissa <= INT64_MAX && !(n.negative && n.mantissa == 0)) {
@@ -193,10 +196,11 @@ bool number_fits_double(const char *p, size_t len, double d)
     decimal a, b;
 
     if (!isfinite(d)) return false;
+    if (len <= 15 && fabs(d) > 1e-290 && fabs(d) < 1e290) return true; /* DBL_DIG digits always survive */
     decimal_of(p, len, &a);
     if (a.count == 0) return true;
     if (a.count > 17 || d == 0) return false;
-    if (a.count <= 15 && a.exponent > -290 && a.exponent < 290) return true; /* DBL_DIG: always survives */
+    if (a.count <= 15 && a.exponent > -290 && a.exponent < 290) return true;
     shortest_decimal(fabs(d), &b);
     if (same_digits(&a, &b)) return true;
     printed(fabs(d), 17, &b);

@@ -16,8 +16,8 @@ enum { NUMBER_ROOM = 32 };
 
 /* A JSON number (RFC 8259 6), all of it, into kind, value and digits.  SYNTAX, TOOBIG. */
 int number_parse(const char *p, size_t len, item *out);
-/* How many characters at p can belong to a number. */
-size_t number_span(const char *p, size_t len);
+/* The number that starts at p and ends where it ends; *used of its characters. */
+int number_read(const char *p, const char *end, item *out, size_t *used);
 /* out has NUMBER_ROOM bytes; the length is answered, no NUL. */
 size_t number_int(int64_t v, char *out);
 size_t number_uint(uint64_t v, char *out);

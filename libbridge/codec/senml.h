@@ -49,7 +49,6 @@ typedef struct senml_reader {
 int senml_item(void *reader, const item *it);
 void senml_reader_init(senml_reader *r, scratch *s, const char *base, double now, bool json, bridge_record_fn fn,
                        void *user, bridge_error *err);
-/* Writes to json_put or cbor_put. */
-int senml_write(const char *base, const bridge_record *records, size_t count, bool json, item_fn put, void *writer, scratch *s,
+int senml_write(scratch *s, const char *base, const bridge_record *records, size_t count, bool json, buf *out,
                 bridge_error *err);
 #endif

@@ -71,11 +71,17 @@ static int on_field(senml_reader *r, const item *it)
 
 bool senml_name_ok(const char *p, size_t len, bool first)
 {
-    for (size_t i = 0; i < len; i++) {
-        char c = p[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && c != '/' && ((first && i == 0) || (c != '-' && c != ':' && c != '.' && c != '_'))) return false;
-    }
+    static const uint8_t ok[256] = { /* 1: anywhere, 2: not in front */
+        ['0'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        ['A'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        ['a'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        ['/'] = 1, ['-'] = 2, [':'] = 2, ['.'] = 2, ['_'] = 2,
+    };
+
+    if (len == 0) return true;
+    if (first && ok[(uint8_t)p[0]] == 2) return false;
+    for (size_t i = 0; i < len; i++)
+        if (!ok[(uint8_t)p[i]]) return false;
     return true;
 }
 
@@ -127,7 +133,10 @@ static int take_bases(senml_reader *r)
     int rc = 0;
 
     if (has(r, SENML_BVER)) rc = check_version(r);
-    if (has(r, SENML_BN)) r->bn = (text){f[SENML_BN].p, f[SENML_BN].len};
+    if (has(r, SENML_BN)) {
+        r->bn = (text){f[SENML_BN].p, f[SENML_BN].len};
+        if (!senml_name_ok(r->bn.p, r->bn.len, true)) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: bad base name");
+    }
     if (has(r, SENML_BT)) r->bt = item_real(&f[SENML_BT]);
     if (has(r, SENML_BV)) r->bv = f[SENML_BV];
     if (has(r, SENML_BS)) r->bs = item_real(&f[SENML_BS]), r->has_bs = true;
@@ -143,12 +152,12 @@ static int set_name(senml_reader *r, bridge_record *out)
 
     if (len > CODEC_MAX_NAME) return fail(r->err, BRIDGE_TOOBIG, "SenML: name with more than %d bytes", CODEC_MAX_NAME);
     if (len == 0) return out->name = "", 0;
+    if (more && !senml_name_ok(n->p, more, r->bn.len == 0)) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: bad name");
     name = scratch_aligned(r->scratch, len + 1, 1);
     if (!name) return scratch_fail(r->scratch, r->err);
     memcpy(name, r->bn.p, r->bn.len);
     if (more) memcpy(name + r->bn.len, n->p, more);
     name[len] = 0;
-    if (!senml_name_ok(name, len, true)) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: bad name");
     out->name = r->base[0] ? senml_below(r->base, name) : name;
     return 0;
 }

@@ -6,9 +6,8 @@
 #include <math.h>
 
 typedef struct writer {
-    item_fn put;
-    void *writer;
-    bool json;
+    buf *out;
+    json_writer *json; /* NULL: CBOR, which is written directly: maps have known counts and labels are one byte */
     bridge_error *err;
     const char *bn, *bu; /* for all records, or NULL */
     size_t bn_len;
@@ -19,17 +18,23 @@ typedef struct writer {
 
 static int put_label(writer *w, senml_label label)
 {
-    if (w->json)
-        return w->put(w->writer, ITEM(.kind = ITEM_STRING, .key = true, .p = senml_names[label], .len = strlen(senml_names[label])));
-    if (label == SENML_VLO) return w->put(w->writer, ITEM(.kind = ITEM_STRING, .key = true, .p = "vlo", .len = 3));
-    return w->put(w->writer, ITEM(.kind = ITEM_INT, .key = true, .i = (int)label - 6));
+    static const uint8_t lengths[SENML_OTHER] = {2, 2, 2, 2, 2, 4, 1, 1, 1, 2, 2, 1, 1, 2, 2, 3};
+
+    if (w->json) return json_put(w->json, ITEM(.kind = ITEM_STRING, .key = true, .p = senml_names[label], .len = lengths[label]));
+    return label == SENML_VLO ? cbor_put_text(w->out, "vlo", 3) : cbor_put_int(w->out, (int)label - 6);
+}
+
+static int put_item(writer *w, const item *it)
+{
+    return w->json ? json_put(w->json, it) : cbor_put_scalar(w->out, it);
 }
 
 static int put_text(writer *w, senml_label label, const char *p, size_t len)
 {
     int rc = put_label(w, label);
 
-    return rc ? rc : w->put(w->writer, ITEM(.kind = ITEM_STRING, .p = p, .len = len));
+    if (rc) return rc;
+    return w->json ? put_item(w, ITEM(.kind = ITEM_STRING, .p = p, .len = len)) : cbor_put_text(w->out, p, len);
 }
 
 /* Times and sums: whole seconds without a point. */
@@ -39,40 +44,38 @@ static int put_seconds(writer *w, senml_label label, double t)
 
     if (rc) return rc;
     if (!isfinite(t)) return fail(w->err, BRIDGE_UNPROCESSABLE, "SenML: time or sum out of range");
-    if (t == floor(t) && fabs(t) < 9e15) return w->put(w->writer, ITEM(.kind = ITEM_INT, .i = (int64_t)t));
-    return w->put(w->writer, ITEM(.kind = ITEM_REAL, .d = t));
+    if (fabs(t) < 9e15 && t == (double)(int64_t)t) return put_item(w, ITEM(.kind = ITEM_INT, .i = (int64_t)t));
+    return put_item(w, ITEM(.kind = ITEM_REAL, .d = t));
 }
 
 static int put_value(writer *w, const bridge_record *r)
 {
+    static const uint8_t labels[] = {0, SENML_VB, SENML_V, SENML_V, SENML_V, SENML_VS, SENML_VD, SENML_VLO};
     char link[LINK_ROOM];
     item it;
     int rc;
 
     if (r->type == BRIDGE_NIL) return 0;
-    if (r->type == BRIDGE_TREE) return fail(w->err, BRIDGE_UNPROCESSABLE, "SenML has no objects and lists as values");
+    if (r->type >= BRIDGE_TREE) return fail(w->err, BRIDGE_UNPROCESSABLE, "SenML has no objects and lists as values");
     if (r->type == BRIDGE_REAL && !r->digits && !isfinite(r->as.d))
         return fail(w->err, BRIDGE_UNPROCESSABLE, "SenML has no NaN and no infinity");
     item_of_record(r, &it, link);
-    rc = put_label(w, r->type == BRIDGE_BOOL ? SENML_VB : r->type == BRIDGE_STRING ? SENML_VS : r->type == BRIDGE_OPAQUE ? SENML_VD
-                      : r->type == BRIDGE_OBJLNK ? SENML_VLO : SENML_V);
-    return rc ? rc : w->put(w->writer, &it);
+    rc = put_label(w, (senml_label)labels[r->type]);
+    return rc ? rc : put_item(w, &it);
 }
 
 /* What of the name stands in n: all but the base name. */
-static int put_name(writer *w, const char *base, const bridge_record *r)
+static text rest_of_name(const writer *w, const char *base, const bridge_record *r, char full[CODEC_MAX_NAME + 1])
 {
-    char full[CODEC_MAX_NAME + 1];
-    size_t base_len = strlen(base), name_len = strlen(r->name), slash = base_len && name_len && w->slash;
+    size_t base_len = strlen(base), name_len = strlen(r->name), slash = base_len && name_len && w->slash, len;
 
-    if (base_len + slash + name_len > CODEC_MAX_NAME)
-        return fail(w->err, BRIDGE_TOOBIG, "SenML: name with more than %d bytes", CODEC_MAX_NAME);
-    if (w->bn_len == base_len + slash && name_len) return put_text(w, SENML_N, r->name, name_len);
+    if (base_len == 0) return (text){r->name + w->bn_len, name_len - w->bn_len};
+    if (w->bn_len == base_len + slash) return (text){r->name, name_len};
     memcpy(full, base, base_len);
     if (slash) full[base_len] = '/';
     memcpy(full + base_len + slash, r->name, name_len);
-    base_len += slash + name_len;
-    return base_len == w->bn_len ? 0 : put_text(w, SENML_N, full + w->bn_len, base_len - w->bn_len);
+    len = base_len + slash + name_len;
+    return (text){full + w->bn_len, len - w->bn_len};
 }
 
 static int put_bases(writer *w)
@@ -81,7 +84,7 @@ static int put_bases(writer *w)
 
     if (w->secondary) {
         rc = put_label(w, SENML_BVER);
-        if (rc == 0) rc = w->put(w->writer, ITEM(.kind = ITEM_INT, .i = SENML_SECONDARY_UNITS));
+        if (rc == 0) rc = put_item(w, ITEM(.kind = ITEM_INT, .i = SENML_SECONDARY_UNITS));
     }
     if (rc == 0 && w->bn_len) rc = put_text(w, SENML_BN, w->bn, w->bn_len);
     if (rc == 0 && w->bt != 0) rc = put_seconds(w, SENML_BT, w->bt);
@@ -91,16 +94,23 @@ static int put_bases(writer *w)
 
 static int put_record(writer *w, const char *base, const bridge_record *r, bool first)
 {
-    int rc = w->put(w->writer, ITEM(.kind = ITEM_MAP, .count = ITEM_UNKNOWN));
+    char full[CODEC_MAX_NAME + 1];
+    text name = rest_of_name(w, base, r, full);
+    bool unit_here = r->unit && !w->bu;
+    size_t fields = (name.len > 0) + unit_here + (r->type != BRIDGE_NIL) + r->has_sum + (r->time != w->bt) + (r->update != 0);
+    int rc;
 
+    if (first) fields += w->secondary + (w->bn_len > 0) + (w->bt != 0) + (w->bu != NULL);
+    rc = w->json ? json_put(w->json, ITEM(.kind = ITEM_MAP)) : cbor_put_head(w->out, CBOR_MAP, fields);
     if (rc == 0 && first) rc = put_bases(w);
-    if (rc == 0) rc = put_name(w, base, r);
-    if (rc == 0 && r->unit && !w->bu) rc = put_text(w, SENML_U, r->unit, strlen(r->unit));
+    if (rc == 0 && name.len) rc = put_text(w, SENML_N, name.p, name.len);
+    if (rc == 0 && unit_here) rc = put_text(w, SENML_U, r->unit, strlen(r->unit));
     if (rc == 0) rc = put_value(w, r);
     if (rc == 0 && r->has_sum) rc = put_seconds(w, SENML_S, r->sum);
-    if (rc == 0 && w->bt == 0 && r->time != 0) rc = put_seconds(w, SENML_T, r->time);
+    if (rc == 0 && r->time != w->bt) rc = put_seconds(w, SENML_T, r->time - w->bt);
     if (rc == 0 && r->update != 0) rc = put_seconds(w, SENML_UT, r->update);
-    return rc ? rc : w->put(w->writer, ITEM(.kind = ITEM_END));
+    if (rc || !w->json) return rc;
+    return json_put(w->json, ITEM(.kind = ITEM_END));
 }
 
 static bool same_unit(const char *a, const char *b)
@@ -108,70 +118,118 @@ static bool same_unit(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-/* Of names without a base: what all start with, up to a '/' or ':'. */
+/* What all names start with. */
 static size_t common_start(const bridge_record *records, size_t count)
 {
     const char *first = records[0].name;
-    size_t same = strlen(first);
+    size_t same = count > 1 ? strlen(first) : 0;
 
     for (size_t i = 1; i < count && same; i++) {
         size_t n = 0;
-        while (n < same && records[i].name[n] == first[n]) n++;
+        if (strncmp(records[i].name, first, same) == 0) continue;
+        while (records[i].name[n] == first[n]) n++;
         same = n;
     }
-    while (same && first[same - 1] != '/' && first[same - 1] != ':') same--;
     return same;
+}
+
+/* The names, and with the base in front, can be spelt; none is too long. */
+static int check_names(const writer *w, size_t base_len, const bridge_record *records, size_t count, size_t same)
+{
+    bool first = base_len == 0, ok = senml_name_ok(records[0].name, same, first);
+    size_t longest = 0;
+
+    for (size_t i = 0; i < count && ok; i++) {
+        size_t len = strlen(records[i].name + same);
+        ok = senml_name_ok(records[i].name + same, len, first && !same);
+        if (len > longest) longest = len;
+    }
+    if (!ok) return fail(w->err, BRIDGE_UNPROCESSABLE, "SenML: a name has characters that it cannot have");
+    if (base_len + 1 + same + longest <= CODEC_MAX_NAME) return 0;
+    return fail(w->err, BRIDGE_TOOBIG, "SenML: name with more than %d bytes", CODEC_MAX_NAME);
+}
+
+/* The base name ends with a separator, so that what is left are names, too. */
+static int find_base_name(writer *w, const char *base, const bridge_record *records, size_t count, size_t same, scratch *s)
+{
+    size_t len = strlen(base);
+    bool named = true;
+    char *with;
+
+    if (len == 0) {
+        w->bn = records[0].name;
+        while (same && w->bn[same - 1] != '/' && w->bn[same - 1] != ':') same--;
+        w->bn_len = same * (count - 1) < 8 ? 0 : same; /* else not worth a field */
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!records[i].name[0]) named = false;
+    w->bn = base;
+    w->bn_len = len;
+    if (!named || !w->slash) return 0;
+    with = scratch_text(s, base, len + 1);
+    if (!with) return scratch_fail(s, w->err);
+    with[len] = '/';
+    w->bn = with;
+    w->bn_len = len + 1;
+    return 0;
+}
+
+/* A base time only if every reader gets back the very same doubles when it adds. */
+static void find_base_time(writer *w, const bridge_record *records, size_t count)
+{
+    double base = records[0].time;
+
+    for (size_t i = 0; i < count; i++)
+        if (records[i].time == 0 || base + (records[i].time - base) != records[i].time) return;
+    w->bt = base;
+}
+
+static void find_base_unit(writer *w, const bridge_record *records, size_t count)
+{
+    const char *last = NULL;
+    bool same = true;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *name = records[i].unit;
+        const unit *u;
+        if (!same_unit(name, records[0].unit)) same = false;
+        if (!name || name == last) continue;
+        last = name;
+        u = unit_find(text_of(name));
+        if (u && u->primary) w->secondary = true;
+    }
+    if (same && count > 1) w->bu = records[0].unit;
 }
 
 /* What all records have in common goes into the first as base name, time and unit (RFC 8428 4.1). */
 static int find_bases(writer *w, const char *base, const bridge_record *records, size_t count, scratch *s)
 {
-    size_t base_len = strlen(base);
-    bool named = true, one_time = records[0].time != 0, one_unit = records[0].unit != NULL;
-    const unit *u = NULL;
+    size_t same = common_start(records, count);
+    int rc = check_names(w, strlen(base), records, count, same);
 
-    for (size_t i = 0; i < count; i++) {
-        const bridge_record *r = &records[i];
-        if (!senml_name_ok(r->name, strlen(r->name), base_len == 0))
-            return fail(w->err, BRIDGE_UNPROCESSABLE, "SenML: a name has characters that it cannot have");
-        if (!r->name[0]) named = false;
-        if (r->time != records[0].time) one_time = false;
-        if (!same_unit(r->unit, records[0].unit)) one_unit = false;
-        else if (i) continue;
-        if (r->unit && (u = unit_find(text_of(r->unit))) && u->primary) w->secondary = true;
-    }
+    if (rc) return rc;
+    find_base_unit(w, records, count);
     if (count < 2) return 0;
-    if (one_time) w->bt = records[0].time;
-    if (one_unit) w->bu = records[0].unit;
-    w->bn = records[0].name;
-    w->bn_len = base_len ? base_len : common_start(records, count);
-    if (!base_len && w->bn_len * (count - 1) < 8) w->bn_len = 0; /* not worth a field */
-    if (!base_len) return 0;
-    w->bn = base;
-    if (named && w->slash) {
-        char *with = scratch_text(s, base, base_len + 1);
-        if (!with) return scratch_fail(s, w->err);
-        with[base_len] = '/';
-        w->bn = with;
-        w->bn_len = base_len + 1;
-    }
-    return 0;
+    find_base_time(w, records, count);
+    return find_base_name(w, base, records, count, same, s);
 }
 
-int senml_write(const char *base, const bridge_record *records, size_t count, bool json, item_fn put, void *out, scratch *s,
+int senml_write(scratch *s, const char *base, const bridge_record *records, size_t count, bool json, buf *out,
                 bridge_error *err)
 {
-    writer w = {.put = put, .writer = out, .json = json, .err = err};
+    writer w = {.out = out, .json = json ? JSON_WRITER(out, err) : NULL, .err = err};
     size_t len = strlen(base);
     int rc;
 
-    if (!senml_name_ok(base, len, true) || len > CODEC_MAX_NAME) base = "", len = 0; /* a path that SenML cannot spell stays unsaid */
+    if (!senml_name_ok(base, len, true) || len >= CODEC_MAX_NAME) base = "", len = 0; /* cannot be spelt, stays unsaid */
     w.slash = len && base[len - 1] != '/';
     rc = count ? find_bases(&w, base, records, count, s) : 0;
-    if (rc == 0) rc = put(out, ITEM(.kind = ITEM_LIST, .count = count));
+    if (rc == 0) rc = json ? json_put(w.json, ITEM(.kind = ITEM_LIST)) : cbor_put_head(out, CBOR_LIST, count);
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = put_record(&w, base, &records[i], i == 0);
-    return rc ? rc : put(out, ITEM(.kind = ITEM_END));
+    if (rc || !json) return rc;
+    return json_put(w.json, ITEM(.kind = ITEM_END));
 }
 
 /* ---- the two codecs */
@@ -197,13 +255,13 @@ static int cbor_codec_read(bridge_scratch *s, const char *base, double now, cons
 static int json_codec_write(bridge_scratch *s, const char *base, const bridge_record *records, size_t count, buf *out,
                             bridge_error *err)
 {
-    return senml_write(base, records, count, true, json_put, JSON_WRITER(out, err), s, err);
+    return senml_write(s, base, records, count, true, out, err);
 }
 
 static int cbor_codec_write(bridge_scratch *s, const char *base, const bridge_record *records, size_t count, buf *out,
                             bridge_error *err)
 {
-    return senml_write(base, records, count, false, cbor_put, CBOR_WRITER(out, err), s, err);
+    return senml_write(s, base, records, count, false, out, err);
 }
 
 const bridge_codec senml_json_codec = {sizeof(bridge_codec), BRIDGE_SENML_JSON, "senml+json", "application/senml+json",
