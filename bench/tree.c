@@ -2,7 +2,8 @@
  *
  *      build/bench/tree [largest number of entries, default 1000000]
  *
- * CPU time, the best of fifteen short rounds: what it takes when nobody else is at the caches.  warm: the same 64 paths again and again; random: any of the paths that exist.
+ * CPU time, the best of fifteen short rounds: what it takes when nobody else is at the caches.  warm: the same 64 paths
+ * again and again; random: any of the paths that exist (then the paths miss the caches, too).
  * Bytes are those asked from the allocator plus 8 and rounded up to 16 for each block, as malloc does. */
 #include "core/tree.h"
 #include <malloc.h>
@@ -148,11 +149,12 @@ static void subscribe(tree *t, const char *spelling, sub *s)
     pattern_room room;
     pattern p;
 
-    if (pattern_read(&p, &room, spelling, strlen(spelling), PATTERN_FILTER, NULL) < 0 || tree_subscribe(t, &p, (text){0}, s) < 0)
+    if (pattern_read(&p, &room, spelling, strlen(spelling), PATTERN_FILTER, NULL) < 0 ||
+        tree_subscribe(t, &p, (text){0}, s) < 0)
         abort();
 }
 
-/* mix 0: the path itself.  1: every fourth with a '+', every fourth with a '#'.  2: as 0, and a handful that match all. */
+/* mix 0: the path itself.  1: every fourth with a '+', every fourth with a '#'.  2: as 0, and five that match all. */
 static void name_filter(char *out, uint32_t i, int mix)
 {
     name_path(out, i);
@@ -198,8 +200,9 @@ static void bench_fan_out(mem *m, const paths *p, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         subscribe(t, p->at[0], &subs[i]);
     l.t = t;
-    printf("%9u  %-30s %8.0f %8s %9u  %6.0f bytes each, with the 16 of struct sub\n", count, "subscriptions to one path",
-           best_ns(&l, look_collect, p, 1), "", count, (double)(bytes_live - before) / count + sizeof(sub));
+    printf("%9u  %-30s %8.0f %8s %9u  %6.0f bytes each, with the 16 of struct sub\n", count,
+           "subscriptions to one path", best_ns(&l, look_collect, p, 1), "", count,
+           (double)(bytes_live - before) / count + sizeof(sub));
     tree_free(t);
     free(subs);
 }
@@ -255,13 +258,20 @@ int main(int argc, char **argv)
     paths p = paths_make(most);
 
     printf("  entries  %-30s  warm ns random ns   matches\n", "");
-    for (uint32_t n = 1; n <= most; n *= 10) bench_subs(m, &p, n, 0, "subscriptions, literal");
-    for (uint32_t n = 1; n <= most; n *= 10) bench_subs(m, &p, n, 1, "1/4 with +, 1/4 with #");
-    for (uint32_t n = 1; n <= most; n *= 10) bench_subs(m, &p, n, 2, "literal, and 5 that match all");
-    for (uint32_t n = 1; n <= 10000 && n <= most; n *= 10) bench_fan_out(m, &p, n);
-    for (uint32_t n = 1; n <= most; n *= 10) bench_values(m, &p, n);
-    for (uint32_t n = 1; n <= most && n <= 100000; n *= 10) bench_routes(m, &p, n, true);
-    for (uint32_t n = 1; n <= most && n <= 100000; n *= 10) bench_routes(m, &p, n, false);
+    for (uint32_t n = 1; n <= most; n *= 10)
+        bench_subs(m, &p, n, 0, "subscriptions, literal");
+    for (uint32_t n = 1; n <= most; n *= 10)
+        bench_subs(m, &p, n, 1, "1/4 with +, 1/4 with #");
+    for (uint32_t n = 1; n <= most; n *= 10)
+        bench_subs(m, &p, n, 2, "literal, and 5 that match all");
+    for (uint32_t n = 1; n <= 10000 && n <= most; n *= 10)
+        bench_fan_out(m, &p, n);
+    for (uint32_t n = 1; n <= most; n *= 10)
+        bench_values(m, &p, n);
+    for (uint32_t n = 1; n <= most && n <= 100000; n *= 10)
+        bench_routes(m, &p, n, true);
+    for (uint32_t n = 1; n <= most && n <= 100000; n *= 10)
+        bench_routes(m, &p, n, false);
     free(p.at);
     free(p.len);
     mem_unref(m);

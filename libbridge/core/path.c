@@ -31,7 +31,8 @@ int path_check_filter(const char *filter, size_t len, bridge_error *err)
         bool hash = s.len && memchr(s.p, '#', s.len), plus = s.len && memchr(s.p, '+', s.len);
 
         if ((hash || plus) && s.len > 1)
-            return fail(err, BRIDGE_INVALID, "In the filter \"%.*s\" a wildcard is only part of a level.", shown, filter);
+            return fail(err, BRIDGE_INVALID, "In the filter \"%.*s\" a wildcard is only part of a level.", shown,
+                        filter);
         if (hash && w.at) return fail(err, BRIDGE_INVALID, "In the filter \"%.*s\" # is not last.", shown, filter);
     }
     return 0;

@@ -1,7 +1,7 @@
 /* core/path.h - a path is a list of segments joined by '/', spelt exactly as an MQTT topic name (MQTT 5.0 4.7).
  *
- * Every legal topic name is a path: "/a" is an empty segment and "a"; "a//b" has an empty one in the middle; "/" has two.
- * Nothing here allocates.  [any] thread: everything is a function of its arguments. */
+ * Every legal topic name is a path: "/a" is an empty segment and "a"; "a//b" has an empty one in the middle; "/" has
+ * two.  Nothing here allocates.  [any] thread: everything is a function of its arguments. */
 #ifndef CORE_PATH_H
 #define CORE_PATH_H
 #include "base/status.h"
@@ -16,14 +16,15 @@ enum {
  * 0, INVALID, or TOOBIG when it is only too long or too deep; err says why in a sentence. */
 int path_check(const char *path, size_t len, bridge_error *err);
 
-/* Is it a topic filter (MQTT 5.0 4.7.1)?  '+' only as a whole segment, '#' only as the last one.  Answers as path_check(). */
+/* Is it a topic filter (MQTT 5.0 4.7.1)?  '+' only as a whole segment, '#' only as the last one.  Answers as
+ * path_check(). */
 int path_check_filter(const char *filter, size_t len, bridge_error *err);
 
 /* What paths, filters and patterns have in common: length, UTF-8, depth.  `what` is the word for it in err. */
 int path_check_text(const char *p, size_t len, const char *what, bridge_error *err);
 
-/* Is it "$share/group/filter" (MQTT 5.0 4.8.2)?  Then group and filter are set, and err is about what is wrong with them:
- * 1 shared, 0 plain (nothing set), negative shared but illegal.  The filter still wants path_check_filter(). */
+/* Is it "$share/group/filter" (MQTT 5.0 4.8.2)?  Then group and filter are set, and err is about what is wrong with
+ * them: 1 shared, 0 plain (nothing set), negative shared but illegal.  The filter still wants path_check_filter(). */
 int path_split_share(text whole, text *group, text *filter, bridge_error *err);
 
 size_t path_levels(const char *path, size_t len);

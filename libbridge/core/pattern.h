@@ -14,14 +14,16 @@
 
 enum { PATTERN_CAPTURES = 16 };
 
-typedef enum pattern_kind { /* how a text is read */
-    PATTERN_FULL,           /* all of the above */
-    PATTERN_FILTER,         /* an MQTT topic filter: braces are just text */
-    PATTERN_EXACT,          /* a path: everything is just text */
-    PATTERN_TARGET          /* as FULL, for filling in only: a name may stand twice */
+/* How a text is read. */
+typedef enum pattern_kind {
+    PATTERN_FULL,   /* all of the above */
+    PATTERN_FILTER, /* an MQTT topic filter: braces are just text */
+    PATTERN_EXACT,  /* a path: everything is just text */
+    PATTERN_TARGET  /* as FULL, for filling in only: a name may stand twice */
 } pattern_kind;
 
-typedef enum segment_kind { SEGMENT_REST, SEGMENT_ONE, SEGMENT_PART, SEGMENT_LITERAL } segment_kind; /* less to more specific */
+/* From less to more specific. */
+typedef enum segment_kind { SEGMENT_REST, SEGMENT_ONE, SEGMENT_PART, SEGMENT_LITERAL } segment_kind;
 
 typedef struct pattern_segment {
     uint16_t at, len;   /* in the pattern's text */
@@ -62,7 +64,7 @@ static inline bool pattern_has_rest(const pattern *p)
 {
     return p->segments[p->count - 1].kind == SEGMENT_REST;
 }
-bool pattern_is_literal(const pattern *p); /* it matches one path only */
+bool pattern_is_literal(const pattern *p);        /* it matches one path only */
 text pattern_name(const pattern *p, int capture); /* "room"; empty for '+' and '#' */
 int pattern_find(const pattern *p, text name);    /* the number of a capture, or -1 */
 
@@ -77,13 +79,13 @@ int pattern_compare(const pattern *a, const pattern *b);
 bool pattern_overlaps(const pattern *a, const pattern *b); /* is there a path that both match? */
 bool pattern_covers(const pattern *a, const pattern *b);   /* does a match all that b matches? */
 
-/* Where a target's captures come from: once for a route.  INVALID when the source does not have them, or has one segment
- * where the target wants the rest or the other way round. */
+/* Where a target's captures come from: once for a route.  INVALID when the source does not have them, or has one
+ * segment where the target wants the rest or the other way round. */
 typedef struct pattern_link {
     uint8_t capture[PATTERN_CAPTURES]; /* of the source, for each of the target */
 } pattern_link;
 int pattern_bind(const pattern *target, const pattern *source, pattern_link *out, bridge_error *err);
-/* Makes the target's path, NUL-terminated.  Returns its length; TOOBIG when room (with the NUL) or PATH_LEVELS do not do,
- * INVALID when nothing would be left. */
+/* Makes the target's path, NUL-terminated.  Returns its length; TOOBIG when room (with the NUL) or PATH_LEVELS do not
+ * do, INVALID when nothing would be left. */
 int pattern_fill(const pattern *target, const pattern_link *link, const captures *caps, char *out, size_t room);
 #endif

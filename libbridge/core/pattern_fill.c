@@ -15,7 +15,8 @@ static int find_nameless(const pattern *target, int capture, const pattern *sour
     for (int i = 0; i < capture; i++)
         skip += pattern_name(target, i).len == 0 && (capture_kind(target, i) == SEGMENT_REST) == rest;
     for (int i = 0; i < source->captures; i++)
-        if (pattern_name(source, i).len == 0 && (capture_kind(source, i) == SEGMENT_REST) == rest && skip-- == 0) return i;
+        if (pattern_name(source, i).len == 0 && (capture_kind(source, i) == SEGMENT_REST) == rest && skip-- == 0)
+            return i;
     return -1;
 }
 

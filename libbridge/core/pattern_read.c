@@ -22,7 +22,8 @@ static int read_name(const pattern *p, pattern_segment *s, bool *rest, bridge_er
     if (name.len == 0 || memchr(name.p, '.', name.len))
         return fail(err, BRIDGE_INVALID, "In \"%.*s\" a name is empty or has a dot in it.", SHOWN(p));
     if (*rest && s->pre + s->post > 0)
-        return fail(err, BRIDGE_INVALID, "In \"%.*s\" {%.*s...} is not a segment of its own.", SHOWN(p), (int)name.len, name.p);
+        return fail(err, BRIDGE_INVALID, "In \"%.*s\" {%.*s...} is not a segment of its own.", SHOWN(p), (int)name.len,
+                    name.p);
     return 0;
 }
 
@@ -55,7 +56,8 @@ static int read_segment(const pattern *p, pattern_segment *s, bool last, bridge_
         return fail(err, BRIDGE_INVALID, "In \"%.*s\" a wildcard is only part of a segment.", SHOWN(p));
     }
     if (s->kind == SEGMENT_REST && !last)
-        return fail(err, BRIDGE_INVALID, "In \"%.*s\" the rest (%.*s) is not last.", SHOWN(p), s->len < 60 ? s->len : 60, at);
+        return fail(err, BRIDGE_INVALID, "In \"%.*s\" the rest (%.*s) is not last.", SHOWN(p),
+                    s->len < 60 ? s->len : 60, at);
     return 0;
 }
 
@@ -72,7 +74,8 @@ static int number_capture(pattern *p, int i, pattern_segment *s, bridge_error *e
     p->count = (uint8_t)(i + 1);
     name = pattern_name(p, p->captures);
     if (name.len && p->kind == PATTERN_FULL && pattern_find(p, name) >= 0)
-        return fail(err, BRIDGE_INVALID, "\"%.*s\" has the name %.*s twice.", SHOWN(p), name.len < 60 ? (int)name.len : 60, name.p);
+        return fail(err, BRIDGE_INVALID, "\"%.*s\" has the name %.*s twice.", SHOWN(p),
+                    name.len < 60 ? (int)name.len : 60, name.p);
     p->captures++;
     return 0;
 }

@@ -13,7 +13,8 @@ void ptrie_done(ptrie *t)
 
 static bool goes_before(const ptrie_entry *a, const ptrie_entry *b)
 {
-    int by = a->priority != b->priority ? (a->priority > b->priority ? 1 : -1) : pattern_compare(a->pattern, b->pattern);
+    int by =
+        a->priority != b->priority ? (a->priority > b->priority ? 1 : -1) : pattern_compare(a->pattern, b->pattern);
 
     return by ? by > 0 : a->age < b->age;
 }

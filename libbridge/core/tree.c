@@ -29,7 +29,8 @@ tree_stats tree_count(const tree *t)
         .subs = t->sub_count,
         .owners = t->owners.count,
         .nodes = (size_t)t->values.count + t->subs.count + t->owners.trie.count,
-        .bytes = sizeof *t + trie_bytes(&t->values) + trie_bytes(&t->subs) + trie_bytes(&t->owners.trie) + t->list_bytes,
+        .bytes =
+            sizeof *t + trie_bytes(&t->values) + trie_bytes(&t->subs) + trie_bytes(&t->owners.trie) + t->list_bytes,
     };
 }
 
@@ -90,7 +91,7 @@ int tree_each_child(tree *t, text path, tree_child_fn fn, void *user)
     for (child = trie_at(&t->values, parent)->child; child && rc == 0; child = next) {
         trie_node *n = trie_at(&t->values, child);
 
-        n->pins++; /* it stays, with its links, whatever fn does */
+        trie_pin(n); /* it stays, with its links, whatever fn does */
         rc = fn(user, (text){trie_text(n), n->len}, n->data != NULL, n->child != 0);
         n->pins--;
         next = n->next;

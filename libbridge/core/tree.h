@@ -1,7 +1,7 @@
 /* core/tree.h - what the hub knows about canonical paths: the values that are kept, who subscribes, who owns.
  *
  * Three tries of the same nodes (core/trie.h), because their shapes differ: a lookup among ten subscriptions should not
- * have to walk past a million values, nor a listing of values past a million subscriptions (docs/why/tree.md has numbers).
+ * have to walk past a million values, nor a listing of values past a million subscriptions (docs/why/10-tree.md).
  * The tree belongs to one thread.  It owns neither values nor subs nor owners, only their places. */
 #ifndef CORE_TREE_H
 #define CORE_TREE_H
@@ -23,12 +23,14 @@ void tree_free(tree *t);                         /* NULL is fine; take the value
 tree_stats tree_count(const tree *t);
 
 /* ---- values: any pointer but NULL.  path must be legal (path_check()). ---- */
-int tree_set_value(tree *t, const char *path, size_t len, void *value, void **old); /* 0 or NOMEM; *old: what was there, or NULL */
-void *tree_value(const tree *t, const char *path, size_t len);                      /* NULL: none */
-void *tree_remove_value(tree *t, const char *path, size_t len);                     /* what was there, or NULL */
+/* 0 or NOMEM.  old may be NULL; *old: what was there, or NULL. */
+int tree_set_value(tree *t, const char *path, size_t len, void *value, void **old);
+void *tree_value(const tree *t, const char *path, size_t len);  /* NULL: none */
+void *tree_remove_value(tree *t, const char *path, size_t len); /* what was there, or NULL */
 
 /* Every value whose path matches p, in no particular order.  The cost is that of the paths below p's literal beginning.
- * fn may change the tree as it likes, also remove this value; what it adds may be missed.  Stops when fn answers other than 0. */
+ * fn may change the tree as it likes, also remove this value; what it adds may be missed.  Stops when fn answers other
+ * than 0, and returns that. */
 typedef int (*tree_value_fn)(void *user, void *value);
 int tree_each_value(tree *t, const pattern *p, tree_value_fn fn, void *user);
 
@@ -37,12 +39,12 @@ typedef int (*tree_child_fn)(void *user, text segment, bool has_value, bool has_
 int tree_each_child(tree *t, text path, tree_child_fn fn, void *user);
 
 /* ---- subscriptions ---- */
-typedef struct sub { /* the first thing in whatever the hub keeps for a subscription; all zero before the first use */
+typedef struct sub {   /* the first thing in whatever the hub keeps for a subscription; all zero before the first use */
     uint32_t node, at; /* node 0: not subscribed */
     struct sub_group *group; /* or NULL */
 } sub;
 
-typedef struct sub_group { /* a shared subscription: one of these gets it */
+typedef struct sub_group {  /* a shared subscription: one of these gets it */
     struct sub_group *next; /* on the same filter */
     sub **at;
     uint32_t count, room, node;
@@ -51,19 +53,24 @@ typedef struct sub_group { /* a shared subscription: one of these gets it */
     char name[];
 } sub_group;
 
-static inline bool sub_is_on(const sub *s) { return s->node != 0; }
+static inline bool sub_is_on(const sub *s)
+{
+    return s->node != 0;
+}
 
 int tree_subscribe(tree *t, const pattern *p, text group, sub *s); /* group.p NULL: not shared.  0 or NOMEM */
 void tree_unsubscribe(tree *t, sub *s);                            /* also one that is not subscribed */
-int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room); /* its filter, without $share: length, or TOOBIG */
+/* Its filter, without $share and without names: the length, or TOOBIG. */
+int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room);
 
-/* The hot path: fn gets the subs of one matching filter at a time, or of one group of it.  It may not change the tree. */
+/* The hot path: fn gets the subs of one matching filter at a time, or of one group of it, the most specific filter
+ * first.  It may not change the tree. */
 typedef void (*tree_subs_fn)(void *user, sub *const *subs, size_t count, sub_group *group);
 void tree_match(const tree *t, const char *path, size_t len, tree_subs_fn fn, void *user);
 
 /* The same, written down first, so that the tree may change while the result is worked off.  The rules then:
  *  - pick the members of groups first, before anything can change: an empty group is gone;
- *  - a sub that was unsubscribed meanwhile says so by !sub_is_on(); its memory must live until the result is worked off. */
+ *  - a sub that was unsubscribed meanwhile says so by !sub_is_on(); its memory must live until then. */
 typedef struct tree_found { /* all zero before the first use; reuse it; free it with tree_found_done() */
     mem *mem;
     sub **subs;

@@ -1,5 +1,5 @@
-/* Subscriptions of the tree.  A node's data is the sub itself when there is only one and it is not shared (node->flag), as it
- * nearly always is where there are many filters; else a list. */
+/* Subscriptions of the tree.  A node's data is the sub itself when there is only one and it is not shared (node->flag),
+ * as it nearly always is where there are many filters; else a list. */
 #include "core/tree.h"
 
 typedef struct sub_list {
@@ -264,7 +264,8 @@ static int write_down(void *user, trie_node *n)
     if (n->flag) return more_subs(f, &only, 1);
     if (list->count && more_subs(f, list->at, list->count) < 0) return BRIDGE_NOMEM;
     for (sub_group *g = list->groups; g; g = g->next) {
-        if (mem_grow(f->mem, (void **)&f->groups, &f->group_room, f->group_count, sizeof *f->groups) < 0) return BRIDGE_NOMEM;
+        if (mem_grow(f->mem, (void **)&f->groups, &f->group_room, f->group_count, sizeof *f->groups) < 0)
+            return BRIDGE_NOMEM;
         f->groups[f->group_count++] = g;
     }
     return 0;

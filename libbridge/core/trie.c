@@ -61,7 +61,8 @@ static int chunk_number(trie *t, uint32_t *out) /* a free place in t->chunks */
         *out = (uint32_t)c + 1;
         return 0;
     }
-    if (mem_grow(t->mem, (void **)&t->chunks, &t->chunk_room, t->chunk_count, sizeof *t->chunks) < 0) return BRIDGE_NOMEM;
+    if (mem_grow(t->mem, (void **)&t->chunks, &t->chunk_room, t->chunk_count, sizeof *t->chunks) < 0)
+        return BRIDGE_NOMEM;
     t->chunks[t->chunk_count] = NULL;
     *out = (uint32_t)t->chunk_count + 1;
     return 0;

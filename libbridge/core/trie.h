@@ -1,8 +1,8 @@
-/* core/trie.h - a trie on segments: the node code under core/tree (values, subscriptions) and core/ptrie (routes, owners).
+/* core/trie.h - a trie on segments: the node code under core/tree and core/ptrie.
  *
- *      (root) -- home -- hall -- temp      literal children are found by hashing (parent, segment) in one table for the whole
- *                  \       \                trie; wildcard children hang on a short list of their own, the most specific
- *                   +       #               first, so that a trie without wildcards pays nothing for them
+ *      (root) -- home -- hall -- temp      literal children are found by hashing (parent, segment) in one table for
+ *                  \       \                the whole trie; wildcard children hang on a short list of their own, the
+ *                   +       #               most specific first: a trie without wildcards pays nothing for them
  *
  * A node is one cache line and is known by a number; numbers are half as long as pointers and nodes never move.
  * Number 0 is the root, and means "none" everywhere else.  Nodes without data and children are pruned at once. */
@@ -10,26 +10,28 @@
 #define CORE_TRIE_H
 #include "base/hash.h"
 #include "core/pattern.h"
+#include <assert.h>
 
 enum { TRIE_INLINE = 28, TRIE_CHUNK = 256 };
 
 typedef struct trie_node {
     uint32_t parent, next, prev; /* siblings: of the literal children, or of the wildcards */
     uint32_t child, wild;        /* the first of each */
-    uint32_t hash;               /* of all literal segments from the root, so the next one's needs no look at the path */
+    uint32_t hash;               /* of all segments from the root */
     uint16_t len;
-    uint8_t kind : 2; /* segment_kind; a PART's text is "before/behind": a slash is in no segment */
-    uint8_t flag : 1; /* the user's, about data */
-    uint8_t pins;     /* held by walks that are in a callback: not pruned */
+    uint8_t kind : 2;       /* segment_kind; a PART's text is "before/behind": a slash is in no segment */
+    uint8_t flag : 1;       /* the user's, about data */
+    uint8_t pins;           /* held by walks that are in a callback: not pruned */
     char text[TRIE_INLINE]; /* longer: a pointer to it in the first bytes */
     void *data;             /* NULL: none */
 } trie_node;
 
 typedef struct trie_chunk { /* nodes come in chunks, aligned to cache lines; an empty chunk goes back */
     trie_node nodes[TRIE_CHUNK];
-    void *block; /* what mem_alloc() gave */
-    uint32_t live, fresh, free; /* nodes in use, nodes ever used, first of the list of free ones (number + 1, in the chunk) */
-    uint32_t next, prev;        /* chunks with room: number + 1 */
+    void *block;          /* what mem_alloc() gave */
+    uint32_t live, fresh; /* nodes in use; nodes ever used */
+    uint32_t free;        /* the first free one of those, its number in the chunk + 1 */
+    uint32_t next, prev;  /* chunks with room: number + 1 */
 } trie_chunk;
 
 typedef struct trie_slot {
@@ -41,8 +43,9 @@ typedef struct trie {
     uint64_t seed;
     trie_chunk **chunks;
     size_t chunk_count, chunk_room;
-    uint32_t open, vacant; /* chunks with room; numbers of chunks that were given back; both: number + 1 */
-    uint32_t count;        /* nodes, without the root */
+    uint32_t open;                  /* the first chunk with room: number + 1 */
+    uint32_t vacant;                /* how many chunks were given back: holes in `chunks` */
+    uint32_t count;                 /* nodes, without the root */
     uint32_t bits, old_bits, moved; /* of both tables; slots of the old one that have been moved */
     trie_slot *slots, *old; /* growing is spread over the next inserts: old is what has not moved yet, or NULL */
     uint32_t indexed;       /* literal nodes */
@@ -67,7 +70,7 @@ static inline const char *trie_text(const trie_node *n)
     return far;
 }
 
-/* The node for a pattern or a path, made if need be: 0 or NOMEM.  A new node has no data: set it, or trie_prune() it. */
+/* The node for a pattern or a path, made if need be: 0 or NOMEM.  A new one has no data: set it, or trie_prune() it. */
 int trie_add(trie *t, const pattern *p, uint32_t *out);
 int trie_add_path(trie *t, const char *path, size_t len, uint32_t *out);
 uint32_t trie_find(const trie *t, const pattern *p);                   /* 0: not there */
@@ -99,6 +102,12 @@ void trie_leave(trie_cursor *c);
 
 /* ---- for the files of this room ---- */
 
+static inline void trie_pin(trie_node *n)
+{
+    assert(n->pins < UINT8_MAX); /* so many listings inside listings */
+    n->pins++;
+}
+
 typedef struct trie_key { /* a segment, made ready for looking up */
     text s;
     uint64_t hash, head; /* head: its first 8 bytes, zeros behind */
@@ -129,8 +138,8 @@ static inline uint64_t trie_last_word(const char *begin, const char *p, const ch
     return trie_word(few);
 }
 
-/* The segment at p, which ends at a slash or at the end: splits and hashes in one go, eight bytes a step.  begin: of the
- * text that p is in. */
+/* The segment at p, which ends at a slash or at the end: splits and hashes in one go, eight bytes a step.  begin: of
+ * the text that p is in. */
 static inline trie_key trie_key_at(uint64_t seed, const char *begin, const char *p, const char *end)
 {
     const uint64_t ones = 0x0101010101010101u;
@@ -180,7 +189,8 @@ static inline uint32_t trie_probe(const trie *t, bool old, uint32_t parent, uint
     uint32_t bits = old ? t->old_bits : t->bits, mask = (1u << bits) - 1;
 
     for (uint32_t i = hash >> (32 - bits); slots[i].node; i = (i + 1) & mask)
-        if (slots[i].hash == hash && (!old || slots[i].node != TRIE_GONE) && trie_is_child(trie_at(t, slots[i].node), parent, k))
+        if (slots[i].hash == hash && (!old || slots[i].node != TRIE_GONE) &&
+            trie_is_child(trie_at(t, slots[i].node), parent, k))
             return slots[i].node;
     return 0;
 }

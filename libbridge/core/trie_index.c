@@ -1,8 +1,8 @@
 /* The table of literal children: open addressing, linear probing, keyed by (parent, segment).
  *
- * Slots carry the whole hash, so a probe that fails touches no node, and growing touches none either.  A slot's place is the
- * top bits of the hash.  Growing is spread over the following changes: lookups that miss in `slots` look in `old`, from
- * which each change moves MOVE_AT_ONCE slots. */
+ * Slots carry the whole hash, so a probe that fails touches no node, and growing touches none either.  A slot's place
+ * is the top bits of the hash.  Growing is spread over the following changes: lookups that miss in `slots` look in
+ * `old`, from which each change moves MOVE_AT_ONCE slots. */
 #include "core/trie.h"
 
 enum { FIRST_BITS = 4, MOVE_AT_ONCE = 16 };

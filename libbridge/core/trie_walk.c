@@ -11,8 +11,8 @@ typedef struct walk {
     trie_key key[PATH_LEVELS];
 } walk;
 
-/* All levels at once: short independent steps, which the processor overlaps.  In a big trie the slots of the literal way
- * are asked for meanwhile. */
+/* All levels at once: short independent steps, which the processor overlaps.  In a big trie the slots of the literal
+ * way are asked for meanwhile. */
 static void split(walk *w, const char *begin, const char *end)
 {
     uint32_t hash = (uint32_t)w->t->seed, shift = 32 - w->t->bits;
@@ -183,7 +183,7 @@ bool trie_next(trie_cursor *c)
         if (!step(c)) c->depth = -1;
         if (c->depth >= wanted && trie_at(c->t, c->node)->data) break;
     }
-    if (c->node) trie_at(c->t, c->node)->pins++;
+    if (c->node) trie_pin(trie_at(c->t, c->node));
     unpin(c->t, pinned);
     return c->depth >= 0;
 }

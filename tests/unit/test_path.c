@@ -1,5 +1,5 @@
-#include "core/path.h"
 #include "check.h"
+#include "core/path.h"
 
 static int path(const char *p)
 {

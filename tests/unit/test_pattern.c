@@ -1,5 +1,5 @@
-#include "core/pattern.h"
 #include "check.h"
+#include "core/pattern.h"
 #include <stdlib.h>
 
 static pattern *read_kind(const char *spelling, pattern_kind kind)
@@ -103,7 +103,8 @@ static void what_is_captured(void)
     CHECK(pattern_match(p, "home/hall-lamp//x/y", 19, &c));
     CHECK_INT(c.count, 3);
     CHECK(text_is(c.at[0], "hall") && text_is(c.at[1], "") && text_is(c.at[2], "x/y"));
-    CHECK(text_is(pattern_name(p, 0), "room") && text_is(pattern_name(p, 1), "") && text_is(pattern_name(p, 2), "rest"));
+    CHECK(text_is(pattern_name(p, 0), "room") && text_is(pattern_name(p, 1), "") &&
+          text_is(pattern_name(p, 2), "rest"));
     CHECK_INT(pattern_find(p, text_of("rest")), 2);
     CHECK_INT(pattern_find(p, text_of("lamp")), -1);
     CHECK(pattern_match(p, "home/-lamp/b/", 13, &c) && c.at[2].p && c.at[2].len == 0);

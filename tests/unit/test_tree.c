@@ -105,7 +105,8 @@ static void long_segments(tree *t)
 
 static int list_child(void *user, text segment, bool has_value, bool has_children)
 {
-    sprintf((char *)user + strlen(user), "%.*s%s%s ", (int)segment.len, segment.p, has_value ? "=" : "", has_children ? "/" : "");
+    sprintf((char *)user + strlen(user), "%.*s%s%s ", (int)segment.len, segment.p, has_value ? "=" : "",
+            has_children ? "/" : "");
     return 0;
 }
 
@@ -250,7 +251,8 @@ static const char *owner(const tree *t, const char *path)
 
 static void owners(tree *t)
 {
-    static const char *const spelt[] = {"home/+/temp", "home/#", "home/hall/{what}", "home/{r}-lamp/#", "home/{r}/+", "#"};
+    static const char *const spelt[] = {"home/+/temp",     "home/#",     "home/hall/{what}",
+                                        "home/{r}-lamp/#", "home/{r}/+", "#"};
     ptrie_entry e[6] = {{0}}, same = {0};
 
     for (int i = 0; i < 6; i++) {
