@@ -132,18 +132,53 @@ static int root_make(trie *t)
     return 0;
 }
 
-static int text_set(trie *t, trie_node *n, text s) /* n is all zero */
-{
-    char *far = n->text;
+/* A segment as a node has it.  A PART is its two texts with a slash between. */
+typedef struct piece {
+    segment_kind kind;
+    text s, behind;
+} piece;
 
-    if (s.len > TRIE_INLINE) {
-        far = mem_alloc(t->mem, s.len);
-        if (!far) return BRIDGE_NOMEM;
-        memcpy(n->text, &far, sizeof far);
-        t->long_bytes += s.len;
+static piece piece_of(const pattern *p, int i)
+{
+    const pattern_segment *s = &p->segments[i];
+    text all = pattern_text(p, i), none = {"", 0};
+
+    if (s->kind == SEGMENT_LITERAL) return (piece){SEGMENT_LITERAL, all, none};
+    if (s->kind != SEGMENT_PART) return (piece){s->kind, none, none};
+    return (piece){SEGMENT_PART, {all.p, s->pre}, {all.p + all.len - s->post, s->post}};
+}
+
+static size_t piece_len(const piece *c)
+{
+    return c->kind == SEGMENT_PART ? c->s.len + 1 + c->behind.len : c->s.len;
+}
+
+static bool piece_is(const piece *c, const trie_node *n)
+{
+    const char *has = trie_text(n);
+
+    if (n->kind != c->kind || n->len != piece_len(c) || memcmp(has, c->s.p, c->s.len) != 0) return false;
+    return c->kind != SEGMENT_PART ||
+           (has[c->s.len] == '/' && memcmp(has + c->s.len + 1, c->behind.p, c->behind.len) == 0);
+}
+
+static int text_set(trie *t, trie_node *n, const piece *c) /* n is all zero */
+{
+    size_t len = piece_len(c);
+    char *to = n->text;
+
+    if (len > TRIE_INLINE) {
+        to = mem_alloc(t->mem, len);
+        if (!to) return BRIDGE_NOMEM;
+        memcpy(n->text, &to, sizeof to);
+        t->long_bytes += len;
     }
-    if (s.len) memcpy(far, s.p, s.len);
-    n->len = (uint16_t)s.len;
+    memcpy(to, c->s.p, c->s.len);
+    if (c->kind == SEGMENT_PART) {
+        to[c->s.len] = '/';
+        memcpy(to + c->s.len + 1, c->behind.p, c->behind.len);
+    }
+    n->len = (uint16_t)len;
     return 0;
 }
 
@@ -180,67 +215,52 @@ static void unlink_from(trie *t, trie_node *n)
     *(n->prev ? &trie_at(t, n->prev)->next : head) = n->next;
 }
 
-static int node_make(trie *t, uint32_t parent, segment_kind kind, uint32_t hash, text s, uint32_t *out)
+static int node_make(trie *t, uint32_t parent, const piece *c, uint32_t hash, uint32_t *out)
 {
     uint32_t node;
     trie_node *n;
 
-    if (kind == SEGMENT_LITERAL && trie_index_room(t) < 0) return BRIDGE_NOMEM;
+    if (c->kind == SEGMENT_LITERAL && trie_index_room(t) < 0) return BRIDGE_NOMEM;
     if (node_alloc(t, &node) < 0) return BRIDGE_NOMEM;
     n = trie_at(t, node);
-    if (text_set(t, n, s) < 0) {
+    if (text_set(t, n, c) < 0) {
         node_free(t, node);
         return BRIDGE_NOMEM;
     }
     n->parent = parent;
-    n->kind = (uint8_t)kind & 3;
+    n->kind = (uint8_t)c->kind & 3;
     n->hash = hash;
     link_in(t, node);
-    if (kind == SEGMENT_LITERAL) trie_index_put(t, node);
+    if (c->kind == SEGMENT_LITERAL) trie_index_put(t, node);
     t->count++;
     *out = node;
     return 0;
 }
 
 /* What a segment is under a parent: the hash of the node, and the node if it is there. */
-static uint32_t find_step(const trie *t, uint32_t parent, segment_kind kind, text s, uint32_t *hash)
+static uint32_t find_step(const trie *t, uint32_t parent, const piece *c, uint32_t *hash)
 {
     const trie_node *n = trie_at(t, parent);
 
-    if (kind == SEGMENT_LITERAL) {
-        trie_key k = trie_key_at(t->seed, s.p, s.p, s.p + s.len);
+    if (c->kind == SEGMENT_LITERAL) {
+        trie_key k = trie_key_at(t->seed, c->s.p, c->s.p, c->s.p + c->s.len);
 
         *hash = trie_hash_child(n->hash, k.hash);
         return n->child ? trie_index_find(t, parent, *hash, &k) : 0;
     }
-    *hash = trie_hash_wild(t, n->hash, kind);
-    if (kind == SEGMENT_PART) *hash = trie_hash_child(*hash, hash_bytes(s.p, s.len, t->seed));
+    *hash = trie_hash_wild(t, n->hash, c->kind);
     for (uint32_t w = n->wild; w; w = n->next) {
         n = trie_at(t, w);
-        if (n->kind == kind && text_same((text){trie_text(n), n->len}, s)) return w;
+        if (piece_is(c, n)) return w;
     }
     return 0;
 }
 
-/* A pattern's segment as a node has it. */
-static text step_text(const pattern *p, int i, char room[PATH_BYTES])
+static int add_step(trie *t, uint32_t *node, piece c)
 {
-    const pattern_segment *s = &p->segments[i];
-    text all = pattern_text(p, i);
+    uint32_t hash, next = find_step(t, *node, &c, &hash);
 
-    if (s->kind == SEGMENT_LITERAL) return all;
-    if (s->kind != SEGMENT_PART) return (text){"", 0};
-    memcpy(room, all.p, s->pre);
-    room[s->pre] = '/';
-    memcpy(room + s->pre + 1, all.p + all.len - s->post, s->post);
-    return (text){room, s->pre + s->post + 1u};
-}
-
-static int add_step(trie *t, uint32_t *node, segment_kind kind, text s)
-{
-    uint32_t hash, next = find_step(t, *node, kind, s, &hash);
-
-    if (!next && node_make(t, *node, kind, hash, s, &next) < 0) {
+    if (!next && node_make(t, *node, &c, hash, &next) < 0) {
         trie_prune(t, *node);
         return BRIDGE_NOMEM;
     }
@@ -250,12 +270,11 @@ static int add_step(trie *t, uint32_t *node, segment_kind kind, text s)
 
 int trie_add(trie *t, const pattern *p, uint32_t *out)
 {
-    char room[PATH_BYTES];
     uint32_t node = 0;
 
     if (root_make(t) < 0) return BRIDGE_NOMEM;
     for (int i = 0; i < p->count; i++)
-        if (add_step(t, &node, p->segments[i].kind, step_text(p, i, room)) < 0) return BRIDGE_NOMEM;
+        if (add_step(t, &node, piece_of(p, i)) < 0) return BRIDGE_NOMEM;
     *out = node;
     return 0;
 }
@@ -267,19 +286,20 @@ int trie_add_path(trie *t, const char *path, size_t len, uint32_t *out)
 
     if (root_make(t) < 0) return BRIDGE_NOMEM;
     for (path_walk w = path_start(path, len); path_next(&w, &s);)
-        if (add_step(t, &node, SEGMENT_LITERAL, s) < 0) return BRIDGE_NOMEM;
+        if (add_step(t, &node, (piece){SEGMENT_LITERAL, s, {"", 0}}) < 0) return BRIDGE_NOMEM;
     *out = node;
     return 0;
 }
 
 uint32_t trie_find(const trie *t, const pattern *p)
 {
-    char room[PATH_BYTES];
     uint32_t node = 0, hash;
 
     if (!t->count) return 0;
     for (int i = 0; i < p->count; i++) {
-        node = find_step(t, node, p->segments[i].kind, step_text(p, i, room), &hash);
+        piece c = piece_of(p, i);
+
+        node = find_step(t, node, &c, &hash);
         if (!node) return 0;
     }
     return node;
@@ -287,9 +307,10 @@ uint32_t trie_find(const trie *t, const pattern *p)
 
 uint32_t trie_child(const trie *t, uint32_t parent, text segment)
 {
+    piece c = {SEGMENT_LITERAL, segment, {"", 0}};
     uint32_t hash;
 
-    return t->count ? find_step(t, parent, SEGMENT_LITERAL, segment, &hash) : 0;
+    return t->count ? find_step(t, parent, &c, &hash) : 0;
 }
 
 uint32_t trie_find_path(const trie *t, const char *path, size_t len)
