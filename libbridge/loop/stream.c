@@ -248,7 +248,7 @@ static int keep(stream *s, const uint8_t *data, size_t len)
         mem_free(s->mem, s->in);
         s->in = p;
         s->in_cap = cap;
-    } else if (len) {
+    } else if (len && data != s->in) {
         memmove(s->in, data, len);
     }
     s->in_len = len;
@@ -306,6 +306,11 @@ void stream_feed(stream *s, const uint8_t *data, size_t len)
         stream_abort(s, rc);
     else
         hand_over(s, s->in, s->in_len);
+}
+
+void stream_again(stream *s)
+{
+    if (!s->closing && !s->closed && !s->in_data && s->in_len) hand_over(s, s->in, s->in_len);
 }
 
 void stream_read(stream *s, bool on)

@@ -62,6 +62,7 @@ size_t stream_pending(const stream *s);
 void stream_set_high(stream *s, size_t bytes);
 void stream_set_max_in(stream *s, size_t bytes); /* left-over bytes beyond this are a PROTOCOL close; default 1 MiB */
 void stream_read(stream *s, bool on);            /* stop and go on reading */
+void stream_again(stream *s);                    /* hand over now what on_data left; nothing when called from on_data */
 void stream_close(stream *s);
 void stream_abort(stream *s, int status);
 void stream_flush(stream *s); /* now; seldom needed */

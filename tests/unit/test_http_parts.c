@@ -6,7 +6,7 @@
 #include "check.h"
 #include <stdlib.h>
 
-static int read_head(head *h, const char *data)
+static int read_head(http_head *h, const char *data)
 {
     const char *why = "";
     size_t seen = 0;
@@ -29,6 +29,7 @@ static void heads(void)
         {0, ""},
         {0, "GET / HTTP/1.1\r\nHost: a\r\n"},
         {0, "GET / HTTP/1.1\r\nHost: a\r\n\r"},
+        {-400, "GET / HTTP/1.1\n"},
         {-400, "GET / HTTP/1.1\r\n\r\n"},                                               /* no Host */
         {-400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},                         /* two */
         {-400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"},
@@ -64,7 +65,7 @@ static void heads(void)
         {-400, "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"},
         {-417, "PUT / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n"},
     };
-    head h;
+    http_head h;
     size_t len;
     char *big;
 
@@ -85,14 +86,19 @@ static void heads(void)
     CHECK(read_head(&h, "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n") > 0 && !h.keep_alive);
     CHECK(read_head(&h, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n") > 0 && h.keep_alive);
     CHECK(read_head(&h, "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n") > 0 && h.upgrade);
-    big = malloc(HEAD_BYTES + 100);
+    big = malloc(HEAD_TARGET + HEAD_BYTES + 1000);
     memset(big, 'a', HEAD_BYTES + 100);
     memcpy(big, "GET / HTTP/1.1\r\nHost: ", 22);
     big[HEAD_BYTES + 99] = 0;
     CHECK_INT(read_head(&h, big), -431);
-    memset(big, 'a', HEAD_BYTES + 100);
+    memset(big, 'a', HEAD_TARGET + 100);
     memcpy(big, "GET /", 5);
     strcpy(big + HEAD_TARGET + 10, " HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK_INT(read_head(&h, big), -414);
+    strcpy(big + HEAD_TARGET, " HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK(read_head(&h, big) > HEAD_TARGET);
+    memset(big, 'a', HEAD_TARGET + 100);
+    big[HEAD_TARGET + 100] = 0;
     CHECK_INT(read_head(&h, big), -414);
     len = (size_t)sprintf(big, "GET / HTTP/1.1\r\nHost: a\r\n");
     for (int i = 0; i < HEAD_FIELDS; i++) len += (size_t)sprintf(big + len, "a: b\r\n");

@@ -30,7 +30,7 @@ static bool read_range(accept_range *r, text item)
     return true;
 }
 
-void accept_read(accept_list *a, const head *h)
+void accept_read(accept_list *a, const http_head *h)
 {
     head_list at = {0};
     text item;

@@ -1,7 +1,8 @@
 #include "adapter/http/event.h"
+#include "codec/base64.h"
+#include "codec/json.h"
 #include "codec/registry.h"
 #include "core/message.h"
-#include <openssl/evp.h>
 
 /* Bytes of the well-formed UTF-8 sequence at p, or 0. */
 static size_t sequence(const char *p, size_t len)
@@ -45,16 +46,9 @@ int json_text(buf *out, text t)
 
 int json_bytes(buf *out, const void *p, size_t len)
 {
-    const unsigned char *at = p;
-    unsigned char part[4 * 256 + 1];
     int rc = buf_put_u8(out, '"');
 
-    while (rc == 0 && len > 0) {
-        size_t n = len < 768 ? len : 768;
-        rc = buf_put(out, part, (size_t)EVP_EncodeBlock(part, at, (int)n));
-        at += n;
-        len -= n;
-    }
+    if (rc == 0) rc = base64_put(out, p, len);
     return rc < 0 ? rc : buf_put_u8(out, '"');
 }
 
@@ -79,17 +73,22 @@ static int put_json_line(buf *out, const uint8_t *p, size_t len)
 /* A payload that says it is JSON may lie; what does not parse must not break the JSON around it. */
 static bool is_json(const bridge_msg *msg)
 {
-    return codec_guess(msg_data(msg), msg->len) == BRIDGE_JSON;
+    return json_read(NULL, msg_data(msg), msg->len, NULL, NULL, NULL) == 0;
+}
+
+static bridge_format format_of(const bridge_msg *msg)
+{
+    return msg->format == BRIDGE_FORMAT_AUTO ? codec_guess(msg_data(msg), msg->len) : (bridge_format)msg->format;
 }
 
 int json_value(buf *out, bridge_msg *msg)
 {
     bridge_msg *json = NULL;
-    bridge_format format = msg_format(msg);
+    bridge_format format = format_of(msg);
     int rc;
 
     if (format == BRIDGE_JSON && is_json(msg)) return put_json_line(out, msg_data(msg), msg->len);
-    if (bridge_msg_as(msg, BRIDGE_JSON, &json, NULL) == 0 && json->len > 0 && json != msg) {
+    if (format != BRIDGE_JSON && format != BRIDGE_BYTES && bridge_msg_as(msg, BRIDGE_JSON, &json, NULL) == 0 && json->len > 0) {
         rc = put_json_line(out, msg_data(json), json->len);
         bridge_msg_unref(json);
         return rc;
@@ -150,9 +149,9 @@ static int put_plain(buf *out, bridge_msg *msg)
 
     if (msg->len > 0 && text_is_utf8(msg_data(msg), msg->len)) return sse_data(out, msg_data(msg), msg->len);
     buf_init(&json, out->mem, 0);
-    rc = bridge_msg_as(msg, BRIDGE_JSON, &msg, NULL) == 0 ? buf_put(&json, msg_data(msg), msg->len) : 1;
-    if (rc <= 0) bridge_msg_unref(msg);
+    rc = json_value(&json, msg);
     if (rc == 1) {
+        buf_clear(&json);
         rc = buf_text(out, "event: bytes\n");
         if (rc == 0) rc = json_event(&json, msg, 0);
     }

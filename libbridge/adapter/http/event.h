@@ -4,8 +4,8 @@
  *        id: 1f                              id: 1f
  *        data: 21.5                          data: {"path":"home/kitchen/temp","value":21.5}
  *
- *      removed:    event: gone             event: gone
- *                  data: {"path":"..."}    data: {"path":"..."}
+ *      removed, on either:  event: gone
+ *                  data: {"path":"...","gone":true}
  *
  * A value that is not text comes as JSON when a codec makes it, else as {"path":...,"base64":"..."} in an event `bytes`. */
 #ifndef HTTP_EVENT_H

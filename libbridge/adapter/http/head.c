@@ -74,7 +74,7 @@ static bool take_line(const char **at, const char *end, text *line)
     return memchr(line->p, '\r', line->len) == NULL;
 }
 
-static int read_request_line(head *h, text line, const char **why)
+static int read_request_line(http_head *h, text line, const char **why)
 {
     text rest, version;
 
@@ -91,7 +91,7 @@ static int read_request_line(head *h, text line, const char **why)
     return 0;
 }
 
-static int read_field(head *h, text line, const char **why)
+static int read_field(http_head *h, text line, const char **why)
 {
     head_field *f;
 
@@ -112,7 +112,7 @@ static int read_field(head *h, text line, const char **why)
 }
 
 /* Where the body ends: RFC 9112 6.  Whatever two readers could take differently is refused. */
-static int read_framing(head *h, const char **why)
+static int read_framing(http_head *h, const char **why)
 {
     text coding = head_value(h, HEAD_TRANSFER_ENCODING), length = head_value(h, HEAD_CONTENT_LENGTH);
 
@@ -127,7 +127,7 @@ static int read_framing(head *h, const char **why)
     return 0;
 }
 
-static int read_connection(head *h, const char **why)
+static int read_connection(http_head *h, const char **why)
 {
     text host = head_value(h, HEAD_HOST), expect = head_value(h, HEAD_EXPECT);
 
@@ -153,7 +153,18 @@ static size_t find_end(const char *data, size_t len, size_t *seen)
     return hit ? (size_t)(hit - data) + 4 : 0;
 }
 
-int head_read(head *h, const char *data, size_t len, size_t *seen, const char **why)
+/* Is what has come too long to wait for more?  A bare LF ends the wait for an end that will not come. */
+static int check_length(const char *data, size_t len, const char **why)
+{
+    const char *line = memchr(data, '\n', len < HEAD_TARGET + 64 ? len : HEAD_TARGET + 64);
+
+    if (!line) return len >= HEAD_TARGET + 64 ? refuse(414, "The target is too long.", why) : 0;
+    if (line == data || line[-1] != '\r') return refuse(400, "Lines end in CRLF.", why);
+    if (len - (size_t)(line - data) > HEAD_BYTES) return refuse(431, "The head of the request is too long.", why);
+    return 0;
+}
+
+int head_read(http_head *h, const char *data, size_t len, size_t *seen, const char **why)
 {
     const char *at = data, *end;
     size_t skip = 0, size;
@@ -164,10 +175,10 @@ int head_read(head *h, const char *data, size_t len, size_t *seen, const char **
     while (skip + 1 < len && skip < 4 && data[skip] == '\r' && data[skip + 1] == '\n') skip += 2;
     if (*seen < skip) *seen = skip;
     size = len > skip ? find_end(data, len, seen) : 0;
-    if (size == 0 && len > HEAD_BYTES) return refuse(431, "The head of the request is too long.", why);
-    if (size == 0) /* a bare LF ends the wait for an end that will not come */
-        return len >= skip + 2 && memmem(data + skip, len - skip, "\n\n", 2) ? refuse(400, "Lines end in CRLF.", why) : 0;
-    if (size > HEAD_BYTES) return refuse(431, "The head of the request is too long.", why);
+    if (size == 0 || size > HEAD_BYTES) {
+        rc = check_length(data + skip, (size ? size : len) - skip, why);
+        if (rc < 0 || size == 0) return rc;
+    }
     h->count = 0;
     h->chunked = h->has_length = h->wants_continue = h->upgrade = false;
     h->length = 0;
@@ -202,7 +213,7 @@ static text cut_item(text *rest)
     return item;
 }
 
-bool head_next(const head *h, head_known known, head_list *at, text *item)
+bool head_next(const http_head *h, head_known known, head_list *at, text *item)
 {
     if (!h->first[known]) return false;
     if (at->field == 0) {
@@ -222,7 +233,7 @@ bool head_next(const head *h, head_known known, head_list *at, text *item)
     }
 }
 
-bool head_has(const head *h, head_known known, const char *item)
+bool head_has(const http_head *h, head_known known, const char *item)
 {
     head_list at = {0};
     text t;

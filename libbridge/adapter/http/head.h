@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 enum {
-    HEAD_BYTES = 16384,  /* of a whole head; 431 above */
-    HEAD_TARGET = 12288, /* of the target; 414 above */
-    HEAD_FIELDS = 100    /* header lines; 431 above */
+    HEAD_TARGET = 3 * 65535 + 1024, /* of the target: the longest name with every byte escaped (MAPPING 1); 414 above */
+    HEAD_BYTES = 16384,             /* of the lines behind it; 431 above */
+    HEAD_FIELDS = 100               /* of these lines; 431 above */
 };
 
 /* Fields that something here asks for.  Names are compared without case; more than one of a ONCE field is a 400. */
@@ -52,7 +52,7 @@ typedef struct head_field {
     uint8_t known;    /* head_known */
 } head_field;
 
-typedef struct head {
+typedef struct http_head {
     text method, target;
     uint8_t minor;      /* of HTTP/1.minor; above 1 counts as 1 */
     bool chunked;       /* the body comes in chunks */
@@ -64,13 +64,13 @@ typedef struct head {
     unsigned count;
     uint8_t first[HEAD_KNOWN_COUNT]; /* 1 + place in fields; 0: not said */
     head_field fields[HEAD_FIELDS];
-} head;
+} http_head;
 
 /* Reads a head.  Its length (body behind it); 0: more bytes are needed; negative: minus the HTTP status, *why in words.
  * *seen remembers between calls how far was searched for the end; start with 0. */
-int head_read(head *h, const char *data, size_t len, size_t *seen, const char **why);
+int head_read(http_head *h, const char *data, size_t len, size_t *seen, const char **why);
 /* The value, or p == NULL. */
-static inline text head_value(const head *h, head_known known)
+static inline text head_value(const http_head *h, head_known known)
 {
     return h->first[known] ? h->fields[h->first[known] - 1].value : (text){NULL, 0};
 }
@@ -79,8 +79,8 @@ typedef struct head_list {
     unsigned field;
     text rest;
 } head_list;
-bool head_next(const head *h, head_known known, head_list *at, text *item);
-bool head_has(const head *h, head_known known, const char *item); /* without case */
+bool head_next(const http_head *h, head_known known, head_list *at, text *item);
+bool head_has(const http_head *h, head_known known, const char *item); /* without case */
 
 /* Chunked bodies (RFC 9112 7.1), by place: nothing is copied until all has come. */
 typedef struct chunks {

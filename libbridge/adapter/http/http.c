@@ -1,13 +1,169 @@
+/* adapter/http/http.c - HTTP/1.1 with server-sent events and WebSocket, as an adapter.  README.md says what of them is in. */
+#include "adapter/http/server.h"
 #include "base/status.h"
-#include "bridge/sys/adapter.h"
+#include "core/url.h"
+#include "hub/port.h"
+#include "loop/tls.h"
 
-static int http_open(bridge_port *port, const bridge_url *url, bridge_error *err)
+static const char *const own_options[] = {"cors", "idle", "max_connections", NULL};
+
+static void port_done(http_port *p)
 {
-    (void)port, (void)url;
-    return fail(err, BRIDGE_UNSUPPORTED, "HTTP is on its way");
+    tls_free(p->tls);
+    buf_done(&p->out);
+    buf_done(&p->body);
+    buf_done(&p->name);
+    buf_done(&p->frame);
+    mem_free(p->mem, p->mount);
+    mem_free(p->mem, p->cors);
 }
 
-static const char *const schemes[] = {"http", "https", "ws", "wss", NULL};
+/* "/resources", without a slash at the end; "" is the root.  Left out it is /resources, as Ponte had it. */
+static int read_mount(http_port *p, const url *u)
+{
+    size_t n = strlen(u->path);
+
+    while (n > 0 && u->path[n - 1] == '/') n--;
+    p->mount = u->path[0] ? mem_text_len(p->mem, u->path, n) : mem_text(p->mem, "/resources");
+    return p->mount ? 0 : BRIDGE_NOMEM;
+}
+
+static int read_cors(http_port *p, const url *u)
+{
+    const char *said = url_get(u, "cors");
+
+    if (said && (strcmp(said, "off") == 0 || strcmp(said, "no") == 0 || !*said)) return 0;
+    p->cors = mem_text(p->mem, said ? said : "*");
+    return p->cors ? 0 : BRIDGE_NOMEM;
+}
+
+static int read_options(http_port *p, const url *u, bridge_error *err)
+{
+    uint64_t idle;
+    int rc = url_get_u64(u, "max_connections", HTTP_MAX_CONNECTIONS, 1000000, &p->max_connections, err);
+
+    if (rc == 0) rc = url_get_u64(u, "idle", HTTP_IDLE_TIME / 1000, 86400, &idle, err);
+    if (rc < 0) return rc;
+    p->idle_time = (int64_t)idle * 1000;
+    rc = read_mount(p, u);
+    if (rc == 0) rc = read_cors(p, u);
+    if (rc < 0) return fail_nomem(err);
+    for (const char *at = p->cors; at && *at; at++)
+        if (*at <= ' ' || *at == 0x7f) return fail(err, BRIDGE_INVALID, "cors is an origin, \"*\" or \"off\"");
+    return 0;
+}
+
+static bool is_secure(const char *scheme)
+{
+    return strcmp(scheme, "https") == 0 || strcmp(scheme, "wss") == 0;
+}
+
+static int default_port(const char *scheme)
+{
+    return is_secure(scheme) ? 443 : 80;
+}
+
+static void say_name(http_port *p, const url *u)
+{
+    buf b;
+
+    buf_init(&b, p->mem, 0);
+    if (buf_print(&b, "%s://%s%s", u->scheme, listener_address(p->listener), p->sockets_only ? u->path : p->mount) == 0 &&
+        buf_cstr(&b))
+        bridge_port_named(p->port, buf_cstr(&b));
+    buf_done(&b);
+}
+
+static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
+{
+    http_port *p = bridge_port_state(port);
+    listener_options o = {.host = u->host, .port = u->port >= 0 ? u->port : default_port(u->scheme)};
+    int rc;
+
+    p->port = port;
+    p->loop = port_loop(port);
+    p->mem = loop_mem(p->loop);
+    p->max_body = port_max_message(port);
+    p->max_answer = HTTP_MAX_ANSWER;
+    p->sockets_only = strcmp(u->scheme, "http") != 0 && strcmp(u->scheme, "https") != 0;
+    p->date_second = -1;
+    list_init(&p->conns);
+    buf_init(&p->out, p->mem, 0);
+    buf_init(&p->body, p->mem, 0);
+    buf_init(&p->name, p->mem, 0);
+    buf_init(&p->frame, p->mem, 0);
+    rc = read_options(p, u, err);
+    if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, "http/1.1", err);
+    o.tls = p->tls;
+    if (rc == 0) rc = listener_open(&p->listener, p->loop, &o, conn_accept, p, err);
+    if (rc < 0) {
+        port_done(p);
+        return rc;
+    }
+    say_name(p, u);
+    return 0;
+}
+
+void port_check_closed(http_port *p)
+{
+    if (!p->closing || p->count > 0 || p->told_closed) return;
+    p->told_closed = true;
+    port_done(p);
+    bridge_port_closed(p->port);
+}
+
+/* Answers under way are written; what waits for an owner, an event or the next request ends now. */
+static void http_close(bridge_port *port)
+{
+    http_port *p = bridge_port_state(port);
+
+    if (p->closing) return;
+    p->closing = true;
+    listener_close(p->listener);
+    p->listener = NULL;
+    list_each_safe(at, &p->conns) {
+        http_conn *c = list_of(at, http_conn, link);
+        if (c->state == CONN_SOCKET && c->socket) socket_bye(c);
+        stream_close(c->s);
+    }
+    port_check_closed(p);
+}
+
+static void http_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
+{
+    http_conn *c = state;
+
+    if (c->socket) socket_deliver(c, msg, how);
+    else watch_deliver(c, msg, how);
+}
+
+static void http_stats(bridge_port *port, bridge_stat_fn fn, void *user)
+{
+    const http_port *p = bridge_port_state(port);
+
+    fn(user, "bridge_http_connections", "", (double)p->count);
+    fn(user, "bridge_http_connections_total", "", (double)p->accepted);
+    fn(user, "bridge_http_connections_refused_total", "", (double)p->refused);
+    fn(user, "bridge_http_requests_total", "", (double)p->requests);
+    fn(user, "bridge_http_errors_total", "", (double)p->errors);
+    fn(user, "bridge_http_timeouts_total", "", (double)p->timeouts);
+    fn(user, "bridge_http_watchers", "", (double)p->watchers);
+    fn(user, "bridge_http_websockets", "", (double)p->sockets);
+    fn(user, "bridge_http_events_total", "", (double)p->events);
+    fn(user, "bridge_http_events_skipped_total", "", (double)p->skipped);
+    fn(user, "bridge_http_events_dropped_total", "", (double)p->dropped);
+}
+
+static const char *const schemes[] = {"http", "https", "ws", "wss", "mqtt+ws", NULL};
 extern const bridge_adapter http_adapter;
-const bridge_adapter http_adapter = {.size = sizeof(bridge_adapter), .scheme = "http", .schemes = schemes,
-                                     .summary = "REST, server-sent events and WebSocket", .open = http_open};
+const bridge_adapter http_adapter = {
+    .size = sizeof http_adapter,
+    .scheme = "http",
+    .schemes = schemes,
+    .summary = "HTTP/1.1: REST, server-sent events, WebSocket (MQTT, CoAP and JSON on it)",
+    .state_size = sizeof(http_port),
+    .open = http_open,
+    .close = http_close,
+    .deliver = http_deliver,
+    .stats = http_stats,
+};

@@ -71,7 +71,7 @@ static bool number_after(text item, const char *key, uint64_t most, uint64_t *ou
     return true;
 }
 
-bool max_age_read(const head *h, uint64_t *seconds)
+bool max_age_read(const http_head *h, uint64_t *seconds)
 {
     head_list at = {0};
     text item;
@@ -81,7 +81,7 @@ bool max_age_read(const head *h, uint64_t *seconds)
     return false;
 }
 
-bool prefer_wait(const head *h, uint64_t most, uint64_t *seconds)
+bool prefer_wait(const http_head *h, uint64_t most, uint64_t *seconds)
 {
     head_list at = {0};
     text item, one, rest;

@@ -14,7 +14,7 @@ typedef struct accept_list {
     accept_range ranges[ACCEPT_RANGES];
     unsigned count; /* 0: everything is welcome */
 } accept_list;
-void accept_read(accept_list *a, const head *h); /* what cannot be read is left out */
+void accept_read(accept_list *a, const http_head *h); /* what cannot be read is left out */
 /* Quality that the most specific range which names the type gives it; *place is that range's place in the list. */
 unsigned accept_quality(const accept_list *a, text media_type, unsigned *place);
 /* The best format to answer with: native itself (media type `type`), or one that native converts to.  Bits of `tried` (by
@@ -39,7 +39,7 @@ bool date_read(text t, int64_t *seconds);
 int range_read(text value, uint64_t size, uint64_t *from, uint64_t *count);
 
 /* max-age of a Cache-Control request header, in seconds; false: not said */
-bool max_age_read(const head *h, uint64_t *seconds);
+bool max_age_read(const http_head *h, uint64_t *seconds);
 /* Prefer: wait=n (RFC 7240 4.3) in seconds, at most `most`; false: not said */
-bool prefer_wait(const head *h, uint64_t most, uint64_t *seconds);
+bool prefer_wait(const http_head *h, uint64_t most, uint64_t *seconds);
 #endif

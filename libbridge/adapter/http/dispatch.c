@@ -1,0 +1,42 @@
+/* Which handler a request has. */
+#include "adapter/http/answer.h"
+
+/* RFC 9110 9.3.7; a browser's preflight is the same with an Access-Control-Request-Method. */
+static void serve_options(request *r)
+{
+    http_conn *c = r->conn;
+    answer a;
+
+    answer_begin(&a, c, 204);
+    answer_text(&a, "Allow: GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS\r\n"
+                    "Accept-Patch: application/merge-patch+json, application/json-patch+json\r\n");
+    if (c->port->cors)
+        answer_text(&a, "Access-Control-Allow-Methods: GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS\r\n"
+                        "Access-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, If-Match, "
+                        "If-None-Match, Last-Event-ID, Prefer, Range, Traceparent\r\n"
+                        "Access-Control-Max-Age: 86400\r\n");
+    answer_end(&a, NULL, 0, NULL);
+}
+
+void dispatch(request *r)
+{
+    http_conn *c = r->conn;
+    http_port *p = c->port;
+    text below;
+
+    if (socket_wanted(r)) {
+        socket_open(r);
+    } else if (p->sockets_only) {
+        answer_problem(c, 426, "Only WebSocket is spoken here.", "Upgrade: websocket\r\nConnection: upgrade\r\n");
+    } else if (text_is(r->head->method, "OPTIONS")) {
+        serve_options(r);
+    } else if (site_serve(r)) {
+        return;
+    } else if (target_below(r->path, text_of(p->mount), &below) == 0) {
+        resource_serve(r, below);
+    } else {
+        buf_clear(&p->body);
+        buf_print(&p->body, "Nothing is here; resources are below %s/.", p->mount);
+        answer_problem(c, 404, buf_cstr(&p->body), NULL);
+    }
+}

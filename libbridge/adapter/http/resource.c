@@ -1,0 +1,253 @@
+/* One path: GET, HEAD, PUT, POST, PATCH, DELETE. */
+#include "adapter/http/answer.h"
+#include "codec/registry.h"
+#include "core/message.h"
+#include "core/path.h"
+
+enum { MAX_TAGS = 32 };
+
+/* ---- requests to the hub */
+
+/* If-Match and If-None-Match as terms; versions has room for MAX_TAGS. */
+static void read_terms(const http_head *h, bridge_terms *t, uint64_t *versions)
+{
+    head_list at = {0};
+    text item, opaque;
+    uint64_t version;
+    bool weak;
+
+    while (head_next(h, HEAD_IF_MATCH, &at, &item) && t->if_match_count < MAX_TAGS) {
+        if (text_is(item, "*")) t->if_exists = true;
+        else if (etag_read(item, &weak, &version, &opaque) && !weak) versions[t->if_match_count++] = version;
+        else versions[t->if_match_count++] = 0; /* a tag that nothing has: RFC 9110 13.1.1 compares strongly */
+    }
+    if (t->if_match_count) t->if_match = versions;
+    t->if_absent = head_has(h, HEAD_IF_NONE_MATCH, "*");
+}
+
+/* The payload's format; room keeps a media type that has no number.  curl -d says "form" of everything, so that is nothing. */
+static int read_format(request *r, bridge_fields *f, char *room, size_t size)
+{
+    text type = head_value(r->head, HEAD_CONTENT_TYPE), coding = head_value(r->head, HEAD_CONTENT_ENCODING), plain, rest;
+
+    if (coding.p && !text_is_nocase(coding, "identity")) return BRIDGE_FORMAT;
+    if (!type.p || type.len == 0) return 0;
+    text_cut(type, ';', &plain, &rest);
+    if (text_is_nocase(text_trim(plain), "application/x-www-form-urlencoded")) return 0;
+    f->format = format_of_media_type(type);
+    if (f->format != BRIDGE_FORMAT_NAMED) return 0;
+    if (type.len >= size || !memchr(type.p, '/', type.len)) return BRIDGE_FORMAT;
+    memcpy(room, type.p, type.len);
+    room[type.len] = 0;
+    f->media_type = room;
+    return 0;
+}
+
+static int make_message(request *r, bridge_verb verb, const char *name, bridge_msg **out)
+{
+    bridge_fields *f = BRIDGE_FIELDS(.path = name, .qos = 1, .retain = verb == BRIDGE_PUT);
+    text trace = head_value(r->head, HEAD_TRACEPARENT);
+    char type[256], parent[64];
+    bridge_prop prop = {"traceparent", parent};
+    uint64_t age;
+    int rc = 0;
+
+    if (verb == BRIDGE_PUT || verb == BRIDGE_POST || verb == BRIDGE_PATCH) {
+        f->data = r->body;
+        f->len = r->body_len;
+        rc = read_format(r, f, type, sizeof type);
+        if (max_age_read(r->head, &age) && age > 0) f->ttl = (int64_t)age * 1000;
+        if (trace.len > 0 && trace.len < sizeof parent) {
+            memcpy(parent, trace.p, trace.len);
+            parent[trace.len] = 0;
+            f->props = &prop;
+            f->prop_count = 1;
+        }
+    }
+    return rc < 0 ? rc : bridge_peer_msg(r->conn->peer, f, out);
+}
+
+/* ---- answers */
+
+static void put_location(answer *a, http_conn *c, const char *path)
+{
+    buf *b = &c->port->body;
+
+    buf_clear(b);
+    if (a->rc == 0) a->rc = target_put(b, text_of(c->port->mount), text_of(path));
+    if (a->rc == 0) answer_field(a, "Location", (text){(char *)b->data, b->len});
+}
+
+/* What became of a request for a path. */
+static void finish(request *r, bridge_verb verb, const char *name, int outcome, bridge_msg *reply)
+{
+    http_conn *c = r->conn;
+    char tag[ETAG_ROOM];
+    answer a;
+
+    if (outcome >= 0 && verb == BRIDGE_GET && reply) {
+        resource_answer(r, 200, reply);
+    } else if (outcome == BRIDGE_CREATED) {
+        answer_begin(&a, c, 201);
+        put_location(&a, c, verb == BRIDGE_POST && reply ? reply->path : name);
+        if (reply && reply->version) {
+            etag_print(tag, reply->version, false, 0);
+            answer_field(&a, "ETag", text_of(tag));
+        }
+        answer_end(&a, NULL, 0, NULL);
+    } else if (outcome >= 0 && reply && reply->len > 0 && outcome != BRIDGE_VALID) {
+        resource_answer(r, 200, reply);
+    } else if (outcome >= 0) {
+        answer_empty(c, outcome == BRIDGE_VALID ? 304 : outcome == BRIDGE_UNHEARD ? 202 : 204, NULL);
+    } else if (outcome == BRIDGE_FORMAT && verb == BRIDGE_PATCH) { /* RFC 5789 2.2 */
+        answer_problem(c, 415, bridge_status_text(outcome),
+                       "Accept-Patch: application/merge-patch+json, application/json-patch+json\r\n");
+    } else {
+        answer_failure(c, outcome, NULL);
+    }
+}
+
+static bridge_verb verb_of(text method)
+{
+    return text_is(method, "PUT")      ? BRIDGE_PUT
+           : text_is(method, "POST")   ? BRIDGE_POST
+           : text_is(method, "PATCH")  ? BRIDGE_PATCH
+           : text_is(method, "DELETE") ? BRIDGE_DELETE
+                                       : BRIDGE_GET;
+}
+
+static int read_name(request *r, text below)
+{
+    buf *b = &r->conn->port->name;
+    int n;
+
+    buf_clear(b);
+    if (buf_room(b, below.len + 1) < 0) return BRIDGE_NOMEM;
+    n = target_name(below, (char *)b->data);
+    if (n >= 0) b->len = (size_t)n;
+    return n;
+}
+
+static void on_done(void *user, int outcome, bridge_msg *reply)
+{
+    http_conn *c = user;
+    request r;
+    text below;
+    http_head h;
+
+    conn_recall(c, &h, &r);
+    target_below(r.path, text_of(c->port->mount), &below);
+    if (read_name(&r, below) < 0) answer_failure(c, BRIDGE_NOMEM, NULL);
+    else finish(&r, verb_of(h.method), (char *)c->port->name.data, outcome, reply);
+    conn_done(c);
+}
+
+/* A value that is there already, and not the one the asker has: else a GET with Prefer: wait stays. */
+static bool wants_to_wait(request *r, const char *name, int outcome, bridge_msg *reply)
+{
+    uint64_t seconds;
+
+    if (!r->head->first[HEAD_PREFER] || !prefer_wait(r->head, HTTP_MAX_WAIT, &seconds) || seconds == 0) return false;
+    if (outcome == BRIDGE_NOTFOUND || (outcome >= 0 && reply && resource_is_known(r, reply)))
+        return watch_wait(r, name, seconds);
+    return false;
+}
+
+static void submit(request *r, bridge_verb verb, const char *name)
+{
+    http_conn *c = r->conn;
+    uint64_t versions[MAX_TAGS];
+    bridge_terms terms = {0};
+    bridge_msg *msg, *reply = NULL;
+    int rc = make_message(r, verb, name, &msg);
+
+    if (rc < 0) {
+        answer_failure(c, rc, NULL);
+        return;
+    }
+    if (r->head->first[HEAD_IF_MATCH] || r->head->first[HEAD_IF_NONE_MATCH]) read_terms(r->head, &terms, versions);
+    if (verb == BRIDGE_GET) terms.if_absent = false;
+    rc = bridge_peer_submit(c->peer, verb, msg, &terms, &reply, on_done, c, &c->ticket);
+    bridge_msg_unref(msg);
+    if (rc == BRIDGE_PENDING) {
+        if (conn_keep(c, r) == 0) {
+            conn_enter(c, CONN_ASKED);
+            return;
+        }
+        bridge_ticket_cancel(c->ticket);
+        c->ticket = NULL;
+        rc = BRIDGE_NOMEM;
+    }
+    if (verb == BRIDGE_GET && rc == BRIDGE_NOTFOUND && name[strlen(name) - 1] == '/') {
+        ((char *)(uintptr_t)name)[strlen(name) - 1] = 0; /* "home/" has no value: what is below "home"? */
+        collect_list(r, name);
+    } else if (verb != BRIDGE_GET || !wants_to_wait(r, name, rc, reply)) {
+        finish(r, verb, name, rc, reply);
+    }
+    bridge_msg_unref(reply);
+}
+
+static bool wants_events(const request *r)
+{
+    accept_list a;
+
+    if (query_has(r->query, "observe")) return true;
+    if (!r->head->first[HEAD_ACCEPT]) return false;
+    accept_read(&a, r->head);
+    return accept_asks(&a, "text/event-stream");
+}
+
+static void serve_pattern(request *r, const char *pattern)
+{
+    bridge_error err;
+
+    if (path_check_filter(pattern, strlen(pattern), &err) < 0) answer_problem(r->conn, 400, err.text, NULL);
+    else if (verb_of(r->head->method) != BRIDGE_GET) answer_failure(r->conn, BRIDGE_METHOD, "A pattern can only be read.");
+    else if (wants_events(r)) watch_events(r, pattern, false);
+    else collect_read(r, pattern);
+}
+
+static bool is_known(text method)
+{
+    return verb_of(method) != BRIDGE_GET || text_is(method, "GET") || text_is(method, "HEAD");
+}
+
+void resource_serve(request *r, text below)
+{
+    http_conn *c = r->conn;
+    bridge_verb verb = verb_of(r->head->method);
+    bridge_error err;
+    const char *name;
+    int rc;
+
+    if (!is_known(r->head->method)) {
+        answer_problem(c, 501, "No such method here.", NULL);
+        return;
+    }
+    rc = conn_peer(c, r);
+    if (rc < 0) {
+        answer_failure(c, rc, NULL);
+        return;
+    }
+    rc = read_name(r, below);
+    if (rc < 0) {
+        answer_failure(c, rc, rc == BRIDGE_SYNTAX ? "The path has a bad escape, or one of a NUL or a '/'." : NULL);
+        return;
+    }
+    name = (char *)c->port->name.data;
+    if (rc == 0) {
+        if (verb != BRIDGE_GET) answer_failure(c, BRIDGE_METHOD, "This is the root of all resources.");
+        else if (wants_events(r)) watch_events(r, "#", false);
+        else collect_list(r, "");
+    } else if (strpbrk(name, "+#")) {
+        serve_pattern(r, name);
+    } else if (path_check(name, (size_t)rc, &err) < 0) {
+        answer_problem(c, 400, err.text, NULL);
+    } else if (verb == BRIDGE_GET && wants_events(r)) {
+        watch_events(r, name, true);
+    } else if (verb == BRIDGE_GET && query_has(r->query, "list")) {
+        collect_list(r, name);
+    } else {
+        submit(r, verb, name);
+    }
+}

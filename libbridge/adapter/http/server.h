@@ -1,0 +1,139 @@
+/* adapter/http/server.h - a connection and what it goes through.
+ *
+ *      READY ---> ASKED ---> READY ...      a request is read; its answer comes at once or later (an owner, a long poll)
+ *        |  \---> EVENTS                    server-sent events until one side closes
+ *        |  \---> SOCKET                    WebSocket: MQTT, CoAP or our JSON on it
+ *        \------> DRAIN                     said no; what the client still sends is thrown away for a moment, so that it
+ *                                           gets to read why (RFC 9112 9.6)
+ * conn_enter() asserts that the arrow exists. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+#include "adapter/http/head.h"
+#include "adapter/http/media.h"
+#include "adapter/http/target.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "bridge/sys/adapter.h"
+#include "loop/stream.h"
+
+struct tls;
+
+/* The limits of one listener; docs/limits.md. */
+enum {
+    HTTP_HEAD_TIME = 10 * 1000,     /* ms for a head, from its first byte */
+    HTTP_BODY_TIME = 30 * 1000,     /* ms for a body, and one more for each of HTTP_BODY_RATE bytes */
+    HTTP_BODY_RATE = 16,            /* bytes a ms: 16 kB/s */
+    HTTP_IDLE_TIME = 75 * 1000,     /* ms between requests */
+    HTTP_DRAIN_TIME = 1000,         /* ms that we listen to one we said no to */
+    HTTP_DRAIN_BYTES = 1024 * 1024,
+    HTTP_MAX_CONNECTIONS = 10000,
+    HTTP_MAX_ANSWER = 16 * 1024 * 1024, /* bytes of a wildcard read */
+    HTTP_MAX_WAIT = 300,            /* s of Prefer: wait */
+    HTTP_BEAT = 15 * 1000,          /* ms between comments on a quiet event stream */
+    HTTP_EVENTS_HIGH = 256 * 1024,  /* bytes on their way to one watcher; above, newest per path only */
+    HTTP_LATE_PATHS = 1024,         /* paths kept for a slow watcher */
+    HTTP_REF_BYTES = 16 * 1024      /* payloads above are sent from where they lie */
+};
+
+typedef struct http_port {
+    bridge_port *port;
+    loop *loop;
+    mem *mem;
+    listener *listener;
+    struct tls *tls;
+    char *mount; /* "/resources", "" for the root */
+    char *cors;  /* Access-Control-Allow-Origin, or NULL */
+    bool sockets_only; /* ws://, wss://, mqtt+ws:// */
+    bool closing, told_closed;
+    size_t max_body;
+    uint64_t max_connections;
+    int64_t idle_time;
+    list conns;
+    uint64_t count; /* of conns */
+    buf out;        /* scratch for one answer's head */
+    buf body;       /* scratch for bodies made here */
+    buf frame;      /* scratch for one unmasked frame */
+    size_t max_answer;
+    buf name;       /* scratch for the name that a target says */
+    int64_t date_second;
+    char date[DATE_LEN + 1];
+    uint64_t accepted, refused, requests, errors, timeouts, watchers, events, skipped, dropped, sockets;
+} http_port;
+
+typedef enum conn_state { CONN_READY, CONN_ASKED, CONN_EVENTS, CONN_SOCKET, CONN_DRAIN } conn_state;
+
+typedef struct http_conn {
+    list link;
+    http_port *port;
+    stream *s;
+    bridge_peer *peer;      /* NULL until the first request that needs one */
+    uint8_t login[32];      /* digest of the Authorization that made the peer */
+    uint8_t state;          /* conn_state */
+    bool head_only, keep_alive, minor0, cross; /* of the request at hand; cross: it has an Origin */
+    bool continued;         /* its body is awaited */
+    timer clock;
+    int64_t deadline;       /* the clock may ring earlier; then it is set again */
+    size_t seen;            /* of the head that is coming */
+    chunks body;
+    size_t drained;
+    char *kept;             /* the head of the request that is ASKED */
+    size_t kept_len;
+    bridge_ticket *ticket;
+    struct watcher *watcher; /* EVENTS, or ASKED with Prefer: wait */
+    struct websocket *socket;   /* SOCKET */
+} http_conn;
+
+/* A request as handlers see it; borrowed from the connection's buffer. */
+typedef struct request {
+    http_conn *conn;
+    const http_head *head;
+    const char *raw; /* of the head, to keep it */
+    size_t raw_len;
+    text path, query; /* of the target, as they came */
+    const uint8_t *body;
+    size_t body_len;
+} request;
+
+/* conn.c */
+void conn_accept(void *port, stream *s);
+void conn_enter(http_conn *c, conn_state to);
+void conn_deadline(http_conn *c, int64_t in_ms);
+int conn_peer(http_conn *c, const request *r); /* the peer, logged in: 0, UNAUTHENTICATED, DENIED, ... */
+int conn_keep(http_conn *c, const request *r); /* the request's head outlives this call */
+void conn_done(http_conn *c);                  /* the answer of an ASKED request has been written */
+/* Parses what conn_keep() kept. */
+void conn_recall(http_conn *c, http_head *h, request *r);
+
+/* http.c */
+void port_check_closed(http_port *p);
+
+/* dispatch.c: which handler a target has */
+void dispatch(request *r);
+
+/* resource.c: one path.  collect.c: many.  watch.c: from now on.  site.c: the page and what is about the bridge itself. */
+void resource_serve(request *r, text below);
+void collect_read(request *r, const char *pattern);
+void collect_list(request *r, const char *path);
+void watch_events(request *r, const char *pattern, bool exact);
+/* Prefer: wait.  True: the answer comes later. */
+bool watch_wait(request *r, const char *path, uint64_t seconds);
+void watch_deliver(http_conn *c, bridge_msg *msg, const bridge_delivery *how);
+void watch_end(http_conn *c);
+void watch_drained(http_conn *c);
+void watch_tick(http_conn *c);
+bool site_serve(request *r); /* false: not one of its targets */
+/* The value of a resource as the answer to GET and HEAD: negotiated, conditional, in part. */
+void resource_answer(request *r, int status, bridge_msg *msg);
+/* Does the asker have it already (If-None-Match, If-Modified-Since)? */
+bool resource_is_known(const request *r, bridge_msg *msg);
+
+/* socket.c */
+bool socket_wanted(const request *r);
+void socket_open(request *r);
+size_t socket_data(http_conn *c, const uint8_t *data, size_t len);
+void socket_deliver(http_conn *c, bridge_msg *msg, const bridge_delivery *how);
+void socket_drained(http_conn *c);
+void socket_tick(http_conn *c);
+void socket_gone(http_conn *c, int status); /* the connection below has closed */
+void socket_bye(http_conn *c);              /* the bridge is closing */
+#endif

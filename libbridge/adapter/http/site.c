@@ -1,0 +1,127 @@
+/* What is about the bridge itself: the page, its health, explain and numbers. */
+#include "adapter/http/answer.h"
+#include "adapter/http/event.h"
+
+extern const unsigned char site_page[]; /* page.html, put into C by embed.py */
+extern const unsigned site_page_len;
+
+static void serve_page(request *r)
+{
+    http_conn *c = r->conn;
+    answer a;
+
+    answer_begin(&a, c, 200);
+    answer_text(&a, "Content-Type: text/html;charset=utf-8\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
+                    "Referrer-Policy: no-referrer\r\nContent-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; "
+                    "style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'\r\n");
+    answer_print(&a, "X-Bridge-Mount: %.256s\r\n", c->port->mount);
+    answer_end(&a, site_page, site_page_len, NULL);
+}
+
+static void serve_health(request *r)
+{
+    answer_body(r->conn, 200, "text/plain;charset=utf-8", "ok\n", 3);
+}
+
+/* What is told about the bridge is asked for like a value, so that one policy guards both. */
+static bool may_read(request *r, const char *path)
+{
+    bridge_msg *msg, *reply = NULL;
+    int rc = conn_peer(r->conn, r);
+
+    if (rc == 0) rc = bridge_peer_msg(r->conn->peer, BRIDGE_FIELDS(.path = path), &msg);
+    if (rc == 0) {
+        rc = bridge_peer_submit(r->conn->peer, BRIDGE_GET, msg, NULL, &reply, NULL, NULL, NULL);
+        bridge_msg_unref(msg);
+        bridge_msg_unref(reply);
+    }
+    if (rc != BRIDGE_DENIED && rc != BRIDGE_UNAUTHENTICATED && rc != BRIDGE_NOMEM) return true;
+    answer_failure(r->conn, rc, NULL);
+    return false;
+}
+
+static void serve_explain(request *r)
+{
+    char words[8192];
+    buf *name = &r->conn->port->name, *b = &r->conn->port->body;
+    int rc;
+
+    if (!may_read(r, "$SYS/bridge/explain")) return;
+    buf_clear(name);
+    if (buf_room(name, 65536) < 0 || !query_get(r->query, "path", (char *)name->data, 65536)) {
+        answer_problem(r->conn, 400, "Say ?path=...", NULL);
+        return;
+    }
+    rc = bridge_explain(bridge_port_bridge(r->conn->port->port), (char *)name->data, words, sizeof words);
+    if (rc < 0) {
+        answer_failure(r->conn, rc, NULL);
+        return;
+    }
+    buf_clear(b);
+    rc = buf_text(b, "{\"path\":");
+    if (rc == 0) rc = json_text(b, text_of((char *)name->data));
+    if (rc == 0) rc = buf_text(b, ",\"text\":");
+    if (rc == 0) rc = json_text(b, text_of(words));
+    if (rc == 0) rc = buf_text(b, "}\n");
+    if (rc < 0) answer_failure(r->conn, rc, NULL);
+    else answer_body(r->conn, 200, "application/json", b->data, b->len);
+}
+
+static void add_json(void *user, const char *name, const char *labels, double value)
+{
+    buf *b = user;
+
+    buf_print(b, "%s\n {\"name\":", b->len > 1 ? "," : "");
+    json_text(b, text_of(name));
+    buf_text(b, ",\"labels\":");
+    json_text(b, text_of(labels));
+    buf_print(b, ",\"value\":%.17g}", value);
+}
+
+static void serve_stats(request *r)
+{
+    buf *b = &r->conn->port->body;
+
+    if (!may_read(r, "$SYS/bridge/stats")) return;
+    buf_clear(b);
+    buf_text(b, "[");
+    bridge_stats(bridge_port_bridge(r->conn->port->port), add_json, b);
+    buf_text(b, "]\n");
+    answer_body(r->conn, 200, "application/json", b->data, b->len);
+}
+
+/* Prometheus text format 0.0.4. */
+static void add_metric(void *user, const char *name, const char *labels, double value)
+{
+    if (*labels) buf_print(user, "%s{%s} %.17g\n", name, labels, value);
+    else buf_print(user, "%s %.17g\n", name, value);
+}
+
+static void serve_metrics(request *r)
+{
+    buf *b = &r->conn->port->body;
+
+    if (!may_read(r, "$SYS/bridge/stats")) return;
+    buf_clear(b);
+    bridge_stats(bridge_port_bridge(r->conn->port->port), add_metric, b);
+    answer_body(r->conn, 200, "text/plain; version=0.0.4", b->data, b->len);
+}
+
+bool site_serve(request *r)
+{
+    static const struct {
+        const char *path;
+        void (*serve)(request *r);
+    } places[] = {
+        {"/", serve_page}, {"/healthz", serve_health}, {"/api/explain", serve_explain}, {"/api/stats", serve_stats}, {"/metrics", serve_metrics},
+    };
+
+    if (r->path.len > 12) return false; /* longer than the longest of them */
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (!text_is(r->path, places[i].path)) continue;
+        if (text_is(r->head->method, "GET") || text_is(r->head->method, "HEAD")) places[i].serve(r);
+        else answer_problem(r->conn, 405, NULL, "Allow: GET, HEAD\r\n");
+        return true;
+    }
+    return false;
+}
