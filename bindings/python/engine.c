@@ -332,17 +332,17 @@ held *held_open(engine *e, uint64_t id, size_t most, PyObject *asked, held_open_
     h->most = most;
     Py_XINCREF(asked);
     h->asked = asked;
+    atomic_init(&h->refs, 1); /* Python's handle; kept values come, and take theirs, while it is opened */
+    atomic_fetch_add(&e->refs, 1);
     rc = e->b ? open(e, h, what, err) : BRIDGE_CLOSED;
     err->status = rc < 0 ? rc : 0;
     if (rc < 0) {
-        Py_XDECREF(asked);
-        free(h);
+        held_unref(h);
         return NULL;
     }
     name = h->slot ? bridge_slot_name(h->slot) : NULL;
     h->name = strdup(name ? name : "");
-    atomic_init(&h->refs, 2); /* Python's handle, and the list */
-    atomic_fetch_add(&e->refs, 1);
+    held_ref(h); /* the list */
     h->next = e->slots;
     h->back = &e->slots;
     if (h->next) h->next->back = &h->next;

@@ -15,7 +15,7 @@ from typing import Any, AsyncIterator, Callable, Iterable, TypeVar
 
 from ._core import Config, Core, Owner, Pattern, Registration, Request, checked_verbs, log, outcome
 from .clock import Clock
-from .errors import Closed, MethodNotAllowed, Timeout
+from .errors import Canceled, Closed, MethodNotAllowed, Timeout
 from .message import FormatLike, Message, Value, make
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -368,7 +368,10 @@ class Bridge(Owner):
             async def finish(request: Request, work: Any) -> None:
                 try:
                     request._answer(await work)
-                except (Exception, asyncio.CancelledError) as why:
+                except asyncio.CancelledError:
+                    request._refuse(Canceled())
+                    raise
+                except Exception as why:
                     request._refuse(why)
                 self._kick()
 
