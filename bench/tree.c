@@ -6,6 +6,7 @@
  * again and again; random: any of the paths that exist (then the paths miss the caches, too).
  * Bytes are those asked from the allocator plus 8 and rounded up to 16 for each block, as malloc does. */
 #include "core/tree.h"
+#include "core/pathcache.h"
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,7 @@ static paths paths_make(uint32_t count)
 typedef struct look {
     const tree *t;
     const ptrie *routes;
+    pathcache *cache;
     size_t hits;
 } look;
 typedef void (*look_fn)(look *l, const char *path, size_t len);
@@ -133,6 +135,14 @@ static void look_value(look *l, const char *path, size_t len)
 static void look_route(look *l, const char *path, size_t len)
 {
     l->hits += ptrie_best(l->routes, path, len) != NULL;
+}
+
+static void look_cache(look *l, const char *path, size_t len)
+{
+    if (pathcache_find(l->cache, path, len, 1))
+        l->hits++;
+    else if (pathcache_wants(l->cache))
+        pathcache_put(l->cache, path, len, l);
 }
 
 static void report(const char *what, look *l, look_fn fn, const paths *p, uint32_t exist)
@@ -251,6 +261,24 @@ static void bench_routes(mem *m, const paths *p, uint32_t count, bool alike)
     free(e);
 }
 
+static void drop_nothing(void *user, void *plan)
+{
+    (void)user;
+    (void)plan;
+}
+
+static void bench_cache(mem *m, const paths *p, uint32_t count)
+{
+    size_t before = bytes_live;
+    pathcache c;
+    look l = {.cache = &c};
+
+    pathcache_init(&c, m, 7, 1024, drop_nothing, NULL);
+    report("paths, 1024 places in a cache", &l, look_cache, p, count);
+    printf("  %6zu bytes in all, without the plans\n", bytes_live - before);
+    pathcache_done(&c);
+}
+
 int main(int argc, char **argv)
 {
     uint32_t most = argc > 1 ? (uint32_t)atoi(argv[1]) : 1000000;
@@ -272,6 +300,8 @@ int main(int argc, char **argv)
         bench_routes(m, &p, n, true);
     for (uint32_t n = 1; n <= most && n <= 100000; n *= 10)
         bench_routes(m, &p, n, false);
+    for (uint32_t n = 1; n <= most; n *= 10)
+        bench_cache(m, &p, n);
     free(p.at);
     free(p.len);
     mem_unref(m);

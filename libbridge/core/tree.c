@@ -104,11 +104,13 @@ int tree_each_child(tree *t, text path, tree_child_fn fn, void *user)
 
 int tree_own(tree *t, ptrie_entry *owner)
 {
+    t->changes++;
     return ptrie_same(&t->owners, owner->pattern) ? BRIDGE_EXISTS : ptrie_add(&t->owners, owner);
 }
 
 void tree_disown(tree *t, ptrie_entry *owner)
 {
+    t->changes++;
     ptrie_remove(&t->owners, owner);
 }
 

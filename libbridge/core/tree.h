@@ -11,6 +11,7 @@ typedef struct tree {
     trie values, subs;
     ptrie owners;
     size_t value_count, sub_count, list_bytes;
+    uint64_t changes; /* of subscriptions and owners: one more each time, for core/pathcache */
 } tree;
 
 typedef struct tree_stats {

@@ -171,6 +171,7 @@ int tree_subscribe(tree *t, const pattern *p, text group, sub *s)
     }
     s->node = node;
     t->sub_count++;
+    t->changes++;
     return 0;
 }
 
@@ -203,6 +204,7 @@ void tree_unsubscribe(tree *t, sub *s)
     trie_prune(&t->subs, s->node);
     *s = (sub){0};
     t->sub_count--;
+    t->changes++;
 }
 
 int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room)
