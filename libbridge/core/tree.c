@@ -68,17 +68,30 @@ void *tree_remove_value(tree *t, const char *path, size_t len)
     return old;
 }
 
+trie_cursor tree_values(tree *t, const pattern *p)
+{
+    return trie_below(&t->values, p);
+}
+
+void *tree_next_value(trie_cursor *c)
+{
+    return trie_next(c) ? trie_at(c->t, c->node)->data : NULL;
+}
+
+void tree_leave_values(trie_cursor *c)
+{
+    trie_leave(c);
+}
+
 int tree_each_value(tree *t, const pattern *p, tree_value_fn fn, void *user)
 {
+    trie_cursor c = tree_values(t, p);
+    void *value;
     int rc = 0;
 
-    for (trie_cursor c = trie_below(&t->values, p); trie_next(&c);) {
-        rc = fn(user, trie_at(&t->values, c.node)->data);
-        if (rc) {
-            trie_leave(&c);
-            break;
-        }
-    }
+    while (rc == 0 && (value = tree_next_value(&c)))
+        rc = fn(user, value);
+    tree_leave_values(&c);
     return rc;
 }
 

@@ -35,6 +35,13 @@ void *tree_remove_value(tree *t, const char *path, size_t len); /* what was ther
 typedef int (*tree_value_fn)(void *user, void *value);
 int tree_each_value(tree *t, const pattern *p, tree_value_fn fn, void *user);
 
+/* The same, a value a call; NULL: all are said.  It may rest for as long as you like, also over turns of the loop, and
+ * the tree may change meanwhile: what is there from the first call to the last comes exactly once.  p must live as
+ * long. Either all are said, or tree_leave_values(), before tree_free().  At most TRIE_PINS at a time. */
+trie_cursor tree_values(tree *t, const pattern *p);
+void *tree_next_value(trie_cursor *c);
+void tree_leave_values(trie_cursor *c);
+
 /* What is directly below a path (p NULL: the first segments).  segment is a borrow; otherwise as tree_each_value(). */
 typedef int (*tree_child_fn)(void *user, text segment, bool has_value, bool has_children);
 int tree_each_child(tree *t, text path, tree_child_fn fn, void *user);

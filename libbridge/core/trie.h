@@ -12,16 +12,16 @@
 #include "core/pattern.h"
 #include <assert.h>
 
-enum { TRIE_INLINE = 28, TRIE_CHUNK = 256 };
+enum { TRIE_INLINE = 28, TRIE_CHUNK = 256, TRIE_PINS = 8191 };
 
 typedef struct trie_node {
     uint32_t parent, next, prev; /* siblings: of the literal children, or of the wildcards */
     uint32_t child, wild;        /* the first of each */
     uint32_t hash;               /* of all segments from the root */
     uint16_t len;
-    uint8_t kind : 2;       /* segment_kind; a PART's text is "before/behind": a slash is in no segment */
-    uint8_t flag : 1;       /* the user's, about data */
-    uint8_t pins;           /* held by walks that are in a callback: not pruned */
+    uint16_t kind : 2;      /* segment_kind; a PART's text is "before/behind": a slash is in no segment */
+    uint16_t flag : 1;      /* the user's, about data */
+    uint16_t pins : 13;     /* walks that rest here: not pruned */
     char text[TRIE_INLINE]; /* longer: a pointer to it in the first bytes */
     void *data;             /* NULL: none */
 } trie_node;
@@ -104,7 +104,7 @@ void trie_leave(trie_cursor *c);
 
 static inline void trie_pin(trie_node *n)
 {
-    assert(n->pins < UINT8_MAX); /* so many listings inside listings */
+    assert(n->pins < TRIE_PINS);
     n->pins++;
 }
 

@@ -190,7 +190,7 @@ bool trie_next(trie_cursor *c)
 
 void trie_leave(trie_cursor *c)
 {
-    unpin(c->t, c->node);
+    unpin(c->t, c->node); /* none: it is over */
     c->node = 0;
     c->depth = -1;
 }

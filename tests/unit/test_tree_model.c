@@ -119,8 +119,9 @@ static bool slow_match(const pattern *p, const char *path)
 
 typedef struct kept {
     char path[PATH_ROOM];
-    int seen, listed;
-    long id; /* a freed one's address comes again, this does not */
+    int seen, listed, said;
+    bool expected; /* was there when the long walk began */
+    long id;       /* a freed one's address comes again, this does not */
 } kept;
 typedef struct watch {
     sub sub; /* first: a sub * is a watch * */
@@ -136,6 +137,8 @@ typedef struct model {
     kept *kept[MANY];
     watch *watches[MANY];
     ptrie_entry *owners[MANY], *entries[MANY];
+    trie_cursor walk; /* rests while all changes; walk_pattern NULL: none */
+    pattern *walk_pattern;
 } model;
 
 static void replace_value(model *m)
@@ -379,6 +382,48 @@ static void change_values_while_listed(model *m)
     free(p);
 }
 
+/* A walk that takes a step now and then, over many changes. */
+static void begin_long_walk(model *m)
+{
+    m->walk_pattern = random_pattern();
+    m->walk = tree_values(m->t, m->walk_pattern);
+    for (int i = 0; i < MANY; i++) {
+        if (!m->kept[i]) continue;
+        m->kept[i]->expected = slow_match(m->walk_pattern, m->kept[i]->path);
+        m->kept[i]->said = 0;
+    }
+}
+
+static void end_long_walk(model *m, bool all_said)
+{
+    for (int i = 0; i < MANY; i++) {
+        if (!m->kept[i]) continue;
+        CHECK(m->kept[i]->said <= 1);
+        CHECK(m->kept[i]->said == 1 || !m->kept[i]->expected || !all_said);
+        m->kept[i]->expected = false;
+        m->kept[i]->said = 0;
+    }
+    tree_leave_values(&m->walk);
+    free(m->walk_pattern);
+    m->walk_pattern = NULL;
+}
+
+static void step_long_walk(model *m)
+{
+    kept *k;
+
+    if (!m->walk_pattern) {
+        begin_long_walk(m);
+    } else if (dice(200) == 0) {
+        end_long_walk(m, false);
+    } else if ((k = tree_next_value(&m->walk))) {
+        k->said++;
+        CHECK(slow_match(m->walk_pattern, k->path));
+    } else {
+        end_long_walk(m, true);
+    }
+}
+
 /* Overlap and cover: what they say may not be contradicted by any path. */
 static void ask_patterns(const char *path)
 {
@@ -411,6 +456,7 @@ static void ask_fill(const char *path)
 
 static void clear(model *m)
 {
+    if (m->walk_pattern) end_long_walk(m, false);
     for (int i = 0; i < MANY; i++) {
         if (m->kept[i]) tree_remove_value(m->t, m->kept[i]->path, strlen(m->kept[i]->path));
         free(m->kept[i]);
@@ -447,6 +493,7 @@ int main(int argc, char **argv)
         ask_patterns(path);
         ask_fill(path);
         if (dice(4) == 0) ask_values(&m);
+        if (dice(3) == 0) step_long_walk(&m);
         if (dice(50) == 0) change_values_while_listed(&m);
         if (dice(2000) == 0) {
             clear(&m);
