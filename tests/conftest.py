@@ -92,6 +92,16 @@ def start_bridged(tmp_path):
         program.end()
 
 
+@pytest.fixture(scope="session")
+def mqtt_port(tmp_path_factory):
+    """The port of one bridged that serves all tables of MQTT packets: a client that breaks the rules disturbs nobody."""
+    if not Bridged.program.exists() or "mqtt" not in built_adapters():
+        pytest.skip("MQTT is not in this build")
+    program = Bridged("mqtt://127.0.0.1:0", log=tmp_path_factory.mktemp("mqtt") / "bridged.log")
+    yield program.ready(1).port("mqtt")
+    program.end()
+
+
 @pytest.fixture
 def bridged(start_bridged):
     """A bridged with one listener of each protocol that is built in, on ports of their own."""

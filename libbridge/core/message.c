@@ -132,6 +132,7 @@ static int make(mem *m, const bridge_fields *f, text path, origin *from, bridge_
     msg->retain = f->retain;
     msg->has_extra = extra;
     msg->hops = 0;
+    msg->text_said = MSG_TEXT_UNSAID;
     memcpy(msg->path, path.p, path.len);
     msg->path[path.len] = 0;
     if (f->len) memcpy(msg->path + path.len + 1, f->data, f->len);
@@ -169,6 +170,7 @@ static void carry(const bridge_msg *from, bridge_msg *to)
     to->verb = from->verb;
     to->retain = from->retain;
     to->hops = from->hops;
+    if (to->format == from->format) to->text_said = from->text_said;
 }
 
 static int remake(const bridge_msg *msg, text path, bridge_format format, const void *data, size_t len, bridge_msg **out)

@@ -31,6 +31,8 @@ typedef struct msg_extra { /* what most messages do not have; lies behind the pa
     bridge_prop props[];
 } msg_extra;
 
+enum { MSG_TEXT_UNSAID, MSG_TEXT_NO, MSG_TEXT_YES };
+
 struct bridge_msg {
     atomic_uint refs;
     uint32_t len; /* of the payload */
@@ -42,6 +44,7 @@ struct bridge_msg {
     uint16_t path_len, format;
     uint8_t verb; /* bridge_verb as accepted: PUT, POST, DELETE */
     uint8_t qos : 2, retain : 1, has_extra : 1;
+    uint8_t text_said : 2; /* MSG_TEXT_*: whether its publisher said that the payload is UTF-8, to be passed on as said */
     uint8_t hops; /* routes crossed so far */
     char path[];  /* NUL-terminated */
 };

@@ -9,6 +9,11 @@ static size_t props_whole(const wire_packet *p, const wire_props *props)
     return size + wire_varint_size((uint32_t)size);
 }
 
+size_t wire_props_whole(const wire_packet *p)
+{
+    return props_whole(p, &p->props);
+}
+
 static bool no_props(const wire_packet *p)
 {
     return p->version != WIRE_V5 || wire_props_size(&p->props) == 0;
@@ -109,7 +114,7 @@ static uint8_t *publish_write(const wire_packet *p, uint8_t *out)
 {
     out = counted_write(out, p->publish.topic);
     if (p->publish.qos) out = wire_u16_write(out, p->id);
-    return bytes_write(props_write(p, &p->props, out), p->publish.payload);
+    return props_write(p, &p->props, out);
 }
 
 static unsigned head_bits(const wire_packet *p)
@@ -123,6 +128,12 @@ static unsigned head_bits(const wire_packet *p)
     }
 }
 
+uint8_t *wire_write_head(const wire_packet *p, uint8_t *out)
+{
+    *out++ = (uint8_t)(WIRE_PUBLISH << 4 | head_bits(p));
+    return publish_write(p, wire_varint_write(out, (uint32_t)body_size(p)));
+}
+
 uint8_t *wire_write(const wire_packet *p, uint8_t *out)
 {
     *out++ = (uint8_t)((unsigned)p->type << 4 | head_bits(p));
@@ -133,7 +144,7 @@ uint8_t *wire_write(const wire_packet *p, uint8_t *out)
         *out++ = p->session_present;
         *out++ = p->reason;
         return props_write(p, &p->props, out);
-    case WIRE_PUBLISH: return publish_write(p, out);
+    case WIRE_PUBLISH: return bytes_write(publish_write(p, out), p->publish.payload);
     case WIRE_PUBACK:
     case WIRE_PUBREC:
     case WIRE_PUBREL:

@@ -199,6 +199,8 @@ int wire_share(wire_slice s, wire_slice *group, wire_slice *filter);
 /* ---- writing (encode.c, props.c) */
 size_t wire_measure(const wire_packet *packet);              /* 0: over the protocol's limit of 256 MiB */
 uint8_t *wire_write(const wire_packet *packet, uint8_t *out); /* one past the end */
+uint8_t *wire_write_head(const wire_packet *packet, uint8_t *out); /* PUBLISH without its payload */
+size_t wire_props_whole(const wire_packet *packet);                /* the property section with its length */
 size_t wire_user_size(size_t name_len, size_t value_len);     /* one user property, encoded, for props.extra */
 uint8_t *wire_user_write(uint8_t *out, wire_slice name, wire_slice value);
 uint8_t *wire_id_write(uint8_t *out, uint32_t id); /* one subscription identifier, at most 5 bytes */

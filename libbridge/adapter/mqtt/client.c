@@ -1,0 +1,242 @@
+/* adapter/mqtt/client.c - a connection: packets out of bytes, keep-alive, and goodbyes. */
+#include "adapter/mqtt/session.h"
+
+const char *mqtt_client_name(const mqtt_client *c)
+{
+    return c->session ? c->session->id : stream_peer(c->stream);
+}
+
+/* ---- out */
+
+int mqtt_send(mqtt_client *c, const wire_packet *packet)
+{
+    size_t size = wire_measure(packet);
+    if (size == 0) return BRIDGE_TOOBIG;
+    uint8_t *at = stream_reserve(c->stream, size);
+    if (!at) return BRIDGE_CLOSED;
+    wire_write(packet, at);
+    return 0;
+}
+
+void mqtt_send_ack(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason)
+{
+    bool told = reason && c->version == WIRE_V5;
+    uint8_t *at = stream_reserve(c->stream, told ? 5 : 4);
+    if (!at) return;
+    at[0] = (uint8_t)(type << 4 | (type == WIRE_PUBREL ? 2 : 0));
+    at[1] = told ? 3 : 2;
+    wire_u16_write(at + 2, id);
+    if (told) at[4] = reason;
+}
+
+void mqtt_explain(const mqtt_client *c, wire_packet *packet, const char *why)
+{
+    if (packet->version != WIRE_V5 || !c->problem_info || !why) return; /* [5: 3.1.2-29] */
+    packet->props.has |= WIRE_HAS_REASON_STRING;
+    packet->props.reason_string = (wire_slice){(const uint8_t *)why, (uint32_t)strlen(why)};
+    if (wire_measure(packet) > c->max_packet) packet->props.has &= ~WIRE_HAS_REASON_STRING; /* [5: 3.14.2-3] */
+}
+
+/* ---- the end */
+
+static void detach(mqtt_client *c, bool with_will)
+{
+    mqtt_session *s = c->session;
+    timer_stop(&c->timer);
+    mqtt_user_leave(c);
+    c->state = MQTT_GONE;
+    c->session = NULL;
+    if (s) mqtt_session_offline(s, with_will);
+}
+
+void mqtt_kick(mqtt_client *c, uint8_t reason, const char *why)
+{
+    if (c->state == MQTT_GONE) return;
+    if (reason >= WIRE_UNSPECIFIED && reason != WIRE_TAKEN_OVER && reason != WIRE_SHUTTING_DOWN) {
+        c->port->shared->count.protocol_errors++;
+        bridge_port_log(c->via, BRIDGE_LOG_INFO, mqtt_client_name(c), "closed reason=0x%02x %s", reason, why ? why : "");
+    }
+    if (c->state == MQTT_ONLINE && c->version == WIRE_V5) {
+        wire_packet p = {.type = WIRE_DISCONNECT, .version = WIRE_V5, .reason = reason};
+        mqtt_explain(c, &p, why);
+        mqtt_send(c, &p);
+    }
+    mqtt_leave(c, true);
+}
+
+void mqtt_leave(mqtt_client *c, bool with_will)
+{
+    if (c->state == MQTT_GONE) return;
+    detach(c, with_will);
+    stream_close(c->stream);
+}
+
+static void on_close(void *user, int status)
+{
+    mqtt_client *c = user;
+    mqtt_port *port = c->port;
+    (void)status;
+    detach(c, true);
+    for (uint64_t i = 0; c->aliases_in && i < port->limits.topic_aliases; ++i) mem_free(port->shared->mem, c->aliases_in[i]);
+    for (unsigned i = 0; c->aliases_out && i < c->alias_max_out; ++i) mem_free(port->shared->mem, c->aliases_out[i].topic);
+    mem_free(port->shared->mem, c->aliases_in);
+    mem_free(port->shared->mem, c->aliases_out);
+    mem_free(port->shared->mem, c->user);
+    list_remove(&c->link);
+    port->client_count--;
+    mem_free(port->shared->mem, c);
+    mqtt_port_settle(port);
+}
+
+/* ---- keep-alive: no timer is touched by a packet; the one there is looks when the last came [5: 3.1.2-22] */
+
+static void on_keep_alive(timer *t)
+{
+    mqtt_client *c = list_of(t, mqtt_client, timer);
+    int64_t patience = (int64_t)c->keep_alive * 1500, idle = loop_now(c->stream->loop) - c->seen;
+    if (idle < patience) {
+        timer_start(t, c->stream->loop, patience - idle, on_keep_alive);
+        return;
+    }
+    c->port->shared->count.keep_alive_ends++;
+    mqtt_kick(c, WIRE_KEEP_ALIVE, "nothing heard for one and a half times the keep alive");
+}
+
+void mqtt_client_arm(mqtt_client *c)
+{
+    if (c->keep_alive)
+        timer_start(&c->timer, c->stream->loop, (int64_t)c->keep_alive * 1500, on_keep_alive);
+    else
+        timer_stop(&c->timer);
+}
+
+static void on_connect_timeout(timer *t)
+{
+    mqtt_client *c = list_of(t, mqtt_client, timer);
+    mqtt_kick(c, WIRE_KEEP_ALIVE, "no CONNECT in time"); /* [5: 3.1.4] "within a reasonable amount of time" */
+}
+
+/* ---- in */
+
+static int handle(mqtt_client *c, const wire_packet *p)
+{
+    switch (p->type) {
+    case WIRE_PUBLISH: return mqtt_handle_publish(c, p);
+    case WIRE_PUBACK: return mqtt_handle_puback(c, p);
+    case WIRE_PUBREC: return mqtt_handle_pubrec(c, p);
+    case WIRE_PUBREL: return mqtt_handle_pubrel(c, p);
+    case WIRE_PUBCOMP: return mqtt_handle_pubcomp(c, p);
+    case WIRE_SUBSCRIBE: return mqtt_handle_subscribe(c, p);
+    case WIRE_UNSUBSCRIBE: return mqtt_handle_unsubscribe(c, p);
+    case WIRE_PINGREQ: return stream_write(c->stream, "\xd0", 2) < 0 ? WIRE_UNSPECIFIED : 0;
+    case WIRE_DISCONNECT: return mqtt_handle_disconnect(c, p);
+    case WIRE_AUTH: return WIRE_PROTOCOL_ERROR; /* no method was agreed on [5: 4.12.0-1] */
+    default: return WIRE_PROTOCOL_ERROR; /* a second CONNECT [5: 3.1.0-2], or a server's packet */
+    }
+}
+
+static void take_packet(mqtt_client *c, const uint8_t *p, size_t len)
+{
+    wire_packet packet;
+    unsigned flags = c->port->limits.strict_text ? WIRE_STRICT_TEXT : 0;
+    if (c->state == MQTT_NEW && p[0] >> 4 != WIRE_CONNECT) { /* [5: 3.1.0-1] */
+        mqtt_kick(c, WIRE_PROTOCOL_ERROR, "the first packet is not CONNECT");
+        return;
+    }
+    int rc = wire_parse(&packet, p, len, c->version, flags);
+    if (c->state == MQTT_NEW) {
+        c->version = packet.version;
+        if (rc != 0)
+            mqtt_refuse(c, (uint8_t)rc, "CONNECT cannot be understood");
+        else
+            mqtt_handle_connect(c, &packet);
+        return;
+    }
+    if (rc == 0) rc = handle(c, &packet);
+    if (rc != 0) mqtt_kick(c, (uint8_t)rc, wire_type_name(p[0] >> 4));
+}
+
+/* Over the rate of this connection? */
+static bool too_fast(mqtt_client *c)
+{
+    int64_t second = c->seen / 1000;
+    if (second != c->second) {
+        c->second = second;
+        c->in_second = 0;
+    }
+    return ++c->in_second > c->port->limits.max_rate;
+}
+
+static size_t on_data(void *user, const uint8_t *data, size_t len)
+{
+    mqtt_client *c = user;
+    mqtt_port *port = c->port;
+    const uint8_t *p = data, *end = data + len;
+    unsigned header;
+    c->seen = loop_now(c->stream->loop);
+    while (p < end && c->state != MQTT_GONE) {
+        int64_t n = wire_frame(p, (size_t)(end - p), &header);
+        if (n < 0) {
+            mqtt_kick(c, WIRE_MALFORMED, "remaining length");
+            break;
+        }
+        if (n > (int64_t)port->limits.max_packet) { /* [5: 3.2.2-15] */
+            mqtt_kick(c, WIRE_TOO_LARGE, "packet too large");
+            break;
+        }
+        if (n == 0 || n > end - p) break;
+        if (port->limits.max_rate && too_fast(c)) {
+            mqtt_kick(c, WIRE_RATE, "too many packets in a second");
+            break;
+        }
+        port->shared->count.packets_in++;
+        take_packet(c, p, (size_t)n);
+        p += n;
+    }
+    port->shared->count.bytes_in += (uint64_t)(p - data);
+    return c->state == MQTT_GONE ? len : (size_t)(p - data);
+}
+
+static void on_drain(void *user)
+{
+    mqtt_client *c = user;
+    if (c->session && !c->pumping) mqtt_queue_pump(c->session);
+}
+
+static const stream_events events = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
+
+static bool too_many(mqtt_port *port, int64_t now)
+{
+    if (port->limits.max_connections && port->client_count >= port->limits.max_connections) return true;
+    if (!port->limits.max_connect_rate) return false;
+    if (now / 1000 != port->second) {
+        port->second = now / 1000;
+        port->connects_in_second = 0;
+    }
+    return ++port->connects_in_second > port->limits.max_connect_rate;
+}
+
+int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *user)
+{
+    mqtt_shared *sh = port->shared;
+    mqtt_client *c = mem_new(sh->mem, mqtt_client);
+    if (c && user && !(c->user = mem_text(sh->mem, user))) {
+        mem_free(sh->mem, c);
+        c = NULL;
+    }
+    if (!c) return BRIDGE_NOMEM;
+    c->port = port;
+    c->via = via;
+    c->stream = s;
+    c->problem_info = true;
+    c->max_packet = UINT32_MAX;
+    c->over = too_many(port, loop_now(s->loop));
+    list_push(&port->clients, &c->link);
+    port->client_count++;
+    c->seen = loop_now(s->loop);
+    stream_set_high(s, MQTT_PUMP_HIGH);
+    stream_set_max_in(s, port->limits.max_packet + WIRE_MAX_HEADER);
+    timer_start(&c->timer, s->loop, (int64_t)port->limits.connect_timeout * 1000, on_connect_timeout);
+    stream_start(s, &events, c);
+    return 0;
+}

@@ -1,0 +1,221 @@
+/* adapter/mqtt/handle_connect.c - CONNECT: who is it, may it, which session [5: 3.1, 3.2]. */
+#include "adapter/mqtt/session.h"
+#include "base/clock.h"
+#include <stdio.h>
+
+void mqtt_refuse(mqtt_client *c, uint8_t reason, const char *why)
+{
+    wire_packet p = {.type = WIRE_CONNACK, .version = c->version, .reason = reason};
+    c->port->shared->count.refused++;
+    bridge_port_log(c->via, BRIDGE_LOG_INFO, stream_peer(c->stream), "refused reason=0x%02x %s", reason, why);
+    if (c->version == WIRE_V5) {
+        mqtt_explain(c, &p, why);
+        mqtt_send(c, &p);
+    } else if (c->version && reason != WIRE_MALFORMED && reason != WIRE_PROTOCOL_ERROR) { /* [3: 3.2.2.3] no code for these */
+        p.reason = wire_connack_v3(reason);
+        mqtt_send(c, &p);
+    }
+    mqtt_leave(c, false);
+}
+
+static uint8_t login_reason(int status, bool claims)
+{
+    switch (status) {
+    case BRIDGE_UNAUTHENTICATED: return claims ? WIRE_BAD_LOGIN : WIRE_NOT_AUTHORIZED;
+    case BRIDGE_DENIED: return WIRE_NOT_AUTHORIZED;
+    case BRIDGE_BUSY: return WIRE_BUSY;
+    default: return WIRE_UNSPECIFIED;
+    }
+}
+
+/* What CONNECT says as C strings; they live in the port's scratch until the next packet. */
+typedef struct login {
+    const char *who, *user;
+    wire_slice id;
+    bool claims; /* it gave a user name or a password */
+} login;
+
+static int append(buf *b, const void *p, size_t len, size_t *at)
+{
+    *at = b->len;
+    int rc = buf_put(b, p, len);
+    return rc < 0 ? rc : buf_put_u8(b, 0);
+}
+
+static int spell(mqtt_client *c, const wire_connect *k, wire_slice id, login *out)
+{
+    buf *b = &c->port->shared->scratch;
+    size_t who, user = 0;
+    buf_clear(b);
+    int rc = append(b, id.p, id.len, &who);
+    if (rc == 0 && k->user.p) rc = append(b, k->user.p, k->user.len, &user);
+    if (rc < 0) return rc;
+    *out = (login){.who = (const char *)b->data + who, .user = c->user, .claims = k->user.p || k->password.p};
+    if (k->user.p) out->user = (const char *)b->data + user;
+    out->id = (wire_slice){(const uint8_t *)out->who, id.len};
+    return 0;
+}
+
+static int log_in(mqtt_client *c, const wire_connect *k, login *l)
+{
+    bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .user = l->user, .path = l->who,
+                      .secret = k->password.p, .secret_len = k->password.len};
+    char who[64 + 8];
+    char *whole = who;
+    size_t len = l->id.len + sizeof "mqtt:";
+    if (len > sizeof who && !(whole = mem_alloc(c->port->shared->mem, len))) return BRIDGE_NOMEM;
+    snprintf(whole, len, "mqtt:%s", l->who);
+    ask.who = whole;
+    int rc = bridge_port_login(c->via, &ask);
+    if (whole != who) mem_free(c->port->shared->mem, whole);
+    if (rc == 0) l->user = ask.user; /* what was proved, not what was claimed */
+    return rc;
+}
+
+/* ---- the session */
+
+static bool same_user(const mqtt_session *s, const char *user)
+{
+    const char *was = bridge_peer_user(s->peer);
+    return was && user ? strcmp(was, user) == 0 : was == user;
+}
+
+/* [5: 3.1.4-3] the old connection ends; [5: 3.1.2-4 to -6] then its session goes on, or a new one begins.  A session is only
+ * handed on to the name it belongs to. */
+static int take_session(mqtt_client *c, const wire_connect *k, const login *l, bool *present)
+{
+    mqtt_shared *sh = c->port->shared;
+    mqtt_session *s = mqtt_session_find(sh, l->id);
+    if (s && s->client) {
+        sh->count.taken_over++;
+        mqtt_kick(s->client, WIRE_TAKEN_OVER, "the client id has connected anew");
+        s = mqtt_session_find(sh, l->id);
+    }
+    if (s && (k->clean || !same_user(s, l->user))) {
+        mqtt_session_free(s);
+        s = NULL;
+    }
+    *present = s != NULL;
+    int rc = s ? 0 : mqtt_session_new(&s, sh, l->id, l->user);
+    if (rc < 0) return rc;
+    bridge_peer_via(s->peer, c->via, l->user);
+    mqtt_session_online(s, c);
+    return 0;
+}
+
+static uint32_t expiry_of(const mqtt_client *c, const wire_packet *p)
+{
+    uint64_t limit = c->port->limits.max_session_expiry, wanted;
+    if (p->version == WIRE_V5)
+        wanted = p->props.has & WIRE_HAS_SESSION_EXPIRY ? p->props.session_expiry : 0;
+    else
+        wanted = p->connect.clean ? 0 : UINT32_MAX;
+    return (uint32_t)(wanted < limit ? wanted : limit);
+}
+
+static void take_settings(mqtt_client *c, const wire_packet *p)
+{
+    const mqtt_limits *limits = &c->port->limits;
+    const wire_props *props = &p->props;
+    uint64_t window = props->has & WIRE_HAS_RECEIVE_MAX ? props->receive_max : UINT16_MAX;
+    c->window = (uint16_t)(window < limits->max_inflight ? window : limits->max_inflight);
+    c->bridge = p->connect.bridge;
+    c->keep_alive = p->connect.keep_alive;
+    if (limits->max_keep_alive && p->version == WIRE_V5 && (c->keep_alive == 0 || c->keep_alive > limits->max_keep_alive))
+        c->keep_alive = (uint16_t)limits->max_keep_alive;
+    if (props->has & WIRE_HAS_MAX_PACKET) c->max_packet = props->max_packet;
+    if (props->has & WIRE_HAS_PROBLEM_INFO) c->problem_info = props->problem_info;
+    if (props->has & WIRE_HAS_ALIAS_MAX)
+        c->alias_max_out = (uint16_t)(props->alias_max < limits->topic_aliases ? props->alias_max : limits->topic_aliases);
+}
+
+static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool assigned)
+{
+    const mqtt_limits *limits = &c->port->limits;
+    mqtt_session *s = c->session;
+    wire_packet k = {.type = WIRE_CONNACK, .version = c->version, .session_present = present && c->version != WIRE_V31};
+    wire_props *props = &k.props;
+    uint32_t wanted = p->props.has & WIRE_HAS_SESSION_EXPIRY ? p->props.session_expiry : 0;
+    if (c->version != WIRE_V5) return mqtt_send(c, &k);
+    if (s->expiry != wanted) props->has |= WIRE_HAS_SESSION_EXPIRY, props->session_expiry = s->expiry;
+    if (limits->receive_max < UINT16_MAX) props->has |= WIRE_HAS_RECEIVE_MAX, props->receive_max = (uint16_t)limits->receive_max;
+    if (limits->max_qos < 2) props->has |= WIRE_HAS_MAX_QOS, props->max_qos = (uint8_t)limits->max_qos;
+    if (limits->max_packet < WIRE_MAX_REMAINING)
+        props->has |= WIRE_HAS_MAX_PACKET, props->max_packet = (uint32_t)limits->max_packet;
+    if (limits->topic_aliases) props->has |= WIRE_HAS_ALIAS_MAX, props->alias_max = (uint16_t)limits->topic_aliases;
+    if (c->keep_alive != p->connect.keep_alive)
+        props->has |= WIRE_HAS_SERVER_KEEP_ALIVE, props->server_keep_alive = c->keep_alive;
+    if (assigned) props->has |= WIRE_HAS_ASSIGNED_ID, props->assigned_id = (wire_slice){(uint8_t *)s->id, s->id_len};
+    return mqtt_send(c, &k);
+}
+
+/* ---- */
+
+static const char hex[] = "0123456789abcdef";
+
+static wire_slice make_id(char out[24])
+{
+    uint8_t raw[8];
+    char *at = out + 5;
+    random_bytes(raw, sizeof raw);
+    memcpy(out, "auto-", 5);
+    for (unsigned i = 0; i < sizeof raw; ++i) {
+        *at++ = hex[raw[i] >> 4];
+        *at++ = hex[raw[i] & 15];
+    }
+    return (wire_slice){(uint8_t *)out, 21};
+}
+
+static int refuse(mqtt_client *c, uint8_t reason, const char *why)
+{
+    mqtt_refuse(c, reason, why);
+    return 0;
+}
+
+int mqtt_handle_connect(mqtt_client *c, const wire_packet *p)
+{
+    const wire_connect *k = &p->connect;
+    char made[24];
+    bool assigned = k->client_id.len == 0, present;
+    wire_slice id = assigned ? make_id(made) : k->client_id;
+    login l;
+
+    take_settings(c, p);
+    if (c->over) return refuse(c, p->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "too many connections");
+    if (assigned && (p->version == WIRE_V31 || (p->version == WIRE_V311 && !k->clean))) /* [3: 3.1.3-8] */
+        return refuse(c, WIRE_BAD_CLIENT_ID, "no client id");
+    if (p->props.has & WIRE_HAS_AUTH_METHOD) return refuse(c, WIRE_BAD_AUTH_METHOD, "no such authentication method");
+    if (k->has_will && k->will_qos > c->port->limits.max_qos) return refuse(c, WIRE_NO_QOS, "QoS of the will");
+    if (spell(c, k, id, &l) < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
+    int rc = log_in(c, k, &l);
+    if (c->state == MQTT_GONE) return 0; /* a callback closed the listener */
+    if (rc < 0) return refuse(c, login_reason(rc, l.claims), "login");
+    if (mqtt_user_enter(c, l.user) < 0) return refuse(c, WIRE_QUOTA, "too many connections of this user");
+    rc = take_session(c, k, &l, &present);
+    if (rc < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
+    c->state = MQTT_ONLINE;
+    c->session->expiry = expiry_of(c, p);
+    rc = mqtt_will_set(c->session, p);
+    if (rc < 0) {
+        uint8_t reason = rc == BRIDGE_UNPROCESSABLE ? WIRE_BAD_PAYLOAD : rc == BRIDGE_NOMEM ? WIRE_UNSPECIFIED : WIRE_BAD_TOPIC;
+        return refuse(c, reason, "will");
+    }
+    c->port->shared->count.connects++;
+    welcome(c, p, present, assigned); /* [5: 3.2.0-1] before anything else */
+    mqtt_client_arm(c);
+    if (c->session) mqtt_queue_pump(c->session);
+    return 0;
+}
+
+/* DISCONNECT [5: 3.14]: with reason 0 the will is taken back. */
+int mqtt_handle_disconnect(mqtt_client *c, const wire_packet *p)
+{
+    mqtt_session *s = c->session;
+    if (p->props.has & WIRE_HAS_SESSION_EXPIRY) {
+        uint64_t limit = c->port->limits.max_session_expiry;
+        if (s->expiry == 0 && p->props.session_expiry != 0) return WIRE_PROTOCOL_ERROR; /* [5: 3.14.2.2.2] */
+        s->expiry = p->props.session_expiry < limit ? p->props.session_expiry : (uint32_t)limit;
+    }
+    mqtt_leave(c, p->reason != WIRE_SUCCESS);
+    return 0;
+}

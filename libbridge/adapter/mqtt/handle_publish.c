@@ -1,0 +1,182 @@
+/* adapter/mqtt/handle_publish.c - PUBLISH and PUBREL from a client, acknowledged in order once the hub has spoken
+ * [5: 3.3, 3.6, 4.3, 4.6]. */
+#include "adapter/mqtt/session.h"
+
+/* ---- identifiers of QoS 2 that are taken but not yet released */
+
+static uint32_t in_find(const mqtt_session *s, uint16_t id)
+{
+    uint32_t i = 0;
+    while (i < s->in_count && s->in_ids[i] != id) ++i;
+    return i;
+}
+
+static int in_add(mqtt_session *s, uint16_t id)
+{
+    if (s->in_count == s->in_room) {
+        uint32_t room = s->in_room ? s->in_room * 2 : 16;
+        uint16_t *p = mem_realloc(s->shared->mem, s->in_ids, room * sizeof *p);
+        if (!p) return BRIDGE_NOMEM;
+        s->in_ids = p;
+        s->in_room = room;
+    }
+    s->in_ids[s->in_count++] = id;
+    return 0;
+}
+
+static bool in_remove(mqtt_session *s, uint16_t id)
+{
+    uint32_t i = in_find(s, id);
+    if (i == s->in_count) return false;
+    memmove(s->in_ids + i, s->in_ids + i + 1, (--s->in_count - i) * sizeof *s->in_ids);
+    return true;
+}
+
+/* ---- acknowledgements */
+
+static void acknowledge(mqtt_session *s, uint16_t id, uint8_t qos, uint8_t reason)
+{
+    mqtt_client *c = s->client;
+    if (qos == 2 && reason >= WIRE_UNSPECIFIED) in_remove(s, id); /* [5: 4.3.3] then the exchange is over */
+    if (c) mqtt_send_ack(c, qos == 2 ? WIRE_PUBREC : WIRE_PUBACK, id, reason);
+}
+
+static void flush_acks(mqtt_session *s)
+{
+    while (!list_empty(&s->acks)) {
+        mqtt_ack *a = list_of(s->acks.next, mqtt_ack, link);
+        if (!a->done) return;
+        list_remove(&a->link);
+        s->acks_pending--;
+        if (!a->muted) acknowledge(s, a->id, a->qos, a->reason);
+        mem_free(s->shared->mem, a);
+    }
+}
+
+void mqtt_acks_forget(mqtt_session *s)
+{
+    list_each(it, &s->acks) list_of(it, mqtt_ack, link)->muted = true;
+    flush_acks(s);
+}
+
+/* 3.1 and 3.1.1 cannot say no: the publisher is told that we have it [3: 3.3.5-2]. */
+static uint8_t reason_for(const mqtt_session *s, int status)
+{
+    return s->client && s->client->version == WIRE_V5 ? mqtt_reason(status) : WIRE_SUCCESS;
+}
+
+static void on_done(void *user, int status, bridge_msg *reply)
+{
+    mqtt_ack *a = user;
+    (void)reply;
+    a->done = true;
+    a->reason = reason_for(a->session, status);
+    flush_acks(a->session);
+}
+
+static int wait_in_line(mqtt_session *s, mqtt_ack *a)
+{
+    list_push(&s->acks, &a->link);
+    s->acks_pending++;
+    if (s->shared->spare == a) s->shared->spare = NULL;
+    return 0;
+}
+
+/* ---- PUBLISH */
+
+static bool alias_known(mqtt_client *c, const wire_packet *p, wire_slice *topic, int *rc)
+{
+    mqtt_shared *sh = c->port->shared;
+    unsigned i = p->props.alias - 1u;
+    *rc = 0;
+    if (i >= c->port->limits.topic_aliases) {
+        *rc = WIRE_BAD_ALIAS; /* [5: 3.3.2-9] */
+        return false;
+    }
+    if (!c->aliases_in) c->aliases_in = mem_new_array(sh->mem, char *, c->port->limits.topic_aliases);
+    if (!c->aliases_in) {
+        *rc = WIRE_UNSPECIFIED;
+        return false;
+    }
+    if (topic->len) { /* [5: 3.3.2-12] the new meaning */
+        char *copy = mem_text_len(sh->mem, (const char *)topic->p, topic->len);
+        mem_free(sh->mem, c->aliases_in[i]);
+        c->aliases_in[i] = copy;
+        return true;
+    }
+    if (!c->aliases_in[i]) {
+        *rc = WIRE_PROTOCOL_ERROR;
+        return false;
+    }
+    *topic = (wire_slice){(uint8_t *)c->aliases_in[i], (uint32_t)strlen(c->aliases_in[i])};
+    return true;
+}
+
+static bool is_ours(wire_slice topic) /* topics that clients may not write to [5: 4.7.2] */
+{
+    return topic.p[0] == '$' && ((topic.len >= 5 && memcmp(topic.p, "$SYS/", 5) == 0) ||
+                                 (topic.len >= 7 && memcmp(topic.p, "$share/", 7) == 0));
+}
+
+static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_ack *a)
+{
+    const wire_publish *m = &p->publish;
+    bridge_verb verb = !m->retain ? BRIDGE_POST : m->payload.len ? BRIDGE_PUT : BRIDGE_DELETE;
+    bridge_msg *msg;
+    if (is_ours(topic)) return BRIDGE_DENIED;
+    int rc = mqtt_msg_new(s, &msg, topic, m->payload, m->qos, m->retain, &p->props);
+    if (rc < 0) return rc;
+    rc = bridge_peer_submit(s->peer, verb, msg, NULL, NULL, a ? on_done : NULL, a, NULL);
+    if (rc == BRIDGE_NOTFOUND && verb == BRIDGE_DELETE) /* nothing to remove; those who listen hear it all the same [5: 3.3.1.3] */
+        rc = bridge_peer_submit(s->peer, BRIDGE_POST, msg, NULL, NULL, a ? on_done : NULL, a, NULL);
+    bridge_msg_unref(msg);
+    return rc;
+}
+
+/* QoS 1 and 2.  The hub mostly answers at once; what it does not waits in line, and so does all that comes after. */
+static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
+{
+    mqtt_session *s = c->session;
+    mqtt_shared *sh = s->shared;
+    const wire_publish *m = &p->publish;
+    bool again = m->qos == 2 && in_find(s, p->id) < s->in_count; /* [5: 4.3.3-10] we have it already */
+    if (!again && c->version == WIRE_V5 && s->acks_pending + s->in_count >= c->port->limits.receive_max)
+        return WIRE_RECEIVE_MAX; /* [5: 3.3.4-8] */
+    if (!sh->spare && !(sh->spare = mem_new(sh->mem, mqtt_ack))) return WIRE_UNSPECIFIED;
+    if (!again && m->qos == 2 && in_add(s, p->id) < 0) return WIRE_UNSPECIFIED;
+    mqtt_ack *a = sh->spare;
+    *a = (mqtt_ack){.session = s, .id = p->id, .qos = m->qos};
+    sh->spare = NULL; /* submitting may come back here with another message */
+    int rc = again ? 0 : submit(s, p, topic, a);
+    if (c->state == MQTT_GONE) { /* a callback ended us */
+        if (rc != BRIDGE_PENDING) mem_free(sh->mem, a);
+        return 0;
+    }
+    if (rc == BRIDGE_PENDING) return wait_in_line(s, a);
+    a->reason = reason_for(s, rc);
+    a->done = true;
+    if (!list_empty(&s->acks)) return wait_in_line(s, a);
+    acknowledge(s, a->id, a->qos, a->reason);
+    mem_free(sh->mem, sh->spare);
+    sh->spare = a;
+    return 0;
+}
+
+int mqtt_handle_publish(mqtt_client *c, const wire_packet *p)
+{
+    wire_slice topic = p->publish.topic;
+    int rc = 0;
+    c->port->shared->count.messages_in++;
+    if (p->publish.qos > c->port->limits.max_qos) return WIRE_NO_QOS; /* [5: 3.2.2-11] */
+    if ((p->props.has & WIRE_HAS_ALIAS) && !alias_known(c, p, &topic, &rc)) return rc;
+    if (p->publish.qos > 0) return publish_acked(c, p, topic);
+    rc = submit(c->session, p, topic, NULL);
+    return rc == BRIDGE_UNPROCESSABLE && c->version == WIRE_V5 ? WIRE_BAD_PAYLOAD : 0;
+}
+
+int mqtt_handle_pubrel(mqtt_client *c, const wire_packet *p)
+{
+    bool known = in_remove(c->session, p->id);
+    mqtt_send_ack(c, WIRE_PUBCOMP, p->id, known ? WIRE_SUCCESS : WIRE_ID_NOT_FOUND); /* [5: 4.3.3-11] */
+    return 0;
+}

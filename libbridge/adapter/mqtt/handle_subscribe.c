@@ -1,0 +1,95 @@
+/* adapter/mqtt/handle_subscribe.c - SUBSCRIBE and UNSUBSCRIBE [5: 3.8 to 3.11]. */
+#include "adapter/mqtt/session.h"
+#include "hub/port.h"
+
+static int put_text(buf *b, wire_slice s)
+{
+    int rc = buf_put(b, s.p, s.len);
+    return rc < 0 ? rc : buf_put_u8(b, 0);
+}
+
+/* The filter, and the group if it is shared, as C strings in scratch. */
+static int spell(mqtt_client *c, wire_slice whole, const char **filter, const char **group)
+{
+    buf *b = &c->port->shared->scratch;
+    wire_slice g, f = whole;
+    bool shared = wire_share(whole, &g, &f) > 0;
+    if (!shared) f = whole;
+    buf_clear(b);
+    int rc = put_text(b, f);
+    if (rc == 0 && shared) rc = put_text(b, g);
+    *filter = (const char *)b->data;
+    *group = shared ? *filter + f.len + 1 : NULL;
+    return rc;
+}
+
+static uint8_t code_of(int status, unsigned version)
+{
+    if (version != WIRE_V5) return 0x80;
+    switch (status) {
+    case BRIDGE_DENIED:
+    case BRIDGE_UNAUTHENTICATED: return WIRE_NOT_AUTHORIZED;
+    case BRIDGE_SYNTAX:
+    case BRIDGE_INVALID:
+    case BRIDGE_TOOBIG: return WIRE_BAD_FILTER;
+    case BRIDGE_BUSY: return WIRE_QUOTA;
+    default: return WIRE_UNSPECIFIED;
+    }
+}
+
+static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_filter *f)
+{
+    mqtt_session *s = c->session;
+    const char *filter, *group;
+    unsigned qos = f->qos < c->port->limits.max_qos ? f->qos : (unsigned)c->port->limits.max_qos;
+    int rc = spell(c, f->text, &filter, &group);
+    bridge_watch_options options = {
+        .qos = (uint8_t)qos,
+        .no_local = f->no_local || c->bridge,
+        .keep_retain = f->keep_retain || c->bridge,
+        .replay = f->retain_handling,
+        .id = p->props.has & WIRE_HAS_SUBSCRIPTION_ID ? p->props.subscription_id : 0,
+        .group = group,
+    };
+    if (rc == 0 && peer_watches(s->peer) >= c->port->limits.max_subscriptions) rc = BRIDGE_BUSY;
+    if (rc == 0) rc = bridge_peer_watch(s->peer, filter, &options, group ? s : NULL, NULL); /* user: is it shared? */
+    return rc < 0 ? code_of(rc, c->version) : (uint8_t)qos;
+}
+
+static uint8_t unsubscribe_one(mqtt_client *c, const wire_filter *f)
+{
+    const char *filter, *group;
+    int rc = spell(c, f->text, &filter, &group);
+    if (rc == 0) rc = bridge_peer_unwatch(c->session->peer, filter, group);
+    return rc == BRIDGE_NOTFOUND ? WIRE_NO_SUBSCRIPTION : rc < 0 ? WIRE_UNSPECIFIED : WIRE_SUCCESS;
+}
+
+/* The answer goes first, then what the subscriptions made us send: c->corked holds that back. */
+static int answer(mqtt_client *c, const wire_packet *p, wire_type type)
+{
+    wire_packet ack = {.type = (uint8_t)type, .version = c->version, .id = p->id};
+    wire_slice rest = p->list.entries;
+    wire_filter f;
+    uint8_t some[64], *codes = some;
+    unsigned n = 0;
+    if (p->list.count > sizeof some && !(codes = mem_alloc(c->port->shared->mem, p->list.count))) return WIRE_UNSPECIFIED;
+    c->corked = true;
+    while (c->state == MQTT_ONLINE && n < p->list.count && wire_next_filter(p, &rest, &f))
+        codes[n++] = type == WIRE_SUBACK ? subscribe_one(c, p, &f) : unsubscribe_one(c, &f);
+    ack.list.entries = (wire_slice){codes, n}; /* [5: 3.8.4-6, 3.11.3-1] one for each, in order */
+    if (c->state == MQTT_ONLINE) mqtt_send(c, &ack);
+    c->corked = false;
+    if (codes != some) mem_free(c->port->shared->mem, codes);
+    if (c->session) mqtt_queue_pump(c->session);
+    return 0;
+}
+
+int mqtt_handle_subscribe(mqtt_client *c, const wire_packet *p)
+{
+    return answer(c, p, WIRE_SUBACK);
+}
+
+int mqtt_handle_unsubscribe(mqtt_client *c, const wire_packet *p)
+{
+    return answer(c, p, WIRE_UNSUBACK);
+}

@@ -1,0 +1,243 @@
+/* adapter/mqtt/session.h - what the files of this folder share.
+ *
+ *   mqtt.c            listeners and their settings      handle_connect.c     CONNECT, sessions found or made
+ *   client.c          a connection: bytes in, goodbyes  handle_publish.c     PUBLISH in, PUBREL, acknowledging in order
+ *   session.c         what outlives a connection        handle_subscribe.c   SUBSCRIBE, UNSUBSCRIBE
+ *   queue.c           what waits, what is in flight     handle_ack.c         PUBACK, PUBREC, PUBCOMP
+ *   deliver.c         messages on their way out         message.c            PUBLISH <-> bridge_msg
+ *   will.c            the last word of a client
+ * The codec below (wire.h) knows nothing of all this. */
+#ifndef ADAPTER_MQTT_SESSION_H
+#define ADAPTER_MQTT_SESSION_H
+#include "adapter/mqtt/wire.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "bridge/sys/adapter.h"
+#include "core/message.h"
+#include "loop/stream.h"
+
+typedef struct mqtt_port mqtt_port;
+typedef struct mqtt_shared mqtt_shared;
+typedef struct mqtt_client mqtt_client;
+typedef struct mqtt_session mqtt_session;
+
+typedef struct mqtt_limits { /* of a listener; docs/limits.md, MQTT */
+    uint64_t max_connections, max_per_user, max_packet, max_inflight, receive_max, topic_aliases, max_queue,
+        max_queue_bytes, max_pending, max_subscriptions, max_session_expiry, max_keep_alive, connect_timeout, max_rate,
+        max_connect_rate, max_qos;
+    bool strict_text, queue_qos0;
+} mqtt_limits;
+
+typedef struct mqtt_counters { /* docs/metrics.md */
+    uint64_t connects, refused, taken_over, packets_in, messages_in, messages_out, bytes_in, dropped_slow, dropped_queue,
+        dropped_size, expired, protocol_errors, keep_alive_ends, resent, wills;
+} mqtt_counters;
+
+/* A PUBLISH as it goes to everybody who speaks the same version: made once for one message.  Small payloads are part of it. */
+typedef struct mqtt_encoding {
+    bridge_msg *msg; /* a reference, so that no other message can be mistaken for it */
+    uint8_t *head;
+    uint32_t len, room, id_at; /* of head; where the packet identifier stands */
+    uint32_t payload;          /* bytes of payload that are not in head */
+    int64_t ttl;               /* seconds said in it */
+} mqtt_encoding;
+
+typedef struct mqtt_user { /* the connections that use one name */
+    unsigned count;
+    size_t len;
+    char name[];
+} mqtt_user;
+
+struct mqtt_port { /* a listener */
+    bool is_home; /* false: see mqtt_shared */
+    bridge_port *port;
+    mqtt_shared *shared;
+    listener *listener;
+    struct tls *tls;
+    mqtt_limits limits;
+    list clients; /* all connections that came in here */
+    size_t client_count;
+    int64_t second; /* for max_connect_rate */
+    unsigned connects_in_second;
+    bool closing;
+};
+
+/* What all MQTT listeners of a bridge have together: the state of the adapter's home port.  Sessions belong here, because a
+ * client may leave through one listener and come back through another. */
+struct mqtt_shared {
+    bool is_home; /* true */
+    mem *mem;     /* NULL: not yet set up */
+    loop *loop;
+    bridge_port *port;
+    unsigned ports; /* listeners that are open or still have connections */
+    mqtt_port handed; /* for connections that other adapters hand over (WebSocket) */
+    list sessions;
+    map by_id, users; /* client id -> mqtt_session; name -> mqtt_user */
+    mqtt_counters count;
+    size_t session_count;
+    buf scratch; /* strings with a NUL, for one packet */
+    buf extra;   /* encoded user properties and identifiers, for one packet */
+    bridge_prop *props;
+    size_t props_room;
+    mqtt_encoding encodings[4]; /* [version 5][with identifier] */
+    struct mqtt_ack *spare;     /* for the next PUBLISH that may have to wait */
+};
+
+/* A connection.
+ *
+ *     NEW --CONNECT--> ONLINE --DISCONNECT, error, limit, takeover--> GONE
+ *      `--------------- error, timeout -----------------------------------^      then on_close frees it */
+typedef enum mqtt_state { MQTT_NEW, MQTT_ONLINE, MQTT_GONE } mqtt_state;
+
+typedef struct mqtt_alias_out {
+    char *topic;
+    uint32_t len;
+} mqtt_alias_out;
+
+struct mqtt_client {
+    list link; /* in port->clients */
+    mqtt_port *port;
+    bridge_port *via; /* where it logs in: port->port, or that of the adapter that handed it over */
+    stream *stream;
+    mqtt_user *account; /* counted for max_per_user */
+    mqtt_session *session; /* while ONLINE */
+    timer timer;           /* until CONNECT its timeout, then keep-alive */
+    int64_t seen;          /* when the last packet came */
+    char *user;            /* proven before MQTT began: a certificate, a WebSocket's login */
+    char **aliases_in;     /* [limits.topic_aliases], made with the first */
+    mqtt_alias_out *aliases_out;
+    int64_t second; /* for max_rate */
+    uint32_t in_second, max_packet;
+    uint16_t keep_alive, window, alias_max_out;
+    uint8_t version, state;
+    bool problem_info, bridge;
+    bool over;    /* it came over a limit and only waits to be told */
+    bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first */
+    bool pumping; /* queue.c is at work */
+};
+
+typedef enum mqtt_out_state { OUT_WAITING, OUT_SENT, OUT_RELEASED, OUT_DONE } mqtt_out_state;
+
+/* A message on its way to a client: waits, is sent, maybe released (QoS 2, after PUBREC), is done. */
+typedef struct mqtt_out {
+    bridge_msg *msg; /* NULL once released or done */
+    union {
+        uint32_t one;
+        uint32_t *many;
+    } ids; /* subscription identifiers */
+    uint16_t id; /* packet identifier, once sent */
+    uint8_t id_count;
+    uint8_t qos : 2, retain : 1, state : 2;
+    uint8_t again : 1;  /* sent on an earlier connection */
+    uint8_t shared : 1; /* by a shared subscription: somebody else may get it instead */
+} mqtt_out;
+
+typedef struct mqtt_ack { /* an acknowledgement that waits for the hub, or for one that does */
+    mqtt_session *session;
+    uint16_t id;
+    uint8_t qos, reason;
+    bool done;
+    bool muted; /* its connection is gone */
+    list link;
+} mqtt_ack;
+
+struct mqtt_session {
+    list link; /* in shared->sessions */
+    mqtt_shared *shared;
+    mqtt_client *client; /* NULL: offline */
+    bridge_peer *peer;
+    struct mqtt_will *will;
+
+    mqtt_out *ring; /* [room], a power of two; begins at head */
+    uint32_t room, head, count;
+    uint32_t sent;      /* of count, from the beginning: sent on this connection */
+    uint32_t unacked;   /* of those, not done */
+    uint32_t waiting0;  /* QoS 0 among those not sent */
+    size_t queue_bytes; /* of messages in the ring */
+    list acks;          /* mqtt_ack, in order of PUBLISH */
+    uint16_t *in_ids;   /* QoS 2 PUBLISHes not yet released */
+    uint32_t in_count, in_room;
+    unsigned acks_pending;
+    uint16_t next_id;
+    unsigned subscriptions, max_queue;
+    size_t max_queue_bytes;
+    bool queue_qos0;
+    uint32_t expiry; /* seconds after the connection is gone, UINT32_MAX: never */
+    timer timer;     /* offline: the will's delay, then the end */
+    int64_t will_at, ends_at;
+    uint32_t id_len;
+    char id[];
+};
+
+/* ---- mqtt.c */
+mqtt_shared *mqtt_shared_of(bridge_port *home); /* NULL: no memory */
+void mqtt_port_settle(mqtt_port *port);         /* after a connection is gone: is the port's closing done? */
+
+enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 4096, MQTT_BY_REF = 32768 };
+/* ---- client.c */
+int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *user); /* takes the stream */
+void mqtt_leave(mqtt_client *c, bool with_will); /* closes without a word */
+int mqtt_send(mqtt_client *c, const wire_packet *packet);
+void mqtt_send_ack(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason);
+/* Says why (MQTT 5) and closes; the session goes offline, its will is due. */
+void mqtt_kick(mqtt_client *c, uint8_t reason, const char *why);
+void mqtt_client_arm(mqtt_client *c); /* keep-alive begins */
+/* Adds a reason string, if the client wants one and it fits. */
+void mqtt_explain(const mqtt_client *c, wire_packet *packet, const char *why);
+const char *mqtt_client_name(const mqtt_client *c);
+
+/* ---- session.c */
+mqtt_session *mqtt_session_find(mqtt_shared *sh, wire_slice id);
+int mqtt_session_new(mqtt_session **out, mqtt_shared *sh, wire_slice id, const char *user);
+void mqtt_session_online(mqtt_session *s, mqtt_client *c);
+void mqtt_session_offline(mqtt_session *s, bool with_will); /* may free it */
+void mqtt_session_free(mqtt_session *s); /* NULL is fine; the client is left alone */
+int mqtt_user_enter(mqtt_client *c, const char *name); /* BUSY: too many of that name */
+void mqtt_user_leave(mqtt_client *c);
+
+/* ---- will.c */
+int mqtt_will_set(mqtt_session *s, const wire_packet *connect);
+void mqtt_will_publish(mqtt_session *s); /* now, if there is one */
+void mqtt_will_drop(mqtt_session *s);
+int64_t mqtt_will_delay(const mqtt_session *s); /* ms; -1: no will */
+
+/* ---- queue.c */
+int mqtt_queue_push(mqtt_session *s, bridge_msg *msg, const bridge_delivery *how, bool retain);
+void mqtt_queue_pump(mqtt_session *s); /* sends what may be sent */
+mqtt_out *mqtt_queue_find(mqtt_session *s, uint16_t id);
+void mqtt_queue_done(mqtt_session *s, mqtt_out *o);
+void mqtt_queue_release(mqtt_session *s, mqtt_out *o); /* PUBREC came: the message may go, the identifier stays */
+void mqtt_queue_rewind(mqtt_session *s); /* the connection is gone: what was in flight waits again */
+void mqtt_queue_pass_on(mqtt_session *s); /* the session ends: what was shared goes to others */
+void mqtt_queue_free(mqtt_session *s);
+
+/* ---- deliver.c */
+void mqtt_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
+/* Writes one PUBLISH.  0, CLOSED, NOMEM, TOOBIG (over what the client takes). */
+int mqtt_publish_out(mqtt_client *c, bridge_msg *msg, const mqtt_out *o);
+void mqtt_encodings_free(mqtt_shared *sh);
+
+/* ---- message.c */
+/* A message from PUBLISH or a will; topic is the full one. */
+int mqtt_msg_new(mqtt_session *s, bridge_msg **out, wire_slice topic, wire_slice payload, uint8_t qos, bool retain,
+                 const wire_props *props);
+/* Fills in packet from msg; its slices point into msg and into shared->extra. */
+int mqtt_msg_out(mqtt_shared *sh, wire_packet *packet, const bridge_msg *msg, int64_t ttl, const uint32_t *ids,
+                 unsigned id_count);
+void mqtt_msg_restamp(mqtt_shared *sh, bridge_msg *msg); /* of a message that nobody else has seen: its time is now */
+int64_t mqtt_msg_ttl(const mqtt_shared *sh, const bridge_msg *msg); /* seconds left, rounded up; -1: for ever */
+uint8_t mqtt_reason(int status); /* of a bridge_status, for PUBACK and PUBREC */
+
+/* ---- handle_*.c: 0, or the reason code to disconnect with */
+int mqtt_handle_connect(mqtt_client *c, const wire_packet *p);
+void mqtt_refuse(mqtt_client *c, uint8_t reason, const char *why); /* CONNACK with an error, and close */
+int mqtt_handle_publish(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_pubrel(mqtt_client *c, const wire_packet *p);
+void mqtt_acks_forget(mqtt_session *s);
+int mqtt_handle_subscribe(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_unsubscribe(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_puback(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_pubrec(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_pubcomp(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_disconnect(mqtt_client *c, const wire_packet *p);
+#endif
