@@ -4,8 +4,8 @@
  * policy, numbers.  What is not in bridge/ is not public.  bridge/sys/ is for people who add protocols.
  *
  * Words used below:
- *   [any]   may be called from any thread.  Every other call belongs to the thread that runs the loop
- *           (before the loop first runs: to the thread that made the bridge).
+ *   [any]   may be called from any thread and does not wait.  Every other call belongs to the thread that runs the loop
+ *           (before the loop first runs: to the thread that made the bridge); from another one it waits for that thread.
  *   borrow  good until this call or this callback returns; ref or copy it to keep it.
  *   slot    what you get for anything you register.  Pass NULL for `out` and it lives as long as the bridge.
  * Times are int64_t milliseconds, sizes are bytes, text is UTF-8 ending in NUL.
@@ -175,6 +175,7 @@ BRIDGE_API int bridge_process(bridge *b);  /*        ... then call this; callbac
 BRIDGE_API void bridge_stop(bridge *b);    /* [any] also from a signal handler */
 BRIDGE_API int bridge_call_in(bridge *b, void (*fn)(void *user), void *user); /* [any] run fn once on the loop thread */
 BRIDGE_API void bridge_slot_close(bridge_slot *slot); /* [any] at once on the loop thread, soon elsewhere; NULL is fine */
+BRIDGE_API void *bridge_slot_user(const bridge_slot *slot); /* borrow: the `user` it was registered with */
 BRIDGE_API const char *bridge_slot_name(const bridge_slot *slot); /* borrow: "mqtt://127.0.0.1:41883", real port */
 
 /* ---- 4. Listeners and uplinks: one URL each, options in its query; docs/urls.md lists them. --------------------
@@ -233,8 +234,8 @@ BRIDGE_API void bridge_call_reply(bridge_call *call, int status, bridge_msg *msg
 BRIDGE_API void bridge_call_unref(bridge_call *call); /* [any] last one unanswered: TIMEOUT */
 
 /* ---- 8. Policy: asked before anything crosses -------------------------------------------------------------------
- * DEFER goes to the next, newest first; then come password and ACL files; when nobody decides, what is said by no one is
- * allowed unless some policy is in force (docs/security.md). */
+ * DEFER goes to the next, newest first; then come password and ACL files, whose word is final; when nobody decides, it is
+ * allowed (docs/security.md). */
 typedef enum bridge_verdict { BRIDGE_DEFER, BRIDGE_ALLOW, BRIDGE_DENY } bridge_verdict;
 typedef struct bridge_ask { /* borrow */
     size_t size;
@@ -246,6 +247,9 @@ typedef struct bridge_ask { /* borrow */
     size_t secret_len;
 } bridge_ask;
 typedef bridge_verdict (*bridge_policy_fn)(void *user, const bridge_ask *ask);
+/* A password file (as mosquitto_passwd writes it) and an ACL file (as mosquitto reads it) for all listeners that do not name their
+ * own; either may be NULL.  Calling it again reads them again; both NULL takes them away.  SYNTAX with the line, IO. */
+BRIDGE_API int bridge_rules(bridge *b, const char *password_file, const char *acl_file, bridge_error *err);
 BRIDGE_API int bridge_on_access(bridge *b, bridge_policy_fn fn, void *user, bridge_slot **out);
 
 /* ---- 9. Numbers ------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include <stdarg.h>
 #include <stdio.h>
 
 static void clean(char *line) /* a peer's bytes never start a new line or move a cursor */
@@ -30,10 +31,10 @@ void log_line(logger *l, int level, const char *area, const char *format, ...)
     emit(l, level, area, line);
 }
 
-void log_limited(logger *l, log_budget *budget, int64_t now_ms, int level, const char *area, const char *format,
-                 va_list args)
+void log_limited(logger *l, log_budget *budget, int64_t now_ms, int level, const char *area, const char *format, ...)
 {
     char line[512];
+    va_list args;
 
     if (!log_wants(l, level)) return;
     if (now_ms / 1000 != budget->second) {
@@ -45,6 +46,8 @@ void log_limited(logger *l, log_budget *budget, int64_t now_ms, int level, const
         return;
     }
     budget->spent++;
+    va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
+    va_end(args);
     emit(l, level, area, line);
 }

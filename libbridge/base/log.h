@@ -2,7 +2,6 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 #include "bridge/bridge.h"
-#include <stdarg.h>
 #include <stdatomic.h>
 
 typedef struct logger {
@@ -22,6 +21,6 @@ static inline int log_wants(const logger *l, int level)
     return level <= atomic_load_explicit(&l->level, memory_order_relaxed);
 }
 void log_line(logger *l, int level, const char *area, const char *format, ...) __attribute__((format(printf, 4, 5)));
-void log_limited(logger *l, log_budget *budget, int64_t now_ms, int level, const char *area, const char *format,
-                 va_list args) __attribute__((format(printf, 6, 0)));
+void log_limited(logger *l, log_budget *budget, int64_t now_ms, int level, const char *area, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 #endif

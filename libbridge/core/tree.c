@@ -131,3 +131,13 @@ ptrie_entry *tree_owner(const tree *t, const char *path, size_t len)
 {
     return ptrie_best(&t->owners, path, len);
 }
+
+void tree_all_values(tree *t, void (*fn)(void *value))
+{
+    for (size_t i = 1; i < t->values.chunk_count * TRIE_CHUNK; i++) {
+        const trie_chunk *chunk = t->values.chunks[i / TRIE_CHUNK];
+        const trie_node *n = chunk && i % TRIE_CHUNK < chunk->fresh ? trie_at(&t->values, (uint32_t)i) : NULL;
+
+        if (n && n->data) fn(n->data);
+    }
+}

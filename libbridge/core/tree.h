@@ -42,6 +42,9 @@ trie_cursor tree_values(tree *t, const pattern *p);
 void *tree_next_value(trie_cursor *c);
 void tree_leave_values(trie_cursor *c);
 
+/* All values, also below '$'; fn may not change the tree.  For the end of it. */
+void tree_all_values(tree *t, void (*fn)(void *value));
+
 /* What is directly below a path (p NULL: the first segments).  segment is a borrow; otherwise as tree_each_value(). */
 typedef int (*tree_child_fn)(void *user, text segment, bool has_value, bool has_children);
 int tree_each_child(tree *t, text path, tree_child_fn fn, void *user);

@@ -16,13 +16,16 @@ struct loop {
     _Atomic(pthread_t) thread; /* the one that runs it, before that the one that made it */
     bool turning; /* inside run or process */
     atomic_bool stopped, kicked;
+    bool running;
 
     uv_async_t wake;
-    pthread_mutex_t lock; /* around the posts, nothing else */
+    pthread_mutex_t lock; /* around the posts and `running`, nothing else */
+    pthread_cond_t begun;
     struct post *posts, **posts_tail;
     unsigned post_count;
 
     uv_timer_t tick; /* the heap's first */
+    uv_timer_t most; /* loop_turn()'s patience */
     void (*on_tick)(uv_timer_t *);
     int64_t armed;
     timer **heap;
@@ -42,8 +45,6 @@ struct loop {
     void *spare[2];   /* free output buffers, by size; see stream.c */
     unsigned spare_count[2];
 };
-
-void loop_kick(loop *l); /* some foreign loop must call process soon */
 
 int64_t timers_due(const loop *l); /* INT64_MAX: none */
 void timers_run(loop *l);

@@ -127,6 +127,7 @@ static int open_handles(loop *l)
 
     if (rc < 0) return rc;
     uv_timer_init(&l->uv, &l->tick);
+    uv_timer_init(&l->uv, &l->most);
     uv_check_init(&l->uv, &l->check);
     uv_prepare_init(&l->uv, &l->prepare);
     uv_idle_init(&l->uv, &l->idle);
@@ -151,6 +152,7 @@ int loop_new(loop **out, mem *m, int64_t (*clock_fn)(void *), void *user)
     l->thread = pthread_self();
     list_init(&l->turn_ends);
     pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->begun, NULL);
     update_time(l);
     l->calendar_offset = clock_calendar() - l->now;
     rc = uv_loop_init(&l->uv);
@@ -165,6 +167,7 @@ int loop_new(loop **out, mem *m, int64_t (*clock_fn)(void *), void *user)
         loop_free(l);
         return rc;
     }
+    pthread_cond_destroy(&l->begun);
     pthread_mutex_destroy(&l->lock);
     mem_free(m, l);
     return status_of_uv(rc);
@@ -192,6 +195,7 @@ void loop_free(loop *l)
         mem_free(l->mem, p);
     }
     timers_done(l);
+    pthread_cond_destroy(&l->begun);
     pthread_mutex_destroy(&l->lock);
     mem_free(l->mem, l);
 }
@@ -224,9 +228,41 @@ static void enter(loop *l)
     update_time(l);
 }
 
+static void on_most(uv_timer_t *t)
+{
+    (void)t;
+}
+
+void loop_turn(loop *l, int64_t most_ms)
+{
+    enter(l);
+    uv_timer_start(&l->most, on_most, (uint64_t)most_ms, 0);
+    uv_run(&l->uv, most_ms > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    uv_timer_stop(&l->most);
+    run_turn_ends(l);
+    l->turning = false;
+}
+
+void loop_take(loop *l)
+{
+    l->thread = pthread_self();
+}
+
+void loop_wait_running(loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    while (!l->running)
+        pthread_cond_wait(&l->begun, &l->lock);
+    pthread_mutex_unlock(&l->lock);
+}
+
 int loop_run(loop *l)
 {
     enter(l);
+    pthread_mutex_lock(&l->lock);
+    l->running = true;
+    pthread_cond_broadcast(&l->begun);
+    pthread_mutex_unlock(&l->lock);
     while (!atomic_load(&l->stopped))
         uv_run(&l->uv, UV_RUN_DEFAULT);
     l->turning = false;

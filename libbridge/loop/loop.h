@@ -22,6 +22,10 @@ int loop_run(loop *l);             /* until loop_stop() */
 int loop_fd(const loop *l);        /* for a foreign loop: readable when there is something to do */
 int loop_timeout(loop *l);         /* ms until loop_process() is due, -1: never by itself */
 int loop_process(loop *l);         /* one turn without waiting; CLOSED once stopped */
+void loop_turn(loop *l, int64_t most_ms); /* one turn that waits at most so long; for the end, also when stopped */
+void loop_take(loop *l);                  /* this thread has it from now on (nobody runs it) */
+void loop_wait_running(loop *l);          /* until loop_run() in another thread has begun */
+void loop_kick(loop *l);                  /* a foreign loop must look again: called outside of a turn, on the loop's thread */
 void loop_stop(loop *l);           /* any thread, also a signal handler */
 bool loop_stopped(const loop *l);
 bool loop_is_here(const loop *l);  /* is this the loop's thread? true before it first runs */

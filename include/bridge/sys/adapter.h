@@ -44,14 +44,19 @@ typedef struct bridge_adapter {
      * loop, and then bridge_port_closed() is called, exactly once. */
     void (*close)(bridge_port *port);
     void (*deliver)(void *state, bridge_msg *msg, const bridge_delivery *how); /* to a watching peer; borrow */
-    /* Optional: takes over a byte stream that another adapter accepted (MQTT inside WebSocket).  0 or negative. */
-    int (*accept)(bridge_port *port, struct stream *stream, const bridge_ask *who);
+    /* Optional: takes over a byte stream that another adapter accepted at its port `via` (MQTT inside WebSocket); home is this
+     * adapter's own, see bridge_port_home().  Log in at via.  0; or negative, and the stream stays the other's. */
+    int (*accept)(bridge_port *home, bridge_port *via, struct stream *stream, const bridge_ask *who);
     void (*stats)(bridge_port *port, bridge_stat_fn fn, void *user); /* optional */
 } bridge_adapter;
 
 /* ---- Ports */
 void *bridge_port_state(bridge_port *port);
 bridge *bridge_port_bridge(bridge_port *port);
+/* The adapter's own port, one a bridge, made at the first call: it listens nowhere, open() is never called for it, its state is zeroed
+ * memory that all ports of the adapter may share (a table of sessions), and close() comes for it last, when the bridge ends.
+ * Peers that outlive their connection belong here.  NULL: no memory. */
+bridge_port *bridge_port_home(bridge_port *port);
 void bridge_port_named(bridge_port *port, const char *url); /* copies; the address that was really bound */
 void bridge_port_closed(bridge_port *port);
 /* May this one come in?  Fill in verb CONNECT, who, user, secret.  0, UNAUTHENTICATED, DENIED, BUSY. */
@@ -69,7 +74,10 @@ void bridge_event_close(bridge_event *event); /* NULL is fine; a fired timer sti
 /* ---- Peers.  who: "client-7", becomes "mqtt:client-7" as origin.  user: the proven name or NULL.  state goes to deliver(). */
 enum { BRIDGE_PEER_MERGE = 1 /* overlapping watches give one delivery (MQTT) */ };
 int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state);
+/* The rules (ACL file) of the port through which it came in hold for it; for peers of a home port. */
+void bridge_peer_via(bridge_peer *peer, bridge_port *port, const char *user);
 void bridge_peer_free(bridge_peer *peer); /* its watches and tickets end, silently; NULL is fine */
+void bridge_peer_away(bridge_peer *peer, bool away); /* its connection is gone for now: shared subscriptions go to others first */
 const char *bridge_peer_name(const bridge_peer *peer); /* borrow: "mqtt:client-7" */
 const char *bridge_peer_user(const bridge_peer *peer); /* borrow; NULL: anonymous */
 /* bridge_msg_new() with this peer as origin, in the bridge's memory, without copying the origin; TOOBIG over max_message. */
@@ -83,6 +91,7 @@ typedef struct bridge_watch_options {
     uint32_t id;         /* MQTT 5 subscription identifier; 0 none */
     const char *group;   /* shared subscription, or NULL */
     bool exact;          /* pattern is a plain path: no wildcard is read into it */
+    bool names;          /* {name} and {name...} are read as wildcards */
 } bridge_watch_options;
 /* Starts to watch.  The same pattern again, on a peer with MERGE, replaces the options of the one that is there.
  * Kept values are delivered before this returns.  DENIED, SYNTAX (bad pattern), BUSY (over a limit), NOMEM. */

@@ -1,0 +1,193 @@
+/* The public calls that register something: each makes a slot and goes to the loop's thread. */
+#include "api/bridge.h"
+#include "auth/auth.h"
+#include "base/status.h"
+#include "hub/app.h"
+
+typedef struct registration {
+    const char *text; /* URL, pattern */
+    const bridge_route *route;
+    void (*fn)(void); /* cast back by who knows */
+    void *user;
+    bridge_slot **out;
+    bridge_error *err;
+} registration;
+
+static int keep(bridge_slot *s, int rc, registration *r)
+{
+    if (rc < 0)
+        slot_free(s);
+    else if (r->out)
+        *r->out = s;
+    return rc;
+}
+
+/* ---- listeners */
+
+static void undo_port(bridge_slot *s)
+{
+    bridge_port *p = s->thing;
+
+    if (!p) return; /* it went by itself */
+    p->slot_gone = NULL;
+    hub_port_close(p);
+}
+
+static void on_port_gone(void *slot)
+{
+    ((bridge_slot *)slot)->thing = NULL;
+}
+
+static int do_listen(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_port, NULL);
+    bridge_port *p = NULL;
+    int rc = s ? hub_open(b->hub, r->text, &p, r->err) : fail_nomem(r->err);
+
+    if (rc == 0) {
+        s->thing = p;
+        s->name = mem_text(b->mem, p->name);
+        p->slot = s;
+        p->slot_gone = on_port_gone;
+    }
+    return keep(s, rc, r);
+}
+
+int bridge_listen(bridge *b, const char *where, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.text = where, .out = out, .err = err};
+
+    return where ? on_loop(b, do_listen, &r) : fail(err, BRIDGE_INVALID, "no URL");
+}
+
+int bridge_connect(bridge *b, const char *where, bridge_slot **out, bridge_error *err)
+{
+    return bridge_listen(b, where, out, err); /* the adapter of the scheme knows which way it goes */
+}
+
+/* ---- routes */
+
+static void undo_route(bridge_slot *s)
+{
+    routes_remove(s->bridge->hub, s->thing);
+}
+
+static int do_route(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_route, NULL);
+    route *made = NULL;
+    int rc = s ? routes_add(b->hub, r->route, &made, r->err) : fail_nomem(r->err);
+
+    if (rc == 0) s->thing = made;
+    return keep(s, rc, r);
+}
+
+int bridge_route_add(bridge *b, const bridge_route *said, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.route = said, .out = out, .err = err};
+
+    return said ? on_loop(b, do_route, &r) : fail(err, BRIDGE_INVALID, "no route");
+}
+
+/* ---- subscriptions */
+
+static void undo_watch(bridge_slot *s)
+{
+    app_unwatch(s->bridge->hub, s->thing);
+}
+
+static int do_subscribe(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_watch, r->user);
+    int rc;
+
+    if (!s) return fail_nomem(r->err);
+    if (r->out) *r->out = s; /* kept values come at once, and their callback may want it */
+    rc = app_watch(b->hub, r->text, (bridge_msg_fn)r->fn, r->user, &s->thing, r->err);
+    if (rc < 0) {
+        if (r->out) *r->out = NULL;
+        slot_free(s);
+    }
+    return rc;
+}
+
+int bridge_subscribe(bridge *b, const char *filter, bridge_msg_fn fn, void *user, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.text = filter, .fn = (void (*)(void))fn, .user = user, .out = out, .err = err};
+
+    return filter && fn ? on_loop(b, do_subscribe, &r) : fail(err, BRIDGE_INVALID, "no pattern or no function");
+}
+
+/* ---- handlers */
+
+static void undo_handler(bridge_slot *s)
+{
+    app_unhandle(s->bridge->hub, s->thing);
+}
+
+static int do_handle(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_handler, r->user);
+    handler *made = NULL;
+    int rc = s ? app_handle(b->hub, r->text, (bridge_call_fn)r->fn, r->user, &made, r->err) : fail_nomem(r->err);
+
+    if (rc == 0) s->thing = made;
+    return keep(s, rc, r);
+}
+
+int bridge_handle(bridge *b, const char *filter, bridge_call_fn fn, void *user, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.text = filter, .fn = (void (*)(void))fn, .user = user, .out = out, .err = err};
+
+    return filter && fn ? on_loop(b, do_handle, &r) : fail(err, BRIDGE_INVALID, "no pattern or no function");
+}
+
+/* ---- policy */
+
+static void undo_policy(bridge_slot *s)
+{
+    policy_remove(s->bridge->hub, s->thing);
+}
+
+static int do_access(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_policy, r->user);
+
+    return keep(s, s ? policy_add(b->hub, (bridge_policy_fn)r->fn, r->user, &s->thing) : BRIDGE_NOMEM, r);
+}
+
+int bridge_on_access(bridge *b, bridge_policy_fn fn, void *user, bridge_slot **out)
+{
+    registration r = {.fn = (void (*)(void))fn, .user = user, .out = out};
+
+    return fn ? on_loop(b, do_access, &r) : BRIDGE_INVALID;
+}
+
+typedef struct rules {
+    const char *password_file, *acl_file;
+    bridge_error *err;
+} rules;
+
+static int do_rules(bridge *b, void *args)
+{
+    rules *r = args;
+    auth *fresh = NULL;
+    int rc = r->password_file || r->acl_file ? auth_new(&fresh, b->mem, r->password_file, r->acl_file, r->err) : 0;
+
+    if (rc < 0) return rc;
+    auth_unref(b->hub->auth);
+    b->hub->auth = fresh;
+    return 0;
+}
+
+int bridge_rules(bridge *b, const char *password_file, const char *acl_file, bridge_error *err)
+{
+    rules r = {password_file, acl_file, err};
+
+    return on_loop(b, do_rules, &r);
+}

@@ -1,0 +1,310 @@
+/* The way out: who watches a path is found in the tree, written down, and told, in the order in which messages were accepted.
+ *
+ * A scheme may have a name of its own for the path (routes.c); its peers are then told under that name, and once: a watch that
+ * matches both names counts for the scheme's.  Of a peer that wants it (BRIDGE_PEER_MERGE) several watches that match are one
+ * delivery, with the highest QoS among them (MQTT 3.3.5). */
+#include "hub/hub.h"
+
+typedef struct hit {
+    bridge_watch *watch;
+    bridge_msg *msg; /* borrow: as this one names it */
+    uint32_t more;   /* the next hit of the same delivery, as an index; 0: none */
+    uint8_t qos;
+    bool keep_retain, merged; /* merged: part of an earlier one */
+} hit;
+
+typedef struct hunt { /* one walk over the tree */
+    hub *hub;
+    bridge_peer *from;
+    bridge_msg *msg;
+    uint64_t mark;
+    size_t base;
+    int scheme; /* only watches of this one, under its name; -1: all that have not been met yet */
+    bool failed;
+} hunt;
+
+enum { MAX_IDS = 64 };
+
+static hit *hit_new(hunt *x)
+{
+    hub *h = x->hub;
+
+    if (h->hit_count == 0) h->hit_count = 1; /* 0 says "none" */
+    if (mem_grow(h->mem, (void **)&h->hits, &h->hit_room, h->hit_count, sizeof *h->hits) < 0) {
+        x->failed = true;
+        return NULL;
+    }
+    return &h->hits[h->hit_count++];
+}
+
+static void merge(hub *h, hit *fresh, uint32_t first)
+{
+    hit *head = &h->hits[first];
+
+    fresh->merged = true;
+    if (fresh->qos > head->qos) head->qos = fresh->qos;
+    head->keep_retain |= fresh->keep_retain;
+    fresh->more = head->more;
+    head->more = (uint32_t)(fresh - h->hits);
+}
+
+static void take(hunt *x, bridge_watch *w)
+{
+    bridge_peer *p = w->peer;
+    hit *fresh;
+
+    if (x->scheme >= 0 ? p->scheme != x->scheme : w->mark == x->mark) return;
+    if (w->no_local && p == x->from) return;
+    fresh = hit_new(x);
+    if (!fresh) return;
+    w->mark = x->mark;
+    *fresh = (hit){.watch = w, .msg = x->msg, .qos = w->qos < x->msg->qos ? w->qos : x->msg->qos, .keep_retain = w->keep_retain};
+    if (!(p->flags & BRIDGE_PEER_MERGE) || w->sub.group) return;
+    if (p->mark == x->mark)
+        merge(x->hub, fresh, p->hit);
+    else
+        p->hit = (uint32_t)(fresh - x->hub->hits);
+    p->mark = x->mark;
+}
+
+/* MQTT 5 4.8.2: one member of the group; those who are away only when all are. */
+static bridge_watch *pick(sub *const *members, size_t count, sub_group *group, int scheme)
+{
+    bridge_watch *second = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        bridge_watch *w = (bridge_watch *)members[(group->turn + i) % count];
+        if (scheme >= 0 && w->peer->scheme != scheme) continue;
+        if (!w->peer->away) {
+            group->turn = (uint32_t)((group->turn + i + 1) % count);
+            return w;
+        }
+        if (!second) second = w;
+    }
+    group->turn = (uint32_t)((group->turn + 1) % count);
+    return second;
+}
+
+static void on_subs(void *user, sub *const *subs, size_t count, sub_group *group)
+{
+    hunt *x = user;
+
+    if (group) {
+        bridge_watch *w = pick(subs, count, group, x->scheme);
+        if (w) take(x, w);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        take(x, (bridge_watch *)subs[i]);
+}
+
+static unsigned ids_of(const hub *h, const hit *first, uint32_t *ids)
+{
+    unsigned n = 0;
+
+    for (const hit *x = first;; x = &h->hits[x->more]) {
+        if (x->watch->id && n < MAX_IDS) ids[n++] = x->watch->id;
+        if (!x->more) return n;
+    }
+}
+
+static bool still_wanted(const hub *h, const hit *first)
+{
+    for (const hit *x = first;; x = &h->hits[x->more]) {
+        if (!x->watch->gone) return true;
+        if (!x->more) return false;
+    }
+}
+
+static unsigned hand_out(hub *h, size_t base, bool gone)
+{
+    uint32_t ids[MAX_IDS];
+    size_t end = h->hit_count;
+    unsigned told = 0;
+
+    for (size_t i = base; i < end; i++) {
+        hit x = h->hits[i]; /* a copy: a nested fan-out may move the array */
+        bridge_peer *p = x.watch->peer;
+        bridge_delivery how = {.watch = x.watch, .user = x.watch->user, .qos = x.qos, .keep_retain = x.keep_retain, .gone = gone, .ids = ids};
+        if (x.merged || p->gone || !still_wanted(h, &x)) continue;
+        if (policy_watches_reading(p) && policy_check(p, BRIDGE_NOTIFY, x.msg->path) < 0) continue;
+        how.id_count = x.more || x.watch->id ? ids_of(h, &x, ids) : 0;
+        p->deliver(p->state, x.msg, &how);
+        told++;
+    }
+    return told;
+}
+
+/* For each scheme with a name of its own for the path: its watches, under that name. */
+static unsigned hunt_by_name(hunt *x, bridge_msg *msg, bridge_msg **renamed)
+{
+    hub *h = x->hub;
+    char name[PATH_BYTES + 1];
+    unsigned count = 0;
+
+    for (unsigned s = 0; s < h->scheme_count; s++) {
+        int len = routes_has_names(h, (uint8_t)s) ? routes_name_out(h, (uint8_t)s, msg_path(msg), name, sizeof name) : 0;
+        if (len <= 0) continue;
+        if (msg_renamed(msg, (text){name, (size_t)len}, &renamed[count]) < 0) continue;
+        x->scheme = (int)s;
+        x->msg = renamed[count++];
+        tree_match(h->tree, x->msg->path, x->msg->path_len, on_subs, x);
+    }
+    x->scheme = -1;
+    x->msg = msg;
+    return count;
+}
+
+unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone)
+{
+    bridge_msg *renamed[HUB_SCHEMES];
+    size_t base = h->hit_count ? h->hit_count : 1;
+    hunt x = {.hub = h, .from = from, .msg = msg, .mark = ++h->mark, .base = base, .scheme = -1};
+    unsigned names = 0, told;
+
+    if (routes_has_names(h, SCHEME_ANY)) names = hunt_by_name(&x, msg, renamed);
+    tree_match(h->tree, msg->path, msg->path_len, on_subs, &x);
+    if (x.failed) log_line(&h->log, BRIDGE_LOG_ERROR, "hub", "out of memory: some watchers of %s were not told", msg->path);
+    told = h->hit_count > base ? hand_out(h, base, gone) : 0;
+    h->hit_count = base;
+    h->count.delivered += told;
+    while (names)
+        bridge_msg_unref(renamed[--names]);
+    return told;
+}
+
+/* ---- kept values, under the names that somebody has for them */
+
+typedef struct reading {
+    hub *hub;
+    uint8_t scheme;
+    const pattern *pattern; /* of names */
+    const void *by;         /* the one whose values are walked, or NULL: all */
+    int (*fn)(void *user, bridge_msg *msg);
+    void *user;
+} reading;
+
+static int hand_value(reading *r, bridge_msg *value, const char *name, int len)
+{
+    bridge_msg *renamed = NULL;
+    int rc = msg_renamed(value, (text){name, (size_t)len}, &renamed);
+
+    if (rc == 0) rc = r->fn(r->user, renamed);
+    bridge_msg_unref(renamed);
+    return rc;
+}
+
+static int on_value(void *user, void *item)
+{
+    reading *r = user;
+    bridge_msg *value = item;
+    char name[PATH_BYTES + 1];
+    const void *by = NULL;
+    int len = 0, rc;
+
+    if (value->expires != INT64_MAX && msg_expired(value, loop_calendar(r->hub->loop))) return 0;
+    if (routes_has_names(r->hub, r->scheme))
+        len = routes_name_by(r->hub, r->scheme, msg_path(value), name, sizeof name, &by);
+    if (len > 0 && !pattern_match(r->pattern, name, (size_t)len, NULL)) len = 0;
+    if (r->by && (len == 0 || by != r->by)) return 0; /* not its business */
+    if (!r->by && len > 0) return 0;                        /* told under its name already */
+    bridge_msg_ref(value);
+    rc = len > 0 ? hand_value(r, value, name, len) : r->fn(r->user, value);
+    bridge_msg_unref(value);
+    return rc;
+}
+
+static int on_name_route(void *user, const void *by, const pattern *canonical)
+{
+    reading *r = user;
+
+    r->by = by;
+    return tree_each_value(r->hub->tree, canonical, on_value, r);
+}
+
+static int each_named(hub *h, uint8_t scheme, const pattern *p, int (*fn)(void *, bridge_msg *), void *user)
+{
+    reading r = {.hub = h, .scheme = scheme, .pattern = p, .fn = fn, .user = user};
+    int rc = routes_has_names(h, scheme) ? routes_each_name(h, scheme, on_name_route, &r) : 0;
+
+    r.by = NULL;
+    return rc ? rc : tree_each_value(h->tree, p, on_value, &r);
+}
+
+struct permitted {
+    bridge_peer *peer;
+    int (*fn)(void *user, bridge_msg *msg);
+    void *user;
+};
+
+static int on_permitted(void *user, bridge_msg *msg)
+{
+    struct permitted *x = user;
+
+    return policy_check(x->peer, BRIDGE_GET, msg->path) < 0 ? 0 : x->fn(x->user, msg);
+}
+
+int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *, bridge_msg *), void *user)
+{
+    struct permitted x = {peer, fn, user};
+    hub *h = peer->port->hub;
+    int rc;
+
+    hub_enter(h);
+    rc = each_named(h, peer->scheme, p, on_permitted, &x);
+    hub_leave(h);
+    return rc;
+}
+
+/* ---- to a new watch: what is kept, or what the owner says */
+
+static int on_replay(void *user, bridge_msg *msg)
+{
+    bridge_watch *w = user;
+    bridge_peer *p = w->peer;
+    bridge_delivery how = {.watch = w, .user = w->user, .retained = true, .keep_retain = w->keep_retain, .ids = &w->id, .id_count = w->id != 0};
+
+    if (w->gone || p->gone) return 1;
+    if (policy_watches_reading(p) && policy_check(p, BRIDGE_NOTIFY, msg->path) < 0) return 0;
+    how.qos = w->qos < msg->qos ? w->qos : msg->qos;
+    p->port->hub->count.delivered++;
+    p->deliver(p->state, msg, &how);
+    return 0;
+}
+
+static void on_owner_says(void *user, int status, bridge_msg *reply)
+{
+    bridge_watch *w = user;
+
+    w->ask = NULL;
+    if (status >= 0 && reply) on_replay(w, reply);
+}
+
+static bool ask_owner(bridge_watch *w, const pattern *p)
+{
+    hub *h = w->peer->port->hub;
+    bridge_fields f = {.size = sizeof f, .path = p->text, .format = BRIDGE_FORMAT_AUTO};
+    bridge_msg *question = NULL, *reply = NULL;
+    char *path;
+    int rc;
+
+    if (w->wild || h->tree->owners.count == 0 || !tree_owner(h->tree, p->text, p->len)) return false;
+    path = mem_text_len(h->mem, p->text, p->len);
+    f.path = path;
+    rc = path ? bridge_peer_msg(w->peer, &f, &question) : BRIDGE_NOMEM;
+    if (rc == 0) rc = bridge_peer_submit(w->peer, BRIDGE_GET, question, NULL, &reply, on_owner_says, w, &w->ask);
+    if (rc != BRIDGE_PENDING && rc >= 0 && reply) on_replay(w, reply);
+    bridge_msg_unref(reply);
+    bridge_msg_unref(question);
+    mem_free(h->mem, path);
+    return true;
+}
+
+void hub_replay(bridge_watch *w, const pattern *p)
+{
+    hub *h = w->peer->port->hub;
+
+    hub_enter(h);
+    if (!ask_owner(w, p)) each_named(h, w->peer->scheme, p, on_replay, w);
+    hub_leave(h);
+}

@@ -1,0 +1,218 @@
+/* hub/hub.h - the crossing: what the files of this room share.  No protocol word in here.
+ *
+ *   hub.c       life of a bridge's inside           port.c      listeners, their events, logins
+ *   peer.c      who talks to us, what they watch    submit.c    the way in: the page to read
+ *   routes.c    names and copies                    fanout.c    the way out
+ *   request.c   owners, calls, tickets              values.c    what is kept, how long, how much
+ *   policy.c    who may do what                     represent.c one message in several formats
+ *   explain.c   why a path goes where it goes       stats.c     numbers
+ * Everything belongs to the loop's thread unless it says [any]. */
+#ifndef HUB_HUB_H
+#define HUB_HUB_H
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "bridge/sys/adapter.h"
+#include "core/message.h"
+#include "core/pattern.h"
+#include "core/ptrie.h"
+#include "core/tree.h"
+#include "core/url.h"
+#include "hub/port.h"
+
+typedef struct hub hub;
+struct auth;
+
+enum { /* defaults; docs/limits.md */
+    HUB_MAX_MESSAGE = 1024 * 1024,
+    HUB_MAX_QUEUE = 1000,
+    HUB_MAX_QUEUE_BYTES = 16 * 1024 * 1024,
+    HUB_MAX_VALUES = 2 * 1000 * 1000,
+    HUB_MAX_ROUTES = 1000 * 1000,
+    HUB_MAX_CALLS = 10000,    /* requests under way at owners */
+    HUB_MAX_HOPS = 16,        /* copies a message may make, one after the other */
+    HUB_TIMEOUT = 5000,       /* ms an owner has for its answer */
+    HUB_SCHEMES = 32
+};
+#define HUB_MAX_VALUE_BYTES ((size_t)1024 * 1024 * 1024)
+
+enum { SCHEME_APP = 0, SCHEME_ANY = 255 };
+
+struct bridge_port {
+    list link; /* in hub->ports */
+    hub *hub;
+    const bridge_adapter *adapter;
+    void *state;
+    char *name;
+    url *url;
+    struct auth *auth; /* the rules of its URL, or NULL: the bridge's */
+    list peers;
+    list events;
+    log_budget budget;
+    void (*slot_gone)(void *slot); /* who holds it is told when it is closed */
+    void *slot;
+    uint8_t scheme;
+    bool closing, home;
+    bool open_to_all, deny_anonymous; /* anonymous=allow, =deny in its URL */
+};
+
+struct bridge_peer {
+    list link; /* in port->peers */
+    bridge_port *port;
+    struct auth *auth;
+    origin *origin;
+    char *user;
+    void *state;
+    list watches, tickets;
+    mem *port_mem; /* set when it is gone: the port may go before */
+    uint64_t mark; /* the fan-out that has met it last */
+    uint32_t hit;  /* where in that fan-out's list */
+    unsigned flags;
+    uint8_t scheme;
+    bool gone;
+    bool away; /* nobody is at the other end now: shared subscriptions go to others first */
+    void (*deliver)(void *state, bridge_msg *msg, const bridge_delivery *how);
+};
+
+struct bridge_watch {
+    sub sub; /* its place in the tree; first, so that one is the other */
+    list link; /* in peer->watches; later in hub->graves */
+    bridge_peer *peer;
+    void *user;
+    bridge_ticket *ask; /* its owner is being asked for the first value */
+    uint64_t mark;
+    uint32_t id;
+    uint8_t qos;
+    bool no_local, keep_retain, wild, gone;
+};
+
+typedef struct handler { /* somebody's function that owns a pattern */
+    ptrie_entry owner; /* its place in the tree */
+    bridge_call_fn fn;
+    void *user;
+} handler;
+
+typedef struct counters { /* docs/metrics.md */
+    uint64_t accepted, refused, delivered, denied, dropped_loops, dropped_values, expired, requests, timeouts, crossed;
+    uint64_t logins, logins_refused;
+} counters;
+
+struct hub {
+    bridge *bridge;
+    mem *mem;
+    loop *loop;
+    logger log;
+    limits limits;
+    counters count;
+    uint64_t seed, version; /* version: of the last accepted message */
+    tree *tree;
+    struct routes *routes;
+    struct policy_set *policies;
+    struct auth *auth; /* password and ACL file of the whole bridge, or NULL */
+    list ports;
+    bridge_port *app_port;
+    bridge_peer *app; /* the application itself */
+    char *schemes[HUB_SCHEMES];
+    unsigned scheme_count;
+
+    struct hit *hits; /* of the fan-outs under way, a stack */
+    size_t hit_count, hit_room;
+    tree_found found; /* scratch of fanout.c */
+    uint64_t mark;
+    unsigned depth; /* of calls into adapters and applications: nothing is freed before it is 0 again */
+    list waiting; /* calls that owners have not answered yet */
+    list dead_watches, dead_peers, dead_ports, dead_listeners;
+    size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
+    struct expiry *expiry; /* values.c */
+};
+
+/* ---- hub.c */
+int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *options, bridge_error *err);
+void hub_close(hub *h);      /* asks every port to close */
+bool hub_is_closed(hub *h);  /* have they? */
+void hub_free(hub *h);       /* after the loop has run dry of them */
+int hub_scheme(const hub *h, text name);      /* its number, or -1 */
+int hub_scheme_add(hub *h, const char *name); /* its number; BUSY */
+void hub_enter(hub *h); /* around every call into an adapter or an application */
+void hub_leave(hub *h);
+void hub_bury(hub *h);  /* frees what died meanwhile, once depth is 0 */
+
+/* ---- port.c */
+int hub_open(hub *h, const char *url, bridge_port **out, bridge_error *err);
+void hub_port_close(bridge_port *p);
+bridge_port *port_new(hub *h, const bridge_adapter *adapter);
+void port_destroy(bridge_port *p);
+extern const bridge_adapter *const adapter_table[]; /* made by meson */
+
+/* ---- peer.c */
+void peer_destroy(bridge_peer *p);
+
+/* ---- submit.c */
+typedef struct crossing { /* the routes that a message has come over, so that none is crossed twice */
+    const struct crossing *before;
+    const void *route;
+} crossing;
+int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms,
+               const crossing *came); /* a canonical message that may pass: keep it, copy it, tell who watches */
+
+/* The same for one that came over a route: to its owner, if it has one. */
+int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const crossing *came);
+
+/* ---- fanout.c */
+unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone); /* how many were told; from may be NULL */
+void hub_replay(bridge_watch *w, const pattern *p);                         /* kept values to a new watch */
+/* Calls fn for each kept value that p matches under a name the peer has for it, as it is to be named and may be read. */
+int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *user, bridge_msg *msg), void *user);
+
+/* ---- values.c */
+int values_new(hub *h);
+void values_free(hub *h);
+int values_put(hub *h, bridge_msg *msg, bool *created); /* BUSY over a limit */
+bridge_msg *values_get(hub *h, text path);              /* borrow; NULL: none, or expired */
+bool values_remove(hub *h, text path);
+
+/* ---- request.c */
+int hub_ask(bridge_peer *from, handler *o, bridge_verb verb, bridge_msg *msg, const char *asked, int64_t timeout,
+            bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out);
+void hub_drop_tickets(bridge_peer *peer);
+void hub_cancel_calls(hub *h);
+
+/* ---- policy.c */
+int policy_check(bridge_peer *peer, bridge_verb verb, const char *path); /* 0, UNAUTHENTICATED, DENIED */
+int policy_login(bridge_port *port, bridge_ask *ask);
+bool policy_watches_reading(const bridge_peer *peer); /* must each delivery be asked for? */
+int policies_new(hub *h);
+int policy_add(hub *h, bridge_policy_fn fn, void *user, void **out);
+void policy_remove(hub *h, void *policy);
+void policies_free(hub *h);
+void policies_bury(hub *h);
+bool policy_is_there(const hub *h); /* any callback */
+
+/* ---- routes.c: every scheme may have names of its own for canonical paths; other routes copy */
+typedef struct route route;
+int routes_new(hub *h);
+void routes_free(hub *h);
+void routes_bury(hub *h);
+int routes_add(hub *h, const bridge_route *said, route **out, bridge_error *err);
+void routes_remove(hub *h, route *r);
+/* What a message from this peer is called inside: *out is a new reference to msg under its canonical path, as its route wants it,
+ * or NULL when the name is the path. */
+int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out);
+bool routes_has_names(const hub *h, uint8_t scheme); /* SCHEME_ANY: any scheme */
+/* The name that a scheme has for a canonical path: its length in out[room], NUL-terminated; 0: none but the path. */
+int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room);
+int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by);
+/* Each route that gives names to a scheme, with the pattern of the paths that it names. */
+int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *by, const pattern *canonical), void *user);
+/* Carries an accepted message over the routes that copy.  from may be NULL. */
+void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
+void routes_explain(hub *h, text path, buf *out);
+size_t routes_count(const hub *h);
+
+/* ---- represent.c */
+int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *terms);
+
+/* ---- explain.c, stats.c */
+int hub_explain(hub *h, const char *path, buf *out);
+void hub_stats(hub *h, bridge_stat_fn fn, void *user);
+#endif

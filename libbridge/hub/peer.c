@@ -1,0 +1,246 @@
+/* Who talks to us, and what they watch. */
+#include "auth/auth.h"
+#include "hub/hub.h"
+
+int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state)
+{
+    hub *h = port->hub;
+    bridge_peer *p = mem_new(h->mem, bridge_peer);
+
+    if (!p) return BRIDGE_NOMEM;
+    p->port = port;
+    p->scheme = port->scheme;
+    p->flags = flags;
+    p->state = state;
+    p->deliver = port->adapter->deliver;
+    p->auth = port->auth ? auth_ref(port->auth) : NULL;
+    list_init(&p->watches);
+    list_init(&p->tickets);
+    list_push(&port->peers, &p->link);
+    h->peer_count++;
+    p->origin = origin_new(h->mem, port->adapter->scheme, who);
+    p->user = mem_text(h->mem, user);
+    if (!p->origin || (user && !p->user)) {
+        bridge_peer_free(p);
+        return BRIDGE_NOMEM;
+    }
+    *out = p;
+    return 0;
+}
+
+void bridge_peer_via(bridge_peer *peer, bridge_port *port, const char *user)
+{
+    struct auth *was = peer->auth;
+    char *name = mem_text(port->hub->mem, user);
+
+    peer->auth = port->auth ? auth_ref(port->auth) : NULL;
+    auth_unref(was);
+    if (user && !name) return; /* the old name has no more rights than the new one may have: both were proved */
+    mem_free(port->hub->mem, peer->user);
+    peer->user = name;
+}
+
+void bridge_peer_away(bridge_peer *peer, bool away)
+{
+    peer->away = away;
+}
+
+void peer_destroy(bridge_peer *p)
+{
+    mem *m = p->port_mem;
+
+    origin_unref(p->origin);
+    auth_unref(p->auth);
+    mem_free(m, p->user);
+    mem_free(m, p);
+}
+
+void bridge_peer_free(bridge_peer *peer)
+{
+    hub *h;
+
+    if (!peer || peer->gone) return;
+    h = peer->port->hub;
+    peer->gone = true;
+    peer->port_mem = h->mem;
+    while (!list_empty(&peer->watches))
+        bridge_watch_close(list_of(peer->watches.next, bridge_watch, link));
+    hub_drop_tickets(peer);
+    list_remove(&peer->link);
+    h->peer_count--;
+    list_push(&h->dead_peers, &peer->link);
+    hub_bury(h);
+}
+
+const char *bridge_peer_name(const bridge_peer *peer)
+{
+    return peer->origin->text;
+}
+
+const char *bridge_peer_user(const bridge_peer *peer)
+{
+    return peer->user;
+}
+
+int bridge_peer_msg(bridge_peer *peer, const bridge_fields *fields, bridge_msg **out)
+{
+    hub *h = peer->port->hub;
+
+    if (fields->len > h->limits.max_message) return BRIDGE_TOOBIG;
+    return msg_new(h->mem, fields, peer->origin, out);
+}
+
+/* ---- watches */
+
+static pattern_kind kind_of(const bridge_watch_options *o)
+{
+    return o->exact ? PATTERN_EXACT : o->names ? PATTERN_FULL : PATTERN_FILTER;
+}
+
+static void set_options(bridge_watch *w, const bridge_watch_options *o, void *user)
+{
+    w->user = user;
+    w->qos = o->qos;
+    w->no_local = o->no_local;
+    w->keep_retain = o->keep_retain;
+    w->id = o->id;
+}
+
+static text group_of(const bridge_watch *w)
+{
+    return w->sub.group ? (text){w->sub.group->name, w->sub.group->name_len} : (text){NULL, 0};
+}
+
+/* Found by its node: the same pattern has the same one. */
+static bridge_watch *find(bridge_peer *peer, const pattern *p, text group)
+{
+    uint32_t node = list_empty(&peer->watches) ? 0 : trie_find(&peer->port->hub->tree->subs, p);
+
+    if (node)
+        list_each(it, &peer->watches)
+        {
+            bridge_watch *w = list_of(it, bridge_watch, link);
+            text g = group_of(w);
+            if (w->sub.node == node && (g.p != NULL) == (group.p != NULL) && text_same(g, group)) return w;
+        }
+    return NULL;
+}
+
+static int watch_new(bridge_peer *peer, const pattern *p, text group, const bridge_watch_options *o, void *user, bridge_watch **out)
+{
+    hub *h = peer->port->hub;
+    bridge_watch *w = mem_new(h->mem, bridge_watch);
+    int rc;
+
+    if (!w) return BRIDGE_NOMEM;
+    w->peer = peer;
+    w->wild = !pattern_is_literal(p);
+    set_options(w, o, user);
+    rc = tree_subscribe(h->tree, p, group, &w->sub);
+    if (rc < 0) {
+        mem_free(h->mem, w);
+        return rc;
+    }
+    list_push(&peer->watches, &w->link);
+    h->watch_count++;
+    *out = w;
+    return 0;
+}
+
+int bridge_peer_watch(bridge_peer *peer, const char *filter, const bridge_watch_options *o, void *user, bridge_watch **out)
+{
+    static const bridge_watch_options plain;
+    text group = o && o->group ? text_of(o->group) : (text){NULL, 0};
+    bridge_watch *w = NULL;
+    pattern_room room;
+    pattern p;
+    bool fresh = true;
+    int rc;
+
+    if (!o) o = &plain;
+    rc = pattern_read(&p, &room, filter, strlen(filter), kind_of(o), NULL);
+    if (rc < 0) return rc == BRIDGE_INVALID ? BRIDGE_SYNTAX : rc;
+    rc = policy_check(peer, BRIDGE_WATCH, filter);
+    if (rc < 0) return rc;
+    if (peer->flags & BRIDGE_PEER_MERGE) w = find(peer, &p, group);
+    if (w) {
+        fresh = false;
+        set_options(w, o, user);
+    } else {
+        rc = watch_new(peer, &p, group, o, user, &w);
+        if (rc < 0) return rc;
+    }
+    if (out) *out = w;
+    /* MQTT 5 3.8.3.1: a shared subscription gets no kept values. */
+    if (!group.p && (o->replay == 0 || (o->replay == 1 && fresh))) hub_replay(w, &p);
+    return 0;
+}
+
+void bridge_watch_close(bridge_watch *w)
+{
+    hub *h;
+
+    if (!w || w->gone) return;
+    h = w->peer->port->hub;
+    w->gone = true;
+    bridge_ticket_cancel(w->ask);
+    tree_unsubscribe(h->tree, &w->sub);
+    list_remove(&w->link);
+    list_push(&h->dead_watches, &w->link);
+    h->watch_count--;
+    hub_bury(h);
+}
+
+int bridge_peer_unwatch(bridge_peer *peer, const char *filter, const char *group)
+{
+    text g = group ? text_of(group) : (text){NULL, 0};
+    bridge_watch *w;
+    pattern_room room;
+    pattern p;
+    int rc = pattern_read(&p, &room, filter, strlen(filter), PATTERN_FILTER, NULL);
+
+    if (rc < 0) return rc == BRIDGE_INVALID ? BRIDGE_SYNTAX : rc;
+    w = find(peer, &p, g);
+    if (!w) return BRIDGE_NOTFOUND;
+    bridge_watch_close(w);
+    return 0;
+}
+
+/* ---- reading what is kept */
+
+int bridge_peer_read(bridge_peer *peer, const char *filter, int (*fn)(void *, bridge_msg *), void *user)
+{
+    pattern_room room;
+    pattern p;
+    int rc = pattern_read(&p, &room, filter, strlen(filter), PATTERN_FILTER, NULL);
+
+    if (rc < 0) return rc == BRIDGE_INVALID ? BRIDGE_SYNTAX : rc;
+    return hub_each_named(peer, &p, fn, user);
+}
+
+struct listing {
+    int (*fn)(void *user, const char *segment, bool has_value, bool has_children);
+    void *user;
+    mem *mem;
+};
+
+static int on_child(void *user, text segment, bool has_value, bool has_children)
+{
+    struct listing *l = user;
+    char *name = mem_text_len(l->mem, segment.p, segment.len);
+    int rc;
+
+    if (!name) return BRIDGE_NOMEM;
+    rc = l->fn(l->user, name, has_value, has_children);
+    mem_free(l->mem, name);
+    return rc;
+}
+
+int bridge_peer_list(bridge_peer *peer, const char *path, int (*fn)(void *, const char *, bool, bool), void *user)
+{
+    hub *h = peer->port->hub;
+    struct listing l = {fn, user, h->mem};
+    text t = *path ? text_of(path) : (text){NULL, 0};
+
+    return tree_each_child(h->tree, t, on_child, &l);
+}

@@ -1,0 +1,16 @@
+/* hub/port.h - what built-in adapters may use besides bridge/sys/adapter.h. */
+#ifndef HUB_PORT_H
+#define HUB_PORT_H
+#include "bridge/sys/adapter.h"
+#include "loop/loop.h"
+
+typedef struct limits {
+    size_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes, max_calls, max_routes;
+} limits;
+
+loop *port_loop(bridge_port *port);
+mem *port_mem(bridge_port *port);
+const limits *port_limits(bridge_port *port);
+/* The format of a payload: found out from its bytes when nobody said (AUTO). */
+bridge_format msg_format(const bridge_msg *msg);
+#endif

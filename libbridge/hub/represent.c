@@ -1,0 +1,70 @@
+/* One message in several formats: converted once, remembered on the message. */
+#include "base/status.h"
+#include "codec/registry.h"
+#include "hub/hub.h"
+
+typedef struct representation {
+    derived derived;
+    bridge_msg *msg;
+} representation;
+
+static void representation_free(derived *d, mem *m)
+{
+    representation *r = (representation *)d;
+
+    bridge_msg_unref(r->msg);
+    mem_free(m, r);
+}
+
+bridge_format msg_format(const bridge_msg *msg)
+{
+    return msg->format == BRIDGE_FORMAT_AUTO ? codec_guess(msg_data(msg), msg->len) : (bridge_format)msg->format;
+}
+
+static int make(bridge_msg *msg, bridge_format from, bridge_format to, representation **out, bridge_error *err)
+{
+    representation *r = mem_new(msg->mem, representation);
+    buf b;
+    int rc;
+
+    if (!r) return fail_nomem(err);
+    buf_init(&b, msg->mem, 64 * 1024 * 1024);
+    rc = codec_convert(msg->mem, msg->path, (double)msg->time / 1000, from, to, msg_data(msg), msg->len, &b, err);
+    if (rc == 0) rc = msg_with(msg, to, b.data, b.len, &r->msg);
+    buf_done(&b);
+    if (rc < 0) {
+        mem_free(msg->mem, r);
+        return rc;
+    }
+    r->derived.key = (uint32_t)DERIVED_FORMAT | (uint32_t)to;
+    r->derived.free = representation_free;
+    *out = r;
+    return 0;
+}
+
+int bridge_msg_as(bridge_msg *msg, bridge_format format, bridge_msg **out, bridge_error *err)
+{
+    bridge_format from = msg_format(msg);
+    derived *d;
+    representation *r = NULL;
+    int rc;
+
+    if (format == from || format == BRIDGE_FORMAT_AUTO) {
+        *out = bridge_msg_ref(msg);
+        return 0;
+    }
+    d = msg_derived(msg, (uint32_t)DERIVED_FORMAT | (uint32_t)format);
+    if (!d) {
+        rc = make(msg, from, format, &r, err);
+        if (rc < 0) return rc;
+        d = msg_derive(msg, &r->derived);
+    }
+    *out = bridge_msg_ref(((representation *)d)->msg);
+    return 0;
+}
+
+int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *terms)
+{
+    (void)h, (void)from, (void)patch, (void)terms;
+    return BRIDGE_UNSUPPORTED;
+}

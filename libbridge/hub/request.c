@@ -1,0 +1,331 @@
+/* Questions to owners: an application's function answers now, or later and from any thread.
+ *
+ *   asked --fn replies inside--> answered (the asker has the outcome at once)
+ *     |
+ *     +--fn keeps a ref--> waiting --reply, last unref, time is up--> answered (the asker's done is called)
+ *                            \--ticket cancelled, peer gone--> nobody waits; the answer still counts for watchers */
+#include "base/status.h"
+#include "hub/hub.h"
+#include <pthread.h>
+
+struct bridge_call {
+    atomic_uint refs;
+    atomic_int holders;   /* references of the application */
+    mem *mem;
+    pthread_mutex_t lock; /* around the next six: the application may answer from any thread, also when the hub is gone */
+    hub *hub;
+    bridge_msg *reply;
+    int status;
+    bool inside; /* fn is running */
+    bool answered, posted;
+
+    list link; /* in hub->waiting */
+    timer timer;
+    bridge_verb verb;
+    bridge_msg *msg;
+    bridge_peer *from; /* NULL: it has gone */
+    bridge_ticket *ticket;
+    char *asked; /* the name the asker used, when it is another */
+    char *captures; /* name NUL value NUL ..., NUL */
+};
+
+struct bridge_ticket {
+    list link; /* in peer->tickets */
+    bridge_call *call;
+    bridge_done_fn done;
+    void *user;
+};
+
+static void call_free(bridge_call *c)
+{
+    mem *m = c->mem;
+
+    bridge_msg_unref(c->msg);
+    bridge_msg_unref(c->reply);
+    mem_free(m, c->asked);
+    mem_free(m, c->captures);
+    pthread_mutex_destroy(&c->lock);
+    mem_free(m, c);
+    mem_unref(m);
+}
+
+static void drop(bridge_call *c)
+{
+    if (atomic_fetch_sub(&c->refs, 1) == 1) call_free(c);
+}
+
+static char *pack_captures(mem *m, const pattern *p, const captures *caps)
+{
+    size_t len = 1;
+    char *all, *at;
+
+    for (int i = 0; i < caps->count; i++)
+        len += pattern_name(p, i).len + caps->at[i].len + 2;
+    all = at = mem_zalloc(m, len);
+    for (int i = 0; all && i < caps->count; i++) {
+        text name = pattern_name(p, i);
+        memcpy(at, name.p, name.len);
+        at += name.len + 1;
+        if (caps->at[i].len) memcpy(at, caps->at[i].p, caps->at[i].len);
+        at += caps->at[i].len + 1;
+    }
+    return all;
+}
+
+static bridge_call *call_new(hub *h, bridge_peer *from, const handler *o, bridge_verb verb, bridge_msg *msg, const char *asked)
+{
+    bridge_call *c = mem_new(h->mem, bridge_call);
+    captures caps = {.count = 0};
+
+    if (!c) return NULL;
+    atomic_init(&c->refs, 1);
+    pthread_mutex_init(&c->lock, NULL);
+    c->mem = mem_ref(h->mem);
+    c->hub = h;
+    c->verb = verb;
+    c->from = from;
+    c->msg = bridge_msg_ref(msg);
+    list_init(&c->link);
+    if (strcmp(asked, msg->path) != 0 && !(c->asked = mem_text(h->mem, asked))) goto failed;
+    if (o->owner.pattern->captures && pattern_match(o->owner.pattern, msg->path, msg->path_len, &caps) &&
+        !(c->captures = pack_captures(h->mem, o->owner.pattern, &caps)))
+        goto failed;
+    return c;
+failed:
+    call_free(c);
+    return NULL;
+}
+
+/* What the owner took, watchers hear of; it is the owner's to keep. */
+static void tell_watchers(bridge_call *c)
+{
+    hub *h = c->hub;
+    bridge_msg *copy = NULL;
+
+    if (c->status < 0 || (c->verb != BRIDGE_PUT && c->verb != BRIDGE_POST && c->verb != BRIDGE_DELETE)) return;
+    if (msg_renamed(c->msg, msg_path(c->msg), &copy) < 0) return;
+    copy->version = ++h->version;
+    copy->verb = (uint8_t)c->verb;
+    hub_fanout(h, c->from, copy, c->verb == BRIDGE_DELETE);
+    routes_copy(h, c->from, copy, c->verb, NULL);
+    bridge_msg_unref(copy);
+}
+
+static int take_reply(bridge_call *c, bridge_msg **out)
+{
+    const char *name = c->asked ? c->asked : c->msg->path;
+
+    if (!c->reply || !out) return 0;
+    if (strcmp(c->reply->path, name) != 0) return msg_renamed(c->reply, text_of(name), out);
+    *out = bridge_msg_ref(c->reply);
+    return 0;
+}
+
+static void forget_ticket(bridge_call *c)
+{
+    if (!c->ticket) return;
+    list_remove(&c->ticket->link);
+    mem_free(c->mem, c->ticket);
+    c->ticket = NULL;
+}
+
+/* On the loop's thread; the answer is there. */
+static void finish(bridge_call *c)
+{
+    hub *h = c->hub;
+    bridge_msg *reply = NULL;
+
+    if (!list_linked(&c->link)) return;
+    list_remove(&c->link);
+    timer_stop(&c->timer);
+    h->calls--;
+    if (c->status == BRIDGE_TIMEOUT) h->count.timeouts++;
+    hub_enter(h);
+    tell_watchers(c);
+    if (c->ticket) { /* still: a watcher may have closed the asker */
+        bridge_done_fn done = c->ticket->done;
+        void *user = c->ticket->user;
+        int rc = take_reply(c, &reply);
+        forget_ticket(c);
+        done(user, rc < 0 ? rc : c->status, reply);
+        bridge_msg_unref(reply);
+    }
+    hub_leave(h);
+    drop(c);
+}
+
+static void on_posted(void *user)
+{
+    bridge_call *c = user;
+
+    if (c->hub) finish(c);
+    drop(c);
+}
+
+/* The first answer wins.  letting_go: the application gave up its last reference; while its function still runs, hub_ask()
+ * will see that by itself. */
+static void answer(bridge_call *c, int status, bridge_msg *msg, bool letting_go)
+{
+    pthread_mutex_lock(&c->lock);
+    if (!c->answered && !(letting_go && c->inside)) {
+        c->answered = true;
+        c->status = status;
+        c->reply = msg ? bridge_msg_ref(msg) : NULL;
+        if (c->hub && !(c->inside && loop_is_here(c->hub->loop))) {
+            c->posted = true;
+            atomic_fetch_add(&c->refs, 1);
+            if (loop_post(c->hub->loop, on_posted, c) < 0) atomic_fetch_sub(&c->refs, 1); /* then its time runs out */
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void on_timeout(timer *t)
+{
+    bridge_call *c = list_of(t, bridge_call, timer);
+
+    pthread_mutex_lock(&c->lock);
+    if (!c->answered) c->status = BRIDGE_TIMEOUT;
+    c->answered = true;
+    pthread_mutex_unlock(&c->lock);
+    finish(c);
+}
+
+static int wait_for(bridge_call *c, bridge_peer *from, int64_t timeout, bridge_done_fn done, void *user, bridge_ticket **out)
+{
+    hub *h = c->hub;
+    bridge_ticket *t = done ? mem_new(h->mem, bridge_ticket) : NULL;
+
+    if (done && !t) return BRIDGE_NOMEM;
+    if (timer_start(&c->timer, h->loop, timeout > 0 ? timeout : HUB_TIMEOUT, on_timeout) < 0) {
+        mem_free(h->mem, t);
+        return BRIDGE_NOMEM;
+    }
+    if (t) {
+        *t = (bridge_ticket){.call = c, .done = done, .user = user};
+        list_push(&from->tickets, &t->link);
+        c->ticket = t;
+        if (out) *out = t;
+    }
+    atomic_fetch_add(&c->refs, 1);
+    list_push(&h->waiting, &c->link);
+    h->calls++;
+    return done ? BRIDGE_PENDING : BRIDGE_OK;
+}
+
+int hub_ask(bridge_peer *from, handler *o, bridge_verb verb, bridge_msg *msg, const char *asked, int64_t timeout,
+            bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out)
+{
+    hub *h = from->port->hub;
+    bridge_call *c;
+    bool now;
+    int rc;
+
+    if (h->calls >= h->limits.max_calls) return BRIDGE_BUSY;
+    c = call_new(h, from, o, verb, msg, asked);
+    if (!c) return BRIDGE_NOMEM;
+    hub_enter(h);
+    c->inside = true;
+    o->fn(o->user, c);
+    pthread_mutex_lock(&c->lock);
+    c->inside = false; /* whoever answers from now on posts */
+    if (!c->answered && atomic_load(&c->holders) == 0) {
+        c->answered = true; /* the function let go of it */
+        c->status = BRIDGE_TIMEOUT;
+    }
+    now = c->answered && !c->posted;
+    pthread_mutex_unlock(&c->lock);
+    if (now) {
+        tell_watchers(c);
+        rc = take_reply(c, reply);
+        if (rc == 0) rc = c->status;
+    } else {
+        rc = wait_for(c, from, timeout, done, user, out);
+    }
+    hub_leave(h);
+    drop(c);
+    return rc;
+}
+
+void bridge_ticket_cancel(bridge_ticket *ticket)
+{
+    if (ticket) forget_ticket(ticket->call);
+}
+
+void hub_drop_tickets(bridge_peer *peer)
+{
+    hub *h = peer->port->hub;
+
+    while (!list_empty(&peer->tickets))
+        forget_ticket(list_of(peer->tickets.next, bridge_ticket, link)->call);
+    list_each(it, &h->waiting)
+    {
+        bridge_call *c = list_of(it, bridge_call, link);
+        if (c->from == peer) c->from = NULL;
+    }
+}
+
+void hub_cancel_calls(hub *h)
+{
+    list *it;
+
+    while ((it = list_pop(&h->waiting))) {
+        bridge_call *c = list_of(it, bridge_call, link);
+        bridge_ticket *t = c->ticket;
+        timer_stop(&c->timer);
+        pthread_mutex_lock(&c->lock);
+        c->hub = NULL;
+        pthread_mutex_unlock(&c->lock);
+        h->calls--;
+        if (t) {
+            bridge_done_fn done = t->done;
+            void *user = t->user;
+            forget_ticket(c);
+            done(user, BRIDGE_CANCELED, NULL);
+        }
+        drop(c);
+    }
+}
+
+/* ---- what an application does with a call */
+
+bridge_verb bridge_call_verb(const bridge_call *call)
+{
+    return call->verb;
+}
+
+bridge_msg *bridge_call_msg(const bridge_call *call)
+{
+    return call->msg;
+}
+
+const char *bridge_call_capture(const bridge_call *call, const char *name)
+{
+    const char *at = call->captures;
+
+    while (at && *at) {
+        const char *value = at + strlen(at) + 1;
+        if (strcmp(at, name) == 0) return value;
+        at = value + strlen(value) + 1;
+    }
+    return NULL;
+}
+
+bridge_call *bridge_call_ref(bridge_call *call)
+{
+    atomic_fetch_add(&call->holders, 1);
+    atomic_fetch_add(&call->refs, 1);
+    return call;
+}
+
+void bridge_call_reply(bridge_call *call, int status, bridge_msg *msg)
+{
+    answer(call, status, msg, false);
+}
+
+void bridge_call_unref(bridge_call *call)
+{
+    if (!call) return;
+    if (atomic_fetch_sub(&call->holders, 1) == 1) answer(call, BRIDGE_TIMEOUT, NULL, true);
+    drop(call);
+}

@@ -1,0 +1,334 @@
+/* Routes: names that a scheme has for canonical paths, and copies from path to path.
+ *
+ *   coap:r/{room}/temp -> home/{room}/temp    a name: what CoAP calls r/hall/temp is home/hall/temp      scheme coap
+ *   home/{room}/light -> mqtt:lights/{room}   the same from the other side                              scheme mqtt
+ *   *:old/{x...} -> new/{x...}                a name that every scheme has
+ *   raw/{x...} -> archive/{x...}              a copy: what is published there is published here as well
+ * A route lives in the tries below and is read by nobody outside of this file. */
+#include "hub/routes.h"
+#include "base/status.h"
+#include "codec/registry.h"
+
+struct names { /* of one scheme */
+    ptrie in, out;
+    size_t count;
+};
+
+struct routes {
+    struct names names[HUB_SCHEMES + 1]; /* the last is every scheme's */
+    ptrie copies;
+    list all, dead;
+    size_t count, naming;
+    ptrie_found found; /* scratch */
+};
+
+enum { EVERY = HUB_SCHEMES };
+
+int routes_new(hub *h)
+{
+    struct routes *rs = mem_new(h->mem, struct routes);
+
+    if (!rs) return BRIDGE_NOMEM;
+    for (int i = 0; i <= EVERY; i++) {
+        ptrie_init(&rs->names[i].in, h->mem, h->seed + 1);
+        ptrie_init(&rs->names[i].out, h->mem, h->seed + 2);
+    }
+    ptrie_init(&rs->copies, h->mem, h->seed + 3);
+    list_init(&rs->all);
+    list_init(&rs->dead);
+    h->routes = rs;
+    return 0;
+}
+
+static void route_free(mem *m, route *r)
+{
+    if (!r) return;
+    mem_free(m, r->from);
+    mem_free(m, r->to);
+    mem_free(m, r->from_target);
+    mem_free(m, r->to_target);
+    mem_free(m, r->label);
+    mem_free(m, r);
+}
+
+void routes_bury(hub *h)
+{
+    list *it;
+
+    while (h->routes && (it = list_pop(&h->routes->dead)))
+        route_free(h->mem, list_of(it, route, link));
+}
+
+void routes_free(hub *h)
+{
+    struct routes *rs = h->routes;
+
+    while (!list_empty(&rs->all))
+        routes_remove(h, list_of(rs->all.next, route, link));
+    h->depth = 0;
+    routes_bury(h);
+    for (int i = 0; i <= EVERY; i++) {
+        ptrie_done(&rs->names[i].in);
+        ptrie_done(&rs->names[i].out);
+    }
+    ptrie_done(&rs->copies);
+    mem_free(h->mem, rs);
+    h->routes = NULL;
+}
+
+size_t routes_count(const hub *h)
+{
+    return h->routes->count;
+}
+
+/* ---- adding: routes_read.c has read and checked what was said */
+
+static int enter(hub *h, route *r)
+{
+    struct routes *rs = h->routes;
+    struct names *n = r->kind == ROUTE_NAME ? &rs->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme] : NULL;
+    int rc = ptrie_add(n ? &n->in : &rs->copies, &r->forth.entry);
+
+    if (rc < 0) return rc;
+    if (r->back_too) rc = ptrie_add(n ? &n->out : &rs->copies, &r->back.entry);
+    if (rc < 0) {
+        ptrie_remove(n ? &n->in : &rs->copies, &r->forth.entry);
+        return rc;
+    }
+    if (n) n->count++, rs->naming++;
+    rs->count++;
+    list_push(&rs->all, &r->link);
+    return 0;
+}
+
+static bool is_there(const hub *h, const route *r)
+{
+    const struct routes *rs = h->routes;
+    const ptrie *t = r->kind == ROUTE_COPY ? &rs->copies : &rs->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme].in;
+
+    for (const ptrie_entry *e = ptrie_same(t, r->from); e; e = e->next)
+        if (e->priority == r->forth.entry.priority && (r->kind == ROUTE_NAME || pattern_compare(route_of(e)->to, r->to) == 0))
+            return true;
+    return false;
+}
+
+int routes_add(hub *h, const bridge_route *said, route **out, bridge_error *err)
+{
+    route *r = NULL;
+    int rc;
+
+    if (h->routes->count >= h->limits.max_routes) return fail(err, BRIDGE_BUSY, "more than %zu routes", h->limits.max_routes);
+    rc = route_read(h, said, &r, err);
+    if (rc == 0 && is_there(h, r)) rc = fail(err, BRIDGE_EXISTS, "a route from \"%s\" is already there", said->source);
+    if (rc == 0) rc = enter(h, r);
+    if (rc < 0) {
+        route_free(h->mem, r);
+        return rc == BRIDGE_NOMEM ? fail_nomem(err) : rc;
+    }
+    if (out) *out = r;
+    return 0;
+}
+
+void routes_remove(hub *h, route *r)
+{
+    struct routes *rs = h->routes;
+
+    if (r->kind == ROUTE_NAME) {
+        struct names *n = &rs->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme];
+        ptrie_remove(&n->in, &r->forth.entry);
+        ptrie_remove(&n->out, &r->back.entry);
+        n->count--;
+        rs->naming--;
+    } else {
+        ptrie_remove(&rs->copies, &r->forth.entry);
+        ptrie_remove(&rs->copies, &r->back.entry);
+    }
+    rs->count--;
+    list_remove(&r->link);
+    list_push(&rs->dead, &r->link);
+    hub_bury(h);
+}
+
+/* ---- names */
+
+bool routes_has_names(const hub *h, uint8_t scheme)
+{
+    const struct routes *rs = h->routes;
+
+    if (scheme == SCHEME_ANY) return rs->naming != 0;
+    return rs->names[EVERY].count || rs->names[scheme].count;
+}
+
+static ptrie_entry *better(ptrie_entry *a, ptrie_entry *b)
+{
+    int order;
+
+    if (!a || !b) return a ? a : b;
+    if (a->priority != b->priority) return a->priority > b->priority ? a : b;
+    order = pattern_compare(a->pattern, b->pattern);
+    if (order) return order > 0 ? a : b;
+    return route_of(a)->number < route_of(b)->number ? a : b;
+}
+
+/* An application speaks for every scheme unless it says which (docs/routes.md). */
+static ptrie_entry *best_in(const struct routes *rs, uint8_t scheme, text name)
+{
+    ptrie_entry *e = rs->names[EVERY].count ? ptrie_best(&rs->names[EVERY].in, name.p, name.len) : NULL;
+
+    for (int i = 0; i < HUB_SCHEMES; i++)
+        if (rs->names[i].count && (i == scheme || scheme == SCHEME_APP))
+            e = better(e, ptrie_best(&rs->names[i].in, name.p, name.len));
+    return e;
+}
+
+static int fill(const route *r, bool forth, const pattern *matched, text name, char *out, size_t room)
+{
+    captures caps;
+
+    if (!pattern_match(matched, name.p, name.len, &caps)) return BRIDGE_INTERNAL;
+    return forth ? pattern_fill(r->to_target, &r->to_link, &caps, out, room) : pattern_fill(r->from_target, &r->from_link, &caps, out, room);
+}
+
+static uint8_t scheme_of(const hub *h, const bridge_peer *from, const bridge_msg *msg)
+{
+    const origin *o = msg->origin;
+    int said;
+
+    if (from != h->app || !o) return from->scheme;
+    said = hub_scheme(h, (text){o->text, o->scheme_len}); /* an application that speaks for somebody */
+    return said > 0 ? (uint8_t)said : from->scheme;
+}
+
+int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out)
+{
+    struct routes *rs = h->routes;
+    ptrie_entry *e = rs->naming ? best_in(rs, scheme_of(h, from, msg), msg_path(msg)) : NULL;
+    char path[PATH_BYTES + 1];
+    const route *r;
+    int len;
+
+    if (!e) return 0;
+    r = route_of(e);
+    len = fill(r, true, r->from, msg_path(msg), path, sizeof path);
+    if (len < 0) return len;
+    h->count.crossed++;
+    return route_apply(h, r, msg, (text){path, (size_t)len}, out);
+}
+
+int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by)
+{
+    struct routes *rs = h->routes;
+    ptrie_entry *e = rs->names[scheme].count ? ptrie_best(&rs->names[scheme].out, path.p, path.len) : NULL;
+    const route *r;
+
+    if (!e && rs->names[EVERY].count) e = ptrie_best(&rs->names[EVERY].out, path.p, path.len);
+    if (!e) return 0;
+    r = route_of(e);
+    if (by) *by = r;
+    return fill(r, false, r->to, path, out, room);
+}
+
+int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room)
+{
+    int len = routes_name_by(h, scheme, path, out, room, NULL);
+
+    return len < 0 ? 0 : len;
+}
+
+int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *, const void *, const pattern *), void *user)
+{
+    list_each_safe(it, &h->routes->all)
+    {
+        route *r = list_of(it, route, link);
+        int rc;
+        if (r->kind != ROUTE_NAME || !r->back_too || (r->scheme != scheme && r->scheme != SCHEME_ANY)) continue;
+        rc = fn(user, r, r->to);
+        if (rc) return rc;
+    }
+    return 0;
+}
+
+/* ---- copies */
+
+static bool crossed(const crossing *came, const route *r, unsigned *hops)
+{
+    for (*hops = 0; came; came = came->before, ++*hops)
+        if (came->route == r) return true;
+    return false;
+}
+
+static void copy_over(hub *h, bridge_peer *from, ptrie_entry *e, bridge_msg *msg, bridge_verb verb, const crossing *came)
+{
+    route *r = route_of(e);
+    bool forth = e == &r->forth.entry;
+    crossing here = {came, r};
+    char path[PATH_BYTES + 1];
+    bridge_msg *copy = NULL;
+    unsigned hops;
+    int len, rc;
+
+    if (crossed(came, r, &hops) || hops >= HUB_MAX_HOPS) {
+        h->count.dropped_loops++;
+        return;
+    }
+    len = fill(r, forth, forth ? r->from : r->to, msg_path(msg), path, sizeof path);
+    rc = len < 0 ? len : route_apply(h, r, msg, (text){path, (size_t)len}, &copy);
+    if (rc == 0) {
+        copy->version = 0;
+        copy->hops++;
+        h->count.crossed++;
+        if (verb == BRIDGE_POST && copy->retain) verb = BRIDGE_PUT;
+        if (verb == BRIDGE_PUT && !copy->retain && r->retain == BRIDGE_KEEP_NEVER) verb = BRIDGE_POST;
+        rc = hub_cross(h, from, verb, copy, &here);
+    }
+    if (rc < 0 && rc != BRIDGE_NOTFOUND)
+        log_limited(&h->log, &r->budget, loop_now(h->loop), BRIDGE_LOG_WARN, "route", "%s: %s was not carried over: %s", r->label,
+                    msg->path, bridge_status_text(rc));
+    bridge_msg_unref(copy);
+}
+
+void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came)
+{
+    struct routes *rs = h->routes;
+    ptrie_found found = {.mem = h->mem};
+
+    if (rs->copies.count == 0 || ptrie_all(&rs->copies, msg->path, msg->path_len, &found) < 0) return;
+    for (size_t i = 0; i < found.count; i++)
+        if (found.at[i]->node) copy_over(h, from ? from : h->app, found.at[i], msg, verb, came); /* node 0: removed meanwhile */
+    ptrie_found_done(&found);
+}
+
+/* ---- in words */
+
+static void explain_names(hub *h, text path, buf *out)
+{
+    char name[PATH_BYTES + 1];
+
+    for (unsigned s = 0; s < h->scheme_count; s++) {
+        const void *by = NULL;
+        int len = routes_has_names(h, (uint8_t)s) ? routes_name_by(h, (uint8_t)s, path, name, sizeof name, &by) : 0;
+        ptrie_entry *e = s == SCHEME_APP ? NULL : best_in(h->routes, (uint8_t)s, path);
+        if (len > 0) buf_print(out, "%s calls it %s (route %s)\n", h->schemes[s], name, ((const route *)by)->label);
+        if (e) {
+            const route *r = route_of(e);
+            len = fill(r, true, r->from, path, name, sizeof name);
+            if (len > 0) buf_print(out, "what %s calls %.*s is %s (route %s)\n", h->schemes[s], (int)path.len, path.p, name, r->label);
+        }
+    }
+}
+
+void routes_explain(hub *h, text path, buf *out)
+{
+    ptrie_found found = {.mem = h->mem};
+    char name[PATH_BYTES + 1];
+
+    explain_names(h, path, out);
+    if (ptrie_all(&h->routes->copies, path.p, path.len, &found) < 0) return;
+    for (size_t i = 0; i < found.count; i++) {
+        const route *r = route_of(found.at[i]);
+        bool forth = found.at[i] == &r->forth.entry;
+        if (fill(r, forth, forth ? r->from : r->to, path, name, sizeof name) > 0)
+            buf_print(out, "copied to %s (route %s)\n", name, r->label);
+    }
+    ptrie_found_done(&found);
+}

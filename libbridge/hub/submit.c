@@ -1,0 +1,136 @@
+/* The way in.  Every message and every question from any protocol comes through bridge_peer_submit(), and does this, in order:
+ *   1. the name its protocol has for it becomes the canonical path      routes.c
+ *   2. may this peer do that there?                                     policy.c
+ *   3. somebody may own the path: then it is a question to the owner    request.c
+ *   4. else the value is read, kept or removed                          values.c
+ *   5. who watches is told                                              fanout.c
+ *   6. routes that copy carry it on, to 3. again                        routes.c */
+#include "hub/hub.h"
+
+static bool among(uint64_t version, const uint64_t *versions, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (versions[i] == version) return true;
+    return false;
+}
+
+/* RFC 7252 5.10.8, RFC 9110 13.1: does what is there allow a change? */
+static int check_terms(hub *h, text path, const bridge_terms *terms)
+{
+    const bridge_msg *there;
+
+    if (!terms || !(terms->if_match_count || terms->if_exists || terms->if_absent)) return 0;
+    there = values_get(h, path);
+    if (terms->if_absent && there) return BRIDGE_PRECONDITION;
+    if (terms->if_exists && !there) return BRIDGE_PRECONDITION;
+    if (terms->if_match_count && (!there || !among(there->version, terms->if_match, terms->if_match_count)))
+        return BRIDGE_PRECONDITION;
+    return 0;
+}
+
+/* From here on the message is one of ours: it has a version, and a verb.  One that was accepted before (an application may
+ * publish it twice) is copied, because others may be looking at it. */
+static int stamp(hub *h, bridge_msg **msg, bridge_verb verb)
+{
+    bridge_msg *m = *msg;
+
+    if (m->version) {
+        bridge_msg *copy = NULL;
+        int rc = msg_renamed(m, msg_path(m), &copy);
+        if (rc < 0) return rc;
+        m = copy;
+    } else {
+        bridge_msg_ref(m);
+    }
+    m->version = ++h->version;
+    m->verb = (uint8_t)verb;
+    *msg = m;
+    return 0;
+}
+
+static int keep(hub *h, bridge_verb verb, bridge_msg *msg, bool *created)
+{
+    if (verb == BRIDGE_PUT) return values_put(h, msg, created);
+    if (verb == BRIDGE_DELETE) return values_remove(h, msg_path(msg)) ? 0 : BRIDGE_NOTFOUND;
+    return 0;
+}
+
+int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms, const crossing *came)
+{
+    bool created = false;
+    unsigned told = 0;
+    int rc = check_terms(h, msg_path(msg), terms);
+
+    if (rc == 0) rc = stamp(h, &msg, verb);
+    if (rc < 0) return rc;
+    rc = keep(h, verb, msg, &created);
+    if (rc == 0) {
+        h->count.accepted++;
+        hub_enter(h);
+        told = hub_fanout(h, from, msg, verb == BRIDGE_DELETE);
+        routes_copy(h, from, msg, verb, came);
+        hub_leave(h);
+    }
+    bridge_msg_unref(msg);
+    if (rc < 0) return rc;
+    if (created) return BRIDGE_CREATED;
+    return told == 0 && verb == BRIDGE_POST ? BRIDGE_UNHEARD : BRIDGE_OK;
+}
+
+int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const crossing *came)
+{
+    ptrie_entry *owner = h->tree->owners.count ? tree_owner(h->tree, msg->path, msg->path_len) : NULL;
+
+    if (owner) return hub_ask(from, list_of(owner, handler, owner), verb, msg, msg->path, 0, NULL, NULL, NULL, NULL);
+    return hub_accept(h, from, verb, msg, NULL, came);
+}
+
+static int read_value(hub *h, bridge_msg *msg, const char *asked, const bridge_terms *terms, bridge_msg **reply)
+{
+    bridge_msg *value = values_get(h, msg_path(msg));
+
+    if (!value) return BRIDGE_NOTFOUND;
+    if (terms && among(value->version, terms->unless, terms->unless_count)) return BRIDGE_VALID;
+    if (!reply) return BRIDGE_OK;
+    if (strcmp(asked, value->path) != 0) return msg_renamed(value, text_of(asked), reply);
+    *reply = bridge_msg_ref(value);
+    return BRIDGE_OK;
+}
+
+static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const char *asked, const bridge_terms *terms,
+                  bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out)
+{
+    hub *h = peer->port->hub;
+    ptrie_entry *owner;
+    int rc = policy_check(peer, verb, msg->path);
+
+    if (rc < 0) return rc;
+    owner = h->tree->owners.count ? tree_owner(h->tree, msg->path, msg->path_len) : NULL;
+    if (owner && !(peer == h->app && !done)) /* what an application publishes does not come back to it as a question */
+        return hub_ask(peer, list_of(owner, handler, owner), verb, msg, asked, terms ? terms->timeout : 0, reply, done, user, out);
+    switch (verb) {
+    case BRIDGE_GET: return read_value(h, msg, asked, terms, reply);
+    case BRIDGE_PUT:
+    case BRIDGE_POST:
+    case BRIDGE_DELETE: return hub_accept(h, peer, verb, msg, terms, NULL);
+    case BRIDGE_PATCH: return hub_patch(h, peer, msg, terms);
+    default: return BRIDGE_METHOD;
+    }
+}
+
+int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms, bridge_msg **reply,
+                       bridge_done_fn done, void *user, bridge_ticket **out)
+{
+    hub *h = peer->port->hub;
+    bridge_msg *inner = NULL;
+    int rc;
+
+    h->count.requests++;
+    if (msg->len > h->limits.max_message) return BRIDGE_TOOBIG;
+    rc = routes_inward(h, peer, msg, &inner);
+    if (rc < 0) return rc;
+    rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);
+    bridge_msg_unref(inner);
+    if (rc < 0) h->count.refused++;
+    return rc;
+}
