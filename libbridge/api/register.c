@@ -66,6 +66,30 @@ int bridge_connect(bridge *b, const char *where, bridge_slot **out, bridge_error
     return bridge_listen(b, where, out, err); /* the adapter of the scheme knows which way it goes */
 }
 
+typedef struct telling {
+    void (*fn)(void *user, const char *url);
+    void *user;
+} telling;
+
+static int do_tell(bridge *b, void *args)
+{
+    telling *t = args;
+
+    list_each(it, &b->hub->ports)
+    {
+        const bridge_port *p = list_of(it, bridge_port, link);
+        if (p->url && !p->closing) t->fn(t->user, p->name);
+    }
+    return 0;
+}
+
+void bridge_listeners(bridge *b, void (*fn)(void *user, const char *url), void *user)
+{
+    telling t = {fn, user};
+
+    if (fn) on_loop(b, do_tell, &t);
+}
+
 /* ---- routes */
 
 static void undo_route(bridge_slot *s)
