@@ -44,35 +44,36 @@ def check_config(config: Config) -> None:
 
 
 class Pattern:
-    """The captures of "home/{room}/#": what stood at {room}, by name."""
+    """The captures of "home/{room}-lamp/{rest...}": what stood there, by name.  A rest that is not there is ""."""
 
-    _PIECE = re.compile(r"\{(\w+)(\.\.\.)?\}")
+    _NAME = re.compile(r"\{(\w+)(\.\.\.)?\}")
 
     def __init__(self, pattern: str):
-        self.names = [name for name, _ in self._PIECE.findall(pattern)]
+        self.names = [name for name, _ in self._NAME.findall(pattern)]
         self._match = re.compile(self._regex(pattern), re.S).fullmatch if self.names else None
 
     @classmethod
     def _regex(cls, pattern: str) -> str:
-        pieces = []
-        for segment in pattern.split("/"):
-            if segment == "#":
-                pieces.append(".*")
+        text = ""
+        for number, segment in enumerate(pattern.split("/")):
+            slash = "/" if number else ""
+            found = cls._NAME.search(segment)
+            if segment == "#" or (found and found.group(2) and found.group() == segment):
+                name = f"?P<{found.group(1)}>" if found else "?:"
+                text += f"(?:{slash}({name}.*))?"  # the rest, and nothing at all
             elif segment == "+":
-                pieces.append("[^/]*")
+                text += slash + "[^/]*"
+            elif found:
+                what = ".*" if found.group(2) else "[^/]*"
+                before, behind = re.escape(segment[:found.start()]), re.escape(segment[found.end():])
+                text += f"{slash}{before}(?P<{found.group(1)}>{what}){behind}"
             else:
-                found = cls._PIECE.fullmatch(segment)
-                pieces.append(re.escape(segment) if not found else
-                              f"(?P<{found.group(1)}>{'.*' if found.group(2) else '[^/]*'})")
-        text = "/".join(pieces)
-        for rest in ("/.*", "/(?P<"):  # "a/#" and "a/{rest...}" also match "a" itself
-            if text.endswith("/.*") and rest == "/.*":
-                return text[:-3] + "(?:/.*)?"
+                text += slash + re.escape(segment)
         return text
 
     def captures(self, path: str) -> dict[str, str]:
         found = self._match(path) if self._match else None
-        return found.groupdict() if found else {}
+        return found.groupdict("") if found else {}
 
 
 class Slot:

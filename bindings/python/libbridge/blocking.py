@@ -270,7 +270,7 @@ class Bridge(Owner):
                        correlation=correlation, props=props)
         while True:
             try:
-                return self._core.engine.publish(message)  # type: ignore[no-any-return]
+                return self._core.engine.publish(message)
             except Busy:
                 if self._driver.here():
                     raise

@@ -16,10 +16,11 @@ class BridgeError(Exception):
     """Anything that went wrong in or behind a bridge.  ``status`` is bridge.h's number, ``line`` is in a config text, or 0."""
 
     status: int = 0
+    text: str
     _name: str = ""
 
     def __init__(self, text: str | None = None, line: int = 0):
-        self.text = text or _texts.get(self._name, "failed")
+        self.text = text if text else _texts.get(self._name, "failed")
         super().__init__(self.text)
         self.line = line
 

@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Iterable, Union
+from typing import Any, Dict, Iterable, List, Tuple, Union
 
 from . import _bridge
 from .errors import BridgeError, Invalid
@@ -56,11 +56,12 @@ class Record:
     time: float | None = None
 
 
-class Records(list):  # list[Record]
+class Records(List[Record]):
     """A list of records; publishing one sends SenML."""
 
 
-Value = Union[bytes, bytearray, memoryview, str, int, float, bool, None, dict, list, tuple, Records, "Message"]
+Value = Union[bytes, bytearray, memoryview, str, int, float, bool, None, Dict[str, Any], List[Any], Tuple[Any, ...],
+              Records, "Message"]
 
 # RFC 8259 6.  int() and float() also take "1_000", " 7 ", "nan" and "007", which are texts here.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
@@ -121,14 +122,16 @@ class Message(_bridge.Msg):
         return self.payload
 
     def __float__(self) -> float:
-        value = decode(self)
+        value: Any = decode(self)
         if isinstance(value, Records) and len(value) == 1:
             value = value[0].value
         return float(value)
 
     def __int__(self) -> int:
-        value = decode(self)
-        return int(value[0].value if isinstance(value, Records) and len(value) == 1 else value)
+        value: Any = decode(self)
+        if isinstance(value, Records) and len(value) == 1:
+            value = value[0].value
+        return int(value)
 
     def __len__(self) -> int:
         return len(self.payload)
@@ -153,7 +156,7 @@ class Message(_bridge.Msg):
         return f"<Message {self.path!r} {shown} {kind}{extra}>"
 
 
-def _key(m: Message) -> tuple:
+def _key(m: Message) -> tuple[Any, ...]:
     return m.path, m.payload, m._format, m._time, m.retain, m.qos, m.origin, m.version
 
 
