@@ -264,6 +264,8 @@ class Client:
         self.kept = []
         self.socket = sock or socket.create_connection((host, port), timeout)
         self.socket.settimeout(timeout)
+        if self.socket.family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
     # bytes
