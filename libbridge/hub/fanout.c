@@ -4,6 +4,7 @@
  * matches both names counts for the scheme's.  Of a peer that wants it (BRIDGE_PEER_MERGE) several watches that match are one
  * delivery, with the highest QoS among them (MQTT 3.3.5). */
 #include "hub/hub.h"
+#include "hub/port.h"
 
 typedef struct hit {
     bridge_watch *watch;
@@ -171,6 +172,42 @@ unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone)
     while (names)
         bridge_msg_unref(renamed[--names]);
     return told;
+}
+
+/* Another member of the group, one that is there rather than one that is away. */
+static bridge_watch *another(const sub_group *group, const bridge_peer *than)
+{
+    bridge_watch *best = NULL;
+
+    for (uint32_t i = 0; i < group->count; i++) {
+        bridge_watch *w = (bridge_watch *)group->at[(group->turn + i) % group->count];
+        if (w->peer == than || w->gone) continue;
+        if (!best || (best->peer->away && !w->peer->away)) best = w;
+    }
+    return best;
+}
+
+void peer_pass_on(bridge_peer *peer, bridge_msg *msg)
+{
+    hub *h = peer->port->hub;
+
+    list_each(it, &peer->watches)
+    {
+        bridge_watch *w = list_of(it, bridge_watch, link), *to;
+        char filter[PATH_BYTES + 1];
+        pattern_room room;
+        pattern p;
+        int len = w->sub.group ? tree_spell_sub(h->tree, &w->sub, filter, sizeof filter) : 0;
+        if (len <= 0 || pattern_read(&p, &room, filter, (size_t)len, PATTERN_FILTER, NULL) < 0) continue;
+        if (!pattern_match(&p, msg->path, msg->path_len, NULL)) continue;
+        to = another(w->sub.group, peer);
+        if (to) {
+            bridge_delivery how = {.watch = to, .user = to->user, .keep_retain = to->keep_retain, .ids = &to->id, .id_count = to->id != 0,
+                                   .qos = to->qos < msg->qos ? to->qos : msg->qos};
+            to->peer->deliver(to->peer->state, msg, &how);
+        }
+        return;
+    }
 }
 
 /* ---- kept values, under the names that somebody has for them */

@@ -64,6 +64,7 @@ struct bridge_peer {
     char *user;
     void *state;
     list watches, tickets;
+    size_t watch_count;
     mem *port_mem; /* set when it is gone: the port may go before */
     uint64_t mark; /* the fan-out that has met it last */
     uint32_t hit;  /* where in that fan-out's list */

@@ -1,6 +1,7 @@
 /* Who talks to us, and what they watch. */
 #include "auth/auth.h"
 #include "hub/hub.h"
+#include "hub/port.h"
 
 int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state)
 {
@@ -142,6 +143,7 @@ static int watch_new(bridge_peer *peer, const pattern *p, text group, const brid
         return rc;
     }
     list_push(&peer->watches, &w->link);
+    peer->watch_count++;
     h->watch_count++;
     *out = w;
     return 0;
@@ -183,6 +185,7 @@ void bridge_watch_close(bridge_watch *w)
     if (!w || w->gone) return;
     h = w->peer->port->hub;
     w->gone = true;
+    w->peer->watch_count--;
     bridge_ticket_cancel(w->ask);
     tree_unsubscribe(h->tree, &w->sub);
     list_remove(&w->link);
@@ -204,6 +207,11 @@ int bridge_peer_unwatch(bridge_peer *peer, const char *filter, const char *group
     if (!w) return BRIDGE_NOTFOUND;
     bridge_watch_close(w);
     return 0;
+}
+
+size_t peer_watches(const bridge_peer *peer)
+{
+    return peer->watch_count;
 }
 
 /* ---- reading what is kept */
