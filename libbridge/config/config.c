@@ -149,11 +149,11 @@ static int swap_rules(load *l)
     if (s->passwords || s->allow || (l->old && (l->old->passwords || l->old->allow)))
         rc = bridge_rules(l->b, s->passwords, s->allow, l->err);
     if (rc < 0 && l->err) { /* the line that the reader of that file gave is one of that file, not of ours */
-        char text[sizeof l->err->text];
+        char said[sizeof l->err->text];
         int line = l->err->line;
 
-        memcpy(text, l->err->text, sizeof text);
-        if (line > 0) fail_line(l->err, rc, s->rules_line, "line %d there: %.200s", line, text);
+        memcpy(said, l->err->text, sizeof said);
+        if (line > 0) fail_line(l->err, rc, s->rules_line, "line %d there: %.200s", line, said);
         l->err->line = s->rules_line;
     }
     return rc;

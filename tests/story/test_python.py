@@ -102,7 +102,7 @@ def test_records_are_senml(bridge):
     (lambda b: b.publish("a", object()), libbridge.Invalid, ValueError),
     (lambda b: b.publish("a", 1, ttl=0), libbridge.Invalid, ValueError),
     (lambda b: b.publish("a", 1, format="jsno"), libbridge.Invalid, ValueError),
-    (lambda b: b.subscribe("a/#/b"), libbridge.Invalid, ValueError),
+    (lambda b: b.subscribe("a/#/b"), libbridge.SyntaxProblem, ValueError),
     (lambda b: b.listen("gopher://127.0.0.1:0"), libbridge.Unsupported, NotImplementedError),
     (lambda b: b.load('{\n"lisen": []}'), libbridge.Invalid, ValueError),
     (lambda b: b.load('{\n"listen"'), libbridge.SyntaxProblem, ValueError),
@@ -306,7 +306,7 @@ def test_a_handler_takes_itself_back(bridge):
     heard.take(5)
     bridge.stats()  # a round trip: what the handler had to do is done
 
-    assert count[0] == 0 and len(count) <= 2  # one that waited already may still come
+    assert count == [0]
 
 
 def test_a_handler_closes_the_bridge(bridge):

@@ -201,10 +201,11 @@ typedef struct answer {
 static void on_answer(void *user, int status, bridge_msg *reply)
 {
     answer *a = user;
-    bridge_fields f = {.size = sizeof f};
-
     a->status = status;
-    if (reply) snprintf(a->payload, sizeof a->payload, "%.*s", (int)bridge_msg_look(reply, &f)->len, (const char *)f.data);
+    if (reply) {
+        const bridge_fields *f = bridge_msg_look(reply, BRIDGE_FIELDS());
+        snprintf(a->payload, sizeof a->payload, "%.*s", (int)f->len, (const char *)f->data);
+    }
     atomic_fetch_add(&a->count, 1);
 }
 

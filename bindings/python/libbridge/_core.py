@@ -127,7 +127,20 @@ class Route(Slot):
 
 
 class Registration(Slot):
-    """A handler, a resource or an access question."""
+    """A handler or a resource.  Once closed it is not called again, not for what waited already either."""
+
+    alive = True
+
+    def __init__(self, owner: "Owner"):
+        super().__init__(owner, None)
+
+    def opened(self, held: Any) -> "Registration":
+        self._held = held
+        return self
+
+    def close(self) -> None:
+        self.alive = False
+        super().close()
 
 
 class Reply:

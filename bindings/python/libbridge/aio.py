@@ -345,8 +345,11 @@ class Bridge(Owner):
 
         def register(fn: F) -> F:
             worker = _Worker(self, pattern, fn) if inspect.iscoroutinefunction(fn) else None
+            registration = Registration(self)
 
             def heard(message: Message, _status: int) -> None:
+                if not registration.alive:
+                    return
                 values = captures.captures(message.path)
                 if worker is not None:
                     worker.put(message, values)
@@ -356,7 +359,7 @@ class Bridge(Owner):
                 except Exception:
                     log.exception("handler of %r failed on %r", pattern, message.path)
             ident = self._core.new_id(heard)
-            _note(fn, Registration(self, self._on_loop(self._core.engine.subscribe, pattern, ident, 0)))
+            _note(fn, registration.opened(self._on_loop(self._core.engine.subscribe, pattern, ident, 0)))
             return fn
         return register
 
@@ -389,7 +392,7 @@ class Bridge(Owner):
                     request._refuse(why)
                 self._kick()
             ident = self._core.new_id(asked)
-            _note(fn, Registration(self, self._on_loop(self._core.engine.handle, pattern, ident)))
+            _note(fn, Registration(self).opened(self._on_loop(self._core.engine.handle, pattern, ident)))
             return fn
         return register
 

@@ -319,9 +319,11 @@ class Bridge(Owner):
         captures = Pattern(pattern)
 
         def register(fn: F) -> F:
-            jobs, names = self._driver.jobs, captures.names
+            jobs, names, registration = self._driver.jobs, captures.names, Registration(self)
 
             def call(message: Message) -> None:
+                if not registration.alive:
+                    return
                 try:
                     if names:
                         fn(message, **captures.captures(message.path))
@@ -330,8 +332,7 @@ class Bridge(Owner):
                 except Exception:
                     log.exception("handler of %r failed on %r", pattern, message.path)
             ident = self._core.new_id(lambda message, _status: jobs.append(functools.partial(call, message)))
-            held = self._on_loop(self._core.engine.subscribe, pattern, ident, 0)
-            _note(fn, Registration(self, held))
+            _note(fn, registration.opened(self._on_loop(self._core.engine.subscribe, pattern, ident, 0)))
             return fn
         return register
 
@@ -354,7 +355,7 @@ class Bridge(Owner):
             jobs = self._driver.jobs
             ident = self._core.new_id(lambda call, _status: jobs.append(functools.partial(answer, call)))
             held = self._on_loop(self._core.engine.handle, pattern, ident)
-            _note(fn, Registration(self, held))
+            _note(fn, Registration(self).opened(held))
             return fn
         return register
 
