@@ -118,6 +118,7 @@ static void heads(void)
         for (; rc == 0 && n <= strlen(all); n++) rc = head_read(&h, all, n, &seen, &why);
         CHECK_INT(rc, strlen(all) - 3);
         CHECK_INT(n - 1, rc);
+        CHECK_INT(head_read(&h, all, strlen(all), &seen, &why), rc); /* and again, when the body has come */
     }
 }
 

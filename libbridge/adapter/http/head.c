@@ -144,13 +144,13 @@ static int read_connection(http_head *h, const char **why)
 }
 
 /* Length of the head with its empty line, 0 when that has not come yet. */
-static size_t find_end(const char *data, size_t len, size_t *seen)
+static size_t find_end(const char *data, size_t len, size_t skip, size_t *seen)
 {
-    size_t from = *seen > 3 ? *seen - 3 : 0;
+    size_t from = *seen > skip + 3 ? *seen - 3 : skip;
     const char *hit = len > from ? memmem(data + from, len - from, "\r\n\r\n", 4) : NULL;
 
-    *seen = len;
-    return hit ? (size_t)(hit - data) + 4 : 0;
+    *seen = hit ? (size_t)(hit - data) : len; /* while a body is awaited the head is read again */
+    return hit ? *seen + 4 : 0;
 }
 
 /* Is what has come too long to wait for more?  A bare LF ends the wait for an end that will not come. */
@@ -173,8 +173,7 @@ int head_read(http_head *h, const char *data, size_t len, size_t *seen, const ch
 
     /* RFC 9112 2.2: an empty line before the request line is left over from the last body of a careless client. */
     while (skip + 1 < len && skip < 4 && data[skip] == '\r' && data[skip + 1] == '\n') skip += 2;
-    if (*seen < skip) *seen = skip;
-    size = len > skip ? find_end(data, len, seen) : 0;
+    size = len > skip ? find_end(data, len, skip, seen) : 0;
     if (size == 0 || size > HEAD_BYTES) {
         rc = check_length(data + skip, (size ? size : len) - skip, why);
         if (rc < 0 || size == 0) return rc;
