@@ -5,7 +5,7 @@
 #include "hub/port.h"
 #include "loop/tls.h"
 
-static const char *const own_options[] = {"cors", "idle", "max_connections", NULL};
+static const char *const own_options[] = {"anonymous", "password_file", "acl_file", "cors", "idle", "max_connections", NULL};
 
 static void port_done(http_port *p)
 {
@@ -74,16 +74,28 @@ static void say_name(http_port *p, const url *u)
     buf_done(&b);
 }
 
+static int check_options(const url *u, bridge_error *err)
+{
+    const char *known[64];
+    size_t n = 0;
+
+    for (const char *const *at = own_options; *at; at++) known[n++] = *at;
+    for (const char *const *at = tls_url_options; is_secure(u->scheme) && *at && n < 63; at++) known[n++] = *at;
+    known[n] = NULL;
+    return url_check(u, known, err);
+}
+
 static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     http_port *p = bridge_port_state(port);
     listener_options o = {.host = u->host, .port = u->port >= 0 ? u->port : default_port(u->scheme)};
-    int rc;
+    int rc = check_options(u, err);
 
+    if (rc < 0) return rc;
     p->port = port;
     p->loop = port_loop(port);
-    p->mem = loop_mem(p->loop);
-    p->max_body = port_max_message(port);
+    p->mem = port_mem(port);
+    p->max_body = port_limits(port)->max_message;
     p->max_answer = HTTP_MAX_ANSWER;
     p->sockets_only = strcmp(u->scheme, "http") != 0 && strcmp(u->scheme, "https") != 0;
     p->date_second = -1;
