@@ -1,17 +1,241 @@
+/* CoAP (RFC 7252, 7641, 7959) as an adapter: ports, peers, time.  README.md tells what is in. */
+#include "adapter/coap/coap.h"
 #include "base/status.h"
-#include "bridge/sys/adapter.h"
+#include "core/url.h"
+#include <stdio.h>
 
 extern const bridge_adapter coap_adapter;
 
-static int coap_open(bridge_port *port, const bridge_url *url, bridge_error *err)
+/* ---- What the engine wants */
+
+static uint8_t *on_room(void *user, coap_peer *peer, size_t len)
 {
-    (void)port, (void)url;
-    return fail(err, BRIDGE_UNSUPPORTED, "CoAP is not there yet");
+    coap_port *cp = user;
+
+    (void)peer;
+    return coap_udp_room(cp->udp, len);
 }
 
+static void on_send(void *user, coap_peer *peer, const uint8_t *p, size_t len)
+{
+    coap_port *cp = user;
+
+    coap_udp_send(cp->udp, coap_peer_address(peer), p, len);
+}
+
+static void on_dropped(void *user, coap_request *r)
+{
+    (void)user;
+    if (r->user) coap_wait_dropped(r->user);
+}
+
+static void on_peer_gone(void *user, coap_peer *peer)
+{
+    (void)user;
+    bridge_peer_free(*coap_peer_user(peer));
+}
+
+static void hold(void *owner) { bridge_msg_ref(owner); }
+static void let_go(void *owner) { bridge_msg_unref(owner); }
+
+static const coap_hooks hooks = {
+    .room = on_room,
+    .send = on_send,
+    .on_request = coap_serve,
+    .on_dropped = on_dropped,
+    .on_observer_gone = coap_watcher_gone,
+    .on_observer_stale = coap_watcher_stale,
+    .on_peer_gone = on_peer_gone,
+    .hold = hold,
+    .let_go = let_go,
+};
+
+/* ---- Peers */
+
+bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused)
+{
+    bridge_peer **known = (bridge_peer **)coap_peer_user(peer);
+    char who[COAP_ADDRESS_TEXT + 8] = "coap:";
+    bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .who = who, .path = ""};
+
+    if (*known) return *known;
+    coap_address_text(coap_peer_address(peer), who + 5);
+    *refused = bridge_port_login(cp->port, &ask);
+    if (*refused < 0) return NULL;
+    *refused = bridge_peer_new(known, cp->port, who + 5, NULL, 0, NULL);
+    return *refused < 0 ? NULL : *known;
+}
+
+/* ---- Time */
+
+static void on_tick(timer *t)
+{
+    coap_port *cp = list_of(t, coap_port, tick);
+
+    coap_engine_tick(cp->engine, loop_now(cp->loop));
+    coap_udp_flush(cp->udp);
+    coap_rearm(cp);
+}
+
+/* One that rings too early only looks again, so it is set anew only when something is due sooner. */
+void coap_rearm(coap_port *cp)
+{
+    int64_t due, now;
+
+    if (cp->closing) return;
+    due = coap_engine_due(cp->engine);
+    if (due == INT64_MAX || (cp->tick.loop && cp->tick.due <= due)) return;
+    now = loop_now(cp->loop);
+    timer_start(&cp->tick, cp->loop, due > now ? due - now : 0, on_tick);
+}
+
+static void on_turn_end(turn_end *t)
+{
+    coap_port *cp = list_of(t, coap_port, flush);
+
+    coap_udp_flush(cp->udp);
+    coap_rearm(cp);
+}
+
+static void on_datagram(void *user, const coap_address *from, const uint8_t *p, size_t len, bool multicast)
+{
+    coap_port *cp = user;
+
+    cp->reading = true;
+    if (!cp->closing) coap_engine_input(cp->engine, loop_now(cp->loop), from, p, len, multicast);
+    cp->reading = false;
+}
+
+static void on_batch(void *user) { coap_rearm(user); }
+
+/* ---- Life */
+
+static void port_free(coap_port *cp)
+{
+    timer_stop(&cp->tick);
+    timer_stop(&cp->bury);
+    turn_end_cancel(&cp->flush);
+    coap_engine_free(cp->engine);
+    coap_udp_close(cp->udp);
+    mem_free(cp->mem, cp->spare);
+    mem_free(cp->mem, cp->mount);
+    mem_free(cp->mem, cp->path);
+}
+
+static int take_mount(coap_port *cp, const bridge_url *u, bridge_error *err)
+{
+    buf b;
+    int rc;
+
+    buf_init(&b, cp->mem, 0);
+    rc = text_percent_decode(&b, text_of(u->path[0] == '/' ? u->path + 1 : u->path));
+    while (rc == 0 && b.len && b.data[b.len - 1] == '/') b.len--;
+    if (rc == 0) cp->mount = mem_text_len(cp->mem, b.data ? (const char *)b.data : "", b.len);
+    buf_done(&b);
+    if (rc < 0) return fail(err, rc, "mount %s: bad percent escape", u->path);
+    return cp->mount ? 0 : fail_nomem(err);
+}
+
+static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", NULL};
+
+static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
+{
+    uint64_t peers, observers, nstart, block;
+    int rc = url_check(u, options, err);
+
+    if (rc == 0) rc = url_get_u64(u, "max_peers", 0, 10 * 1000 * 1000, &peers, err);
+    if (rc == 0) rc = url_get_u64(u, "max_observers", 0, 10 * 1000 * 1000, &observers, err);
+    if (rc == 0) rc = url_get_u64(u, "nstart", 0, 1000, &nstart, err);
+    if (rc == 0) rc = url_get_u64(u, "block_size", 1024, 1024, &block, err);
+    if (rc < 0) return rc;
+    if (block < 16 || block & (block - 1)) return fail(err, BRIDGE_INVALID, "option block_size: 16, 32, 64 ... 1024 is wanted");
+    l->max_peers = (unsigned)peers;
+    l->max_observers = (unsigned)observers;
+    l->nstart = (unsigned)nstart;
+    l->szx = 6;
+    while (block < 1024) block *= 2, l->szx--;
+    return 0;
+}
+
+static void tell_name(coap_port *cp, const bridge_url *u)
+{
+    char name[512];
+    bool six = strchr(u->host, ':') != NULL;
+
+    snprintf(name, sizeof name, "coap://%s%s%s:%d%s", six ? "[" : "", u->host, six ? "]" : "", coap_udp_port(cp->udp), u->path);
+    bridge_port_named(cp->port, name);
+}
+
+static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
+{
+    coap_port *cp = bridge_port_state(port);
+    coap_limits l = {.max_body = port_limits(port)->max_message};
+    bool multicast = false;
+    int rc;
+
+    cp->port = port;
+    cp->mem = port_mem(port);
+    cp->loop = port_loop(port);
+    list_init(&cp->waiting);
+    turn_end_init(&cp->flush, on_turn_end);
+    rc = take_limits(u, &l, err);
+    if (rc == 0) rc = url_get_bool(u, "multicast", false, &multicast, err);
+    if (rc == 0) rc = take_mount(cp, u, err);
+    if (rc == 0 && !(cp->path = mem_alloc(cp->mem, COAP_PATH_MAX + 1))) rc = fail_nomem(err);
+    if (rc == 0 && coap_engine_new(&cp->engine, cp->mem, &hooks, cp, &l, loop_now(cp->loop)) < 0) rc = fail_nomem(err);
+    if (rc == 0) rc = coap_udp_open(&cp->udp, port, u->host, u->port < 0 ? 5683 : u->port, on_datagram, cp, err);
+    if (rc == 0 && multicast) rc = coap_udp_multicast(cp->udp, err);
+    if (rc < 0) {
+        port_free(cp);
+        return rc;
+    }
+    coap_udp_on_batch(cp->udp, on_batch);
+    tell_name(cp, u);
+    return 0;
+}
+
+static void on_bury(timer *t)
+{
+    coap_port *cp = list_of(t, coap_port, bury);
+    bridge_port *port = cp->port;
+
+    port_free(cp);
+    bridge_port_closed(port);
+}
+
+/* It may be called from within a request of ours, so what is under way ends first. */
 static void coap_close(bridge_port *port)
 {
-    (void)port;
+    coap_port *cp = bridge_port_state(port);
+
+    if (cp->closing) return;
+    cp->closing = true;
+    timer_stop(&cp->tick);
+    if (timer_start(&cp->bury, cp->loop, 0, on_bury) < 0 && !cp->reading) on_bury(&cp->bury);
+}
+
+static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
+{
+    coap_port *cp = bridge_port_state(port);
+    coap_counters n = coap_engine_counters(cp->engine);
+
+    fn(user, "bridge_coap_received_total", "", (double)n.received);
+    fn(user, "bridge_coap_sent_total", "", (double)n.sent);
+    fn(user, "bridge_coap_requests_total", "", (double)cp->requests);
+    fn(user, "bridge_coap_errors_total", "", (double)cp->errors);
+    fn(user, "bridge_coap_malformed_total", "", (double)n.malformed);
+    fn(user, "bridge_coap_duplicates_total", "", (double)n.duplicates);
+    fn(user, "bridge_coap_retransmitted_total", "", (double)n.retransmitted);
+    fn(user, "bridge_coap_resets_total", "", (double)n.resets);
+    fn(user, "bridge_coap_timeouts_total", "", (double)n.timeouts);
+    fn(user, "bridge_coap_refused_total", "", (double)n.refused);
+    fn(user, "bridge_coap_notifications_total", "", (double)n.notifications);
+    fn(user, "bridge_coap_skipped_total", "", (double)n.skipped);
+    fn(user, "bridge_coap_lost_total", "", (double)coap_udp_lost(cp->udp));
+    fn(user, "bridge_coap_peers", "", n.peers);
+    fn(user, "bridge_coap_observers", "", n.observers);
+    fn(user, "bridge_coap_transfers", "", n.transfers);
+    fn(user, "bridge_coap_pending", "", n.pending);
 }
 
 static const char *const schemes[] = {"coap", NULL};
@@ -19,7 +243,10 @@ const bridge_adapter coap_adapter = {
     .size = sizeof(bridge_adapter),
     .scheme = "coap",
     .schemes = schemes,
-    .summary = "CoAP over UDP (RFC 7252)",
+    .summary = "CoAP over UDP (RFC 7252), observe, blockwise, discovery",
+    .state_size = sizeof(coap_port),
     .open = coap_open,
     .close = coap_close,
+    .deliver = coap_deliver,
+    .stats = coap_stats,
 };

@@ -70,6 +70,7 @@ int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *us
     list_init(&e->transfers);
     list_init(&e->snapshots);
     list_init(&e->checks);
+    map_init(&e->asks, m, e->seed);
     *out = e;
     return 0;
 }
@@ -78,7 +79,7 @@ void coap_engine_free(coap_engine *e)
 {
     if (!e) return;
     peers_done(e);
-    asks_done(e);
+    map_done(&e->asks);
     heard_done(e);
     coap_timers_done(&e->timers);
     mem_free(e->mem, e);

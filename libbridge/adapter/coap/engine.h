@@ -126,7 +126,7 @@ void coap_peer_lost(coap_peer *peer);                                           
 /* ---- Answering */
 void coap_respond(coap_request *r, const coap_reply *reply); /* the first one counts; frees a kept one */
 coap_request *coap_request_keep(coap_request *r);            /* to answer later; NULL: no memory or too many; answer now */
-void coap_request_text(coap_request *r, uint8_t code, const char *text); /* an error with a diagnostic text */
+void coap_request_text(coap_request *r, uint8_t code, const char *why); /* an error with a diagnostic text */
 
 /* ---- Observing (RFC 7641), the side that is observed */
 /* Begins an observation for a GET or FETCH with Observe 0, or goes on with the one this token has (then *user_before is what
@@ -161,6 +161,7 @@ typedef struct coap_question {
     size_t len;
     int64_t timeout; /* ms for each answer; 0: MAX_TRANSMIT_WAIT, 93 s */
 } coap_question;
+/* 0: fn will be called, or was: then *out is NULL.  The options and the data are copied. */
 int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_question *question, coap_answer_fn fn, void *user);
 void coap_ask_cancel(coap_ask *ask, bool tell); /* fn is not called any more; tell: an observation is cancelled at the peer */
 #endif

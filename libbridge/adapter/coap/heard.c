@@ -1,9 +1,19 @@
 /* Which message ids were heard lately, and what was answered (RFC 7252 4.5).  Entries stand in a ring in the order they came, so
  * the old end is where room is made: after EXCHANGE_LIFETIME, or earlier when the table is full.  The key is a seeded hash of
- * address and message id; its 64 bits are taken for the thing itself. */
+ * address, message id and token; its 64 bits are taken for the thing itself.  The token is in it because a fast client comes round
+ * its 65,536 ids long before EXCHANGE_LIFETIME is over: what is sent again has the same token, what only has the same id has not. */
 #include "adapter/coap/inside.h"
+#include "base/hash.h"
 
 enum { HEARD_FIRST_ROOM = 256 };
+
+uint64_t heard_key(const coap_peer *p, uint16_t id, const coap_token *token)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, token->bytes, token->len);
+    return hash_mix(p->hash ^ word, (uint64_t)id << 8 | token->len | 1ull << 63);
+}
 
 static uint32_t *heard_head(heard *h, uint64_t key) { return &h->heads[(key ^ key >> 32) & (h->room - 1)]; }
 

@@ -3,6 +3,7 @@
 #define COAP_INSIDE_H
 #include "adapter/coap/engine.h"
 #include "adapter/coap/timers.h"
+#include "base/map.h"
 #include "bridge/bridge.h"
 #include <string.h>
 
@@ -115,8 +116,7 @@ struct coap_engine {
     size_t transfer_bytes;
     coap_timers timers;
     heard heard;
-    struct coap_ask **asks; /* by token; see ask.c */
-    size_t ask_room, ask_count;
+    map asks; /* by token; see ask.c */
     coap_counters n;
 };
 
@@ -145,7 +145,7 @@ bool heard_add(coap_engine *e, uint64_t key);
 void heard_answer(coap_engine *e, uint64_t key, const uint8_t *p, size_t len);
 const uint8_t *heard_bytes(const heard_entry *h);
 void heard_done(coap_engine *e);
-static inline uint64_t heard_key(const coap_peer *p, uint16_t id) { return p->hash ^ (id + 1u) * 0x9e3779b97f4a7c15u; }
+uint64_t heard_key(const coap_peer *p, uint16_t id, const coap_token *token);
 
 /* outbox.c */
 coap_sent *outbox_new(coap_peer *p, size_t max); /* write the message into ->data and set ->len, ->id; then: */
@@ -196,5 +196,4 @@ uint32_t observer_next(coap_observer *o);
 /* ask.c */
 void ask_input(coap_peer *p, const coap_packet *packet);
 void asks_drop(coap_peer *p);
-void asks_done(coap_engine *e);
 #endif

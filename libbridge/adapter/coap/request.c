@@ -7,7 +7,7 @@ static bool is_safe(uint8_t code) { return code == COAP_GET || code == COAP_FETC
 /* True: this message id was here before (RFC 7252 4.5); what was answered is said again. */
 static bool request_is_duplicate(coap_peer *p, const coap_packet *packet)
 {
-    heard_entry *h = heard_find(p->engine, heard_key(p, packet->id));
+    heard_entry *h = heard_find(p->engine, heard_key(p, packet->id, &packet->token));
 
     if (!h) return false;
     p->engine->n.duplicates++;
@@ -41,10 +41,10 @@ static void request_init(coap_request *r, coap_peer *p, const coap_packet *packe
 
 static void refuse_option(coap_request *r, uint16_t number)
 {
-    char text[64];
+    char why[64];
 
-    snprintf(text, sizeof text, "option %u is critical and not understood", number);
-    coap_request_text(r, COAP_BAD_OPTION, text);
+    snprintf(why, sizeof why, "option %u is critical and not understood", number);
+    coap_request_text(r, COAP_BAD_OPTION, why);
 }
 
 /* What can be said without knowing what is asked.  True: nothing is wrong. */
@@ -75,7 +75,7 @@ void request_input(coap_peer *p, const coap_packet *packet, bool multicast)
     coap_meta_read(&m, packet);
     request_init(&r, p, packet, &m, multicast);
     /* Asking again does no harm where asking does not change anything: RFC 7252 4.5 lets us answer afresh. */
-    if (!p->stream && !is_safe(packet->code)) r.remembered = heard_add(e, heard_key(p, packet->id));
+    if (!p->stream && !is_safe(packet->code)) r.remembered = heard_add(e, heard_key(p, packet->id, &packet->token));
     if (!request_is_sound(&r)) return;
     if (r.has_block1 && !block1_take(&r, &whole)) return;
     if (!r.has_block1 && r.body_len > e->limits.max_body) {
@@ -108,7 +108,7 @@ coap_request *coap_request_keep(coap_request *r)
     e->n.pending++;
     peer_hold(p);
     if (p->stream) return kept;
-    if (!kept->remembered) kept->remembered = heard_add(e, heard_key(p, kept->id));
+    if (!kept->remembered) kept->remembered = heard_add(e, heard_key(p, kept->id, &kept->token));
     if (kept->type == COAP_CON) {
         kept->ack_due = e->now + e->limits.ack_delay;
         list_push(&e->acks, &kept->ack_link);
@@ -124,7 +124,7 @@ void request_send_ack(coap_request *r)
     list_remove(&r->ack_link);
     r->acked = true;
     engine_send_copy(r->peer, bytes, coap_write_empty(bytes, COAP_ACK, r->id));
-    if (r->remembered) heard_answer(r->engine, heard_key(r->peer, r->id), bytes, sizeof bytes);
+    if (r->remembered) heard_answer(r->engine, heard_key(r->peer, r->id, &r->token), bytes, sizeof bytes);
 }
 
 void request_age(coap_engine *e)
@@ -188,7 +188,7 @@ static void answer_piggybacked(coap_request *r, coap_shape *shape, const coap_re
     len = shape_write(p, shape, reply, room, COAP_DATAGRAM_MAX, &start);
     if (len < 0) len = shape_write(p, shape, COAP_REPLY(.code = COAP_INTERNAL), room, COAP_DATAGRAM_MAX, &start);
     if (len < 0) return;
-    if (r->remembered && r->type == COAP_CON) heard_answer(r->engine, heard_key(p, r->id), start, (size_t)len);
+    if (r->remembered && r->type == COAP_CON) heard_answer(r->engine, heard_key(p, r->id, &r->token), start, (size_t)len);
     engine_send(p, start, (size_t)len);
 }
 
@@ -254,7 +254,7 @@ void coap_respond(coap_request *r, const coap_reply *reply)
     if (r->kept && !r->packet) request_free(r);
 }
 
-void coap_request_text(coap_request *r, uint8_t code, const char *text)
+void coap_request_text(coap_request *r, uint8_t code, const char *why)
 {
-    coap_respond(r, COAP_REPLY(.code = code, .data = text, .len = text ? strlen(text) : 0));
+    coap_respond(r, COAP_REPLY(.code = code, .data = why, .len = why ? strlen(why) : 0));
 }

@@ -1,0 +1,148 @@
+/* Outcomes and values become replies: docs/status.md, MAPPING of ETag, Max-Age and Content-Format. */
+#include "adapter/coap/coap.h"
+
+static const struct {
+    int status;
+    uint8_t code;
+} codes[] = {
+    {BRIDGE_SYNTAX, COAP_BAD_REQUEST},
+    {BRIDGE_INVALID, COAP_BAD_REQUEST},
+    {BRIDGE_UNAUTHENTICATED, COAP_UNAUTHORIZED},
+    {BRIDGE_DENIED, COAP_FORBIDDEN},
+    {BRIDGE_NOTFOUND, COAP_NOT_FOUND},
+    {BRIDGE_METHOD, COAP_NOT_ALLOWED},
+    {BRIDGE_NOTACCEPTABLE, COAP_NOT_ACCEPTABLE},
+    {BRIDGE_CONFLICT, COAP_CONFLICT},
+    {BRIDGE_EXISTS, COAP_CONFLICT},
+    {BRIDGE_PRECONDITION, COAP_PRECONDITION},
+    {BRIDGE_TOOBIG, COAP_TOO_LARGE},
+    {BRIDGE_FORMAT, COAP_UNSUPPORTED_FORMAT},
+    {BRIDGE_UNPROCESSABLE, COAP_UNPROCESSABLE},
+    {BRIDGE_BUSY, COAP_TOO_MANY},
+    {BRIDGE_UNREACHABLE, COAP_BAD_GATEWAY},
+    {BRIDGE_TIMEOUT, COAP_GATEWAY_TIMEOUT},
+    {BRIDGE_UNSUPPORTED, COAP_NOT_IMPLEMENTED},
+    {BRIDGE_CLOSED, COAP_UNAVAILABLE},
+    {BRIDGE_NOMEM, COAP_UNAVAILABLE},
+};
+
+uint8_t coap_code_of(int status, bridge_verb verb)
+{
+    if (status == BRIDGE_CREATED) return COAP_CREATED;
+    if (status == BRIDGE_VALID) return COAP_VALID;
+    if (status >= 0) return verb == BRIDGE_GET ? COAP_CONTENT : verb == BRIDGE_DELETE ? COAP_DELETED : COAP_CHANGED;
+    if (status == BRIDGE_NOTFOUND && verb == BRIDGE_DELETE) return COAP_DELETED; /* RFC 7252 5.8.4: gone is gone */
+    for (unsigned i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (codes[i].status == status) return codes[i].code;
+    return COAP_INTERNAL;
+}
+
+void coap_answer_status(coap_request *r, int status, bridge_verb verb, const char *why)
+{
+    coap_reply reply = {.code = coap_code_of(status, verb)};
+
+    if (coap_class(reply.code) >= 4) {
+        reply.data = why ? why : bridge_status_text(status);
+        reply.len = strlen(reply.data);
+    }
+    if (reply.code == COAP_TOO_LARGE) reply.size1 = (uint32_t)coap_engine_limits(r->engine)->max_body;
+    if (reply.code == COAP_TOO_MANY || reply.code == COAP_UNAVAILABLE) reply.max_age = COAP_SAY(5); /* RFC 8516 */
+    coap_respond(r, &reply);
+}
+
+/* A version is its own ETag, as short as it can be.  A converted form begins with a zero byte, which a plain one never does, and
+ * names its format: two representations of one version have different tags (RFC 7252 5.10.6). */
+size_t coap_etag_of(uint64_t version, int converted, uint8_t *out)
+{
+    size_t len = 0;
+
+    if (version == 0) return 0;
+    if (converted >= 0) {
+        if (version >> 40) return 0;
+        out[len++] = 0;
+        out[len++] = (uint8_t)(converted >> 8);
+        out[len++] = (uint8_t)converted;
+    }
+    for (int shift = 56; shift >= 0; shift -= 8)
+        if (version >> shift) out[len++] = (uint8_t)(version >> shift);
+    return len;
+}
+
+bool coap_etag_version(const coap_option *etag, uint64_t *version)
+{
+    uint32_t at = etag->len > 3 && etag->p[0] == 0 ? 3 : 0;
+
+    *version = 0;
+    for (; at < etag->len; at++) *version = *version << 8 | etag->p[at];
+    return *version != 0;
+}
+
+static bool has_tag(const coap_wish *wish, const coap_reply *reply)
+{
+    for (unsigned i = 0; i < wish->tag_count; i++)
+        if (wish->tags[i].len == reply->etag_len && memcmp(wish->tags[i].p, reply->etag, reply->etag_len) == 0) return true;
+    return false;
+}
+
+static int as_wished(bridge_msg *value, const coap_wish *wish, bridge_msg **made, bool *converted)
+{
+    *converted = false;
+    if (wish->accept < 0 || value->format == wish->accept) {
+        *made = bridge_msg_ref(value);
+        return 0;
+    }
+    *converted = msg_format(value) != (bridge_format)wish->accept;
+    return bridge_msg_as(value, (bridge_format)wish->accept, made, NULL) < 0 ? BRIDGE_NOTACCEPTABLE : 0;
+}
+
+void coap_answer_value(coap_port *cp, coap_reply *reply, bridge_msg *value, const coap_wish *wish, bridge_msg **made)
+{
+    bool converted;
+    uint32_t left;
+
+    *made = NULL;
+    if (as_wished(value, wish, made, &converted) < 0) {
+        static const char why[] = "no representation in that format";
+        *reply = (coap_reply){.code = COAP_NOT_ACCEPTABLE, .data = why, .len = sizeof why - 1};
+        return;
+    }
+    reply->code = COAP_CONTENT;
+    reply->etag_len = (uint8_t)coap_etag_of(value->version, converted ? wish->accept : -1, reply->etag);
+    left = msg_ttl_left(value, loop_calendar(cp->loop));
+    if (left != UINT32_MAX) reply->max_age = COAP_SAY(left);
+    if (reply->etag_len && has_tag(wish, reply)) {
+        reply->code = COAP_VALID;
+        return;
+    }
+    if (wish->accept >= 0)
+        reply->format = COAP_SAY(wish->accept);
+    else if (value->format != BRIDGE_FORMAT_AUTO && value->format != BRIDGE_FORMAT_NAMED)
+        reply->format = COAP_SAY(value->format);
+    reply->data = msg_data(*made);
+    reply->len = (*made)->len;
+    reply->owner = *made;
+}
+
+void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb verb, bridge_msg *value, const coap_wish *wish,
+                 coap_observer *observer)
+{
+    coap_reply reply = {.observer = observer};
+    bridge_msg *made = NULL;
+
+    if (status < 0) {
+        cp->errors++;
+        coap_answer_status(r, status, verb, NULL);
+        return;
+    }
+    if (value) {
+        coap_answer_value(cp, &reply, value, wish, &made);
+        if (reply.code == COAP_CONTENT && verb != BRIDGE_GET) { /* what a POST says is not a representation of the path */
+            reply.code = coap_code_of(status, verb);
+            reply.etag_len = 0;
+        }
+    } else {
+        reply.code = coap_code_of(status, verb);
+    }
+    coap_respond(r, &reply);
+    bridge_msg_unref(made);
+}

@@ -1,0 +1,90 @@
+/* adapter/coap/coap.h - what the files of the adapter share (the engine below knows nothing of them).
+ *
+ *   coap.c      ports: open, close, peers, time        serve.c     a request becomes a question to the hub
+ *   answer.c    outcomes and values become replies     watch.c     observers
+ *   discover.c  /.well-known/core, lists of paths      udp.c       the socket */
+#ifndef COAP_COAP_H
+#define COAP_COAP_H
+#include "adapter/coap/engine.h"
+#include "adapter/coap/names.h"
+#include "adapter/coap/udp.h"
+#include "base/buf.h"
+#include "bridge/sys/adapter.h"
+#include "core/message.h"
+#include "hub/port.h"
+
+typedef struct coap_port {
+    bridge_port *port;
+    mem *mem;
+    loop *loop;
+    coap_engine *engine;
+    coap_udp *udp;
+    char *mount;    /* "r"; "" is everywhere */
+    char *path;     /* scratch: the path of the request under way */
+    timer tick, bury;
+    turn_end flush;
+    list waiting;   /* coap_wait */
+    struct coap_wait *spare;
+    bool closing, reading;
+    uint64_t requests, errors;
+} coap_port;
+
+/* A request whose owner has not answered yet. */
+typedef struct coap_wait {
+    list link;
+    coap_port *cp;
+    coap_request *request;
+    bridge_ticket *ticket;
+    struct coap_watcher *watcher;
+    bridge_verb verb;
+    int accept; /* -1: any */
+    unsigned tag_count;
+    uint8_t tags[4][9]; /* ETags of the request: length and bytes */
+} coap_wait;
+
+typedef struct coap_watcher { /* one observation */
+    coap_port *cp;
+    bridge_peer *peer;
+    coap_observer *observer;
+    bridge_watch *watch;
+    int accept; /* -1: as it is */
+    bool con;
+    char path[];
+} coap_watcher;
+
+/* What the asker said about the answer. */
+typedef struct coap_wish {
+    int accept;
+    unsigned tag_count;
+    const coap_option *tags;
+} coap_wish;
+
+/* coap.c */
+bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused); /* logs in a new one; NULL: *refused says why */
+void coap_rearm(coap_port *cp);
+
+/* serve.c */
+void coap_serve(void *user, coap_request *r);
+void coap_wait_dropped(coap_wait *w);
+
+/* answer.c */
+uint8_t coap_code_of(int status, bridge_verb verb);
+void coap_answer_status(coap_request *r, int status, bridge_verb verb, const char *why);
+/* The reply for a value, as the asker wishes.  *made (a new reference) holds its bytes; unref after use. */
+void coap_answer_value(coap_port *cp, coap_reply *reply, bridge_msg *value, const coap_wish *wish, bridge_msg **made);
+void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb verb, bridge_msg *value, const coap_wish *wish,
+                 coap_observer *observer);
+size_t coap_etag_of(uint64_t version, int converted, uint8_t *out); /* converted: format, or -1; up to 8 bytes; 0: no tag */
+bool coap_etag_version(const coap_option *etag, uint64_t *version);
+
+/* watch.c */
+coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, int *status);
+void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
+void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
+void coap_watcher_gone(void *user, coap_observer *o, coap_why why);
+void coap_watcher_stale(void *user, coap_observer *o);
+
+/* discover.c */
+void coap_discover(coap_port *cp, coap_request *r, bridge_peer *peer);
+void coap_list(coap_port *cp, coap_request *r, bridge_peer *peer); /* what is below the mount */
+#endif

@@ -1,0 +1,271 @@
+/* A request becomes a question to the hub. */
+#include "adapter/coap/coap.h"
+#include "adapter/coap/names.h"
+#include "base/text.h"
+
+typedef struct asked { /* a request, as far as the hub is concerned */
+    coap_port *cp;
+    coap_request *r;
+    bridge_peer *peer;
+    const char *path;
+    bridge_verb verb;
+    coap_wish wish;
+} asked;
+
+static int wish_accept(const coap_meta *m) { return m->has & COAP_HAS_ACCEPT ? m->accept : -1; }
+
+/* ---- Later answers */
+
+static coap_wait *wait_spare(coap_port *cp)
+{
+    if (!cp->spare) cp->spare = mem_new(cp->mem, coap_wait);
+    return cp->spare;
+}
+
+static void wait_free(coap_wait *w)
+{
+    list_remove(&w->link);
+    mem_free(w->cp->mem, w);
+}
+
+void coap_wait_dropped(coap_wait *w)
+{
+    bridge_ticket_cancel(w->ticket);
+    wait_free(w);
+}
+
+static void on_done(void *user, int status, bridge_msg *reply)
+{
+    coap_wait *w = user;
+    coap_port *cp = w->cp;
+    coap_option tags[4];
+    coap_wish wish = {w->accept, w->tag_count, tags};
+    coap_request *r = w->request;
+    coap_observer *o = w->watcher ? coap_observer_of(r) : NULL; /* it may have ended meanwhile */
+
+    for (unsigned i = 0; i < w->tag_count; i++) tags[i] = (coap_option){COAP_ETAG, w->tags[i][0], w->tags[i] + 1};
+    r->user = NULL;
+    if (o && status < 0) {
+        coap_unwatch(coap_observer_user(o), 0);
+        o = NULL;
+    }
+    coap_answer_outcome(cp, r, status, w->verb, reply, &wish, o);
+    wait_free(w);
+    turn_end_want(cp->loop, &cp->flush);
+}
+
+/* The owner will answer later. */
+static void wait_for_owner(const asked *a, coap_wait *w, coap_watcher *watcher)
+{
+    coap_request *kept = coap_request_keep(a->r);
+
+    if (!kept) {
+        bridge_ticket_cancel(w->ticket);
+        coap_answer_status(a->r, BRIDGE_BUSY, a->verb, "too many requests are waiting");
+        return;
+    }
+    a->cp->spare = NULL;
+    w->cp = a->cp;
+    w->request = kept;
+    w->watcher = watcher;
+    w->verb = a->verb;
+    w->accept = a->wish.accept;
+    for (w->tag_count = 0; w->tag_count < 4 && w->tag_count < a->wish.tag_count; w->tag_count++) {
+        const coap_option *tag = &a->wish.tags[w->tag_count];
+
+        w->tags[w->tag_count][0] = (uint8_t)tag->len;
+        memcpy(w->tags[w->tag_count] + 1, tag->p, tag->len);
+    }
+    kept->user = w;
+    list_push(&a->cp->waiting, &w->link);
+}
+
+static int ask_hub(const asked *a, bridge_msg *msg, const bridge_terms *terms, coap_watcher *watcher, bridge_msg **reply)
+{
+    coap_wait *w = wait_spare(a->cp);
+    int rc;
+
+    if (!w) return BRIDGE_NOMEM;
+    *w = (coap_wait){0};
+    list_init(&w->link);
+    rc = bridge_peer_submit(a->peer, a->verb, msg, terms, reply, on_done, w, &w->ticket);
+    if (rc == BRIDGE_PENDING) wait_for_owner(a, w, watcher);
+    return rc;
+}
+
+/* ---- Reading */
+
+static void serve_get(const asked *a)
+{
+    coap_watcher *watcher = NULL;
+    bridge_msg *question = NULL, *value = NULL;
+    bool empty;
+    int rc = 0;
+
+    if (a->r->meta->has & COAP_HAS_OBSERVE && a->r->meta->observe == 0) {
+        watcher = coap_watch(a->cp, a->r, a->peer, a->path, a->wish.accept, &rc);
+        if (rc == BRIDGE_BUSY) rc = 0; /* RFC 7641 4.1: answered without Observe */
+    } else if (a->r->meta->has & COAP_HAS_OBSERVE && a->r->meta->observe == 1) {
+        coap_observer *o = coap_observer_of(a->r);
+        if (o) coap_unwatch(coap_observer_user(o), 0);
+    }
+    if (rc == 0) rc = bridge_peer_msg(a->peer, BRIDGE_FIELDS(.path = a->path), &question);
+    if (rc == 0) rc = ask_hub(a, question, NULL, watcher, &value);
+    bridge_msg_unref(question);
+    if (rc == BRIDGE_PENDING) return;
+    empty = rc == BRIDGE_NOTFOUND && watcher; /* one may watch what is yet to come */
+    if (watcher && rc < 0 && !empty) {
+        coap_unwatch(watcher, 0);
+        watcher = NULL;
+    }
+    coap_answer_outcome(a->cp, a->r, empty ? 0 : rc, BRIDGE_GET, value, &a->wish, watcher ? watcher->observer : NULL);
+    bridge_msg_unref(value);
+}
+
+/* ---- Writing */
+
+static bool query_value(const coap_option *o, const char *name, text *out)
+{
+    size_t len = strlen(name);
+
+    if (o->len <= len || memcmp(o->p, name, len) != 0 || o->p[len] != '=') return false;
+    *out = (text){(const char *)o->p + len + 1, o->len - len - 1};
+    return true;
+}
+
+/* Of the query we know qos, retain and expiry (seconds); the rest is not for us (and never part of the path). */
+static int take_query(const coap_request *r, bridge_fields *f, bridge_verb *verb)
+{
+    coap_options walk = coap_options_of(r->packet);
+    coap_option o;
+    uint64_t n;
+    bool yes;
+    text v;
+
+    while (coap_next_option(&walk, &o)) {
+        if (o.number != COAP_URI_QUERY) continue;
+        if (query_value(&o, "qos", &v)) {
+            if (!text_to_u64(v, 2, &n)) return BRIDGE_INVALID;
+            f->qos = (uint8_t)n;
+        } else if (query_value(&o, "retain", &v)) {
+            if (!text_to_bool(v, &yes)) return BRIDGE_INVALID;
+            if (*verb == BRIDGE_POST || *verb == BRIDGE_PUT) *verb = yes ? BRIDGE_PUT : BRIDGE_POST;
+        } else if (query_value(&o, "expiry", &v)) {
+            if (!text_to_u64(v, UINT32_MAX - 1, &n)) return BRIDGE_INVALID;
+            f->ttl = (int64_t)n * 1000;
+        }
+    }
+    return 0;
+}
+
+static void take_terms(const coap_meta *m, bridge_terms *terms, uint64_t *versions)
+{
+    terms->if_absent = m->has & COAP_HAS_IF_NONE_MATCH;
+    terms->if_match = versions;
+    for (unsigned i = 0; i < m->if_match_count; i++) {
+        if (m->if_match[i].len == 0)
+            terms->if_exists = true;
+        else if (coap_etag_version(&m->if_match[i], &versions[terms->if_match_count]))
+            terms->if_match_count++;
+    }
+    if (m->if_match_count && !terms->if_match_count && !terms->if_exists) { /* a tag that was never ours */
+        versions[0] = UINT64_MAX;
+        terms->if_match_count = 1;
+    }
+    if (terms->if_exists) terms->if_match_count = 0; /* any of them will do */
+}
+
+static void serve_change(asked *a)
+{
+    const coap_meta *m = a->r->meta;
+    uint64_t versions[COAP_TAGS_MAX];
+    bridge_terms terms = {0};
+    bridge_fields f = {.size = sizeof f, .path = a->path, .data = a->r->body, .len = a->r->body_len, .format = BRIDGE_FORMAT_AUTO};
+    bridge_msg *msg = NULL, *reply = NULL;
+    int rc;
+
+    if (m->has & COAP_HAS_CONTENT_FORMAT) f.format = (bridge_format)m->format;
+    if (m->has & COAP_HAS_MAX_AGE) f.ttl = (int64_t)m->max_age * 1000;
+    f.qos = a->r->type == COAP_CON; /* as are those on streams */
+    rc = take_query(a->r, &f, &a->verb);
+    f.retain = a->verb == BRIDGE_PUT;
+    take_terms(m, &terms, versions);
+    if (rc == 0) rc = bridge_peer_msg(a->peer, &f, &msg);
+    if (rc == 0) rc = ask_hub(a, msg, &terms, NULL, &reply);
+    bridge_msg_unref(msg);
+    if (rc != BRIDGE_PENDING) coap_answer_outcome(a->cp, a->r, rc, a->verb, reply, &a->wish, NULL);
+    bridge_msg_unref(reply);
+}
+
+/* ---- Which */
+
+static const bridge_verb verbs[] = {
+    [COAP_GET] = BRIDGE_GET,       [COAP_POST] = BRIDGE_POST,   [COAP_PUT] = BRIDGE_PUT,
+    [COAP_DELETE] = BRIDGE_DELETE, [COAP_PATCH] = BRIDGE_PATCH, [COAP_IPATCH] = BRIDGE_PATCH,
+};
+
+static void serve_path(asked *a)
+{
+    uint8_t code = a->r->code;
+
+    if (strpbrk(a->path, "+#")) {
+        coap_request_text(a->r, COAP_BAD_REQUEST, "+ and # are not for paths");
+        return;
+    }
+    if (code >= sizeof verbs / sizeof *verbs || code == COAP_FETCH) {
+        coap_answer_status(a->r, BRIDGE_METHOD, BRIDGE_GET, NULL);
+        return;
+    }
+    a->verb = verbs[code];
+    if (a->verb == BRIDGE_GET)
+        serve_get(a);
+    else
+        serve_change(a);
+}
+
+static void serve_named(asked *a)
+{
+    unsigned segments;
+    bool root;
+    int rc = coap_path_join(a->r->packet, a->cp->path, COAP_PATH_MAX + 1, &segments);
+
+    if (rc < 0) {
+        coap_answer_status(a->r, rc == BRIDGE_TOOBIG ? BRIDGE_INVALID : rc, BRIDGE_GET, "not a path: '/' or broken UTF-8 in a segment");
+        return;
+    }
+    if (segments == 2 && strcmp(a->cp->path, ".well-known/core") == 0) {
+        coap_discover(a->cp, a->r, a->peer);
+        return;
+    }
+    a->path = coap_path_below(a->cp->path, segments, a->cp->mount, &root);
+    if (!a->path)
+        coap_answer_status(a->r, BRIDGE_NOTFOUND, BRIDGE_GET, NULL);
+    else if (root || !*a->path)
+        coap_list(a->cp, a->r, a->peer);
+    else
+        serve_path(a);
+}
+
+void coap_serve(void *user, coap_request *r)
+{
+    asked a = {.cp = user, .r = r};
+    const coap_meta *m = r->meta;
+    int refused;
+
+    a.cp->requests++;
+    if (m->has & (COAP_HAS_PROXY_URI | COAP_HAS_PROXY_SCHEME)) {
+        coap_request_text(r, COAP_NO_PROXY, "not a proxy"); /* RFC 7252 5.7.2 */
+        return;
+    }
+    if (m->has & COAP_HAS_HOP_LIMIT && m->hop_limit == 0) {
+        coap_request_text(r, COAP_BAD_REQUEST, "Hop-Limit is 0"); /* RFC 8768 3 */
+        return;
+    }
+    a.peer = coap_who(a.cp, r->peer, &refused);
+    if (!a.peer) {
+        coap_answer_status(r, refused, BRIDGE_GET, NULL);
+        return;
+    }
+    a.wish = (coap_wish){wish_accept(m), m->etag_count, m->etags};
+    serve_named(&a);
+}
