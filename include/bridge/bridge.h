@@ -156,6 +156,7 @@ typedef struct bridge_options {
     size_t max_values;            /* values kept */
     size_t max_value_bytes;       /* bytes of values kept */
     int log_level;                /* BRIDGE_LOG_*; 0: BRIDGE_LOG_INFO */
+    int64_t sys_interval;         /* ms between two rounds of numbers under $SYS; 0: 10 s, negative: none */
     bool offline;                 /* listeners and uplinks are looked at but not opened: to check and to explain */
 } bridge_options;
 enum { BRIDGE_LOG_ERROR = 1, BRIDGE_LOG_WARN = 2, BRIDGE_LOG_INFO = 3, BRIDGE_LOG_DEBUG = 4 };

@@ -56,6 +56,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     if (rc == 0) rc = policies_new(h);
     if (rc == 0) rc = values_new(h);
     if (rc == 0) rc = app_open(h);
+    if (rc == 0) rc = sys_new(h, o->sys_interval);
     if (rc == 0) {
         *out = h;
         return 0;
@@ -88,6 +89,7 @@ bool hub_is_closed(hub *h)
 void hub_free(hub *h)
 {
     if (!h) return;
+    sys_free(h);
     hub_cancel_calls(h);
     if (h->app_port) app_close(h);
     h->depth = 0;

@@ -6,6 +6,7 @@
  *   request.c   owners, calls, tickets              values.c    what is kept, how long, how much
  *   policy.c    who may do what                     represent.c one message in several formats
  *   explain.c   why a path goes where it goes       stats.c     numbers
+ *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
  * Everything belongs to the loop's thread unless it says [any]. */
 #ifndef HUB_HUB_H
 #define HUB_HUB_H
@@ -125,6 +126,7 @@ struct hub {
     list dead_watches, dead_peers, dead_ports, dead_listeners;
     size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
     struct expiry *expiry; /* values.c */
+    struct sys *sys;       /* sys.c */
 };
 
 /* ---- hub.c */
@@ -216,4 +218,8 @@ int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *
 /* ---- explain.c, stats.c */
 int hub_explain(hub *h, const char *path, buf *out);
 void hub_stats(hub *h, bridge_stat_fn fn, void *user);
+
+/* ---- sys.c */
+int sys_new(hub *h, int64_t interval); /* ms; negative: none */
+void sys_free(hub *h);
 #endif

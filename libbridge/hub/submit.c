@@ -105,6 +105,7 @@ static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const ch
     int rc = policy_check(peer, verb, msg->path);
 
     if (rc < 0) return rc;
+    if (verb != BRIDGE_GET && peer != h->app && strncmp(msg->path, "$SYS/", 5) == 0) return BRIDGE_DENIED; /* it is ours */
     owner = h->tree->owners.count ? tree_owner(h->tree, msg->path, msg->path_len) : NULL;
     if (owner && !(peer == h->app && !done)) /* what an application publishes does not come back to it as a question */
         return hub_ask(peer, list_of(owner, handler, owner), verb, msg, asked, terms ? terms->timeout : 0, reply, done, user, out);

@@ -242,6 +242,22 @@ static bridge_verdict on_access(void *user, const bridge_ask *x)
     return strncmp(x->path, "secret", 6) == 0 ? BRIDGE_DENY : BRIDGE_DEFER;
 }
 
+static void numbers_are_values_under_sys(void)
+{
+    bridge *b = open_one();
+    heard all = {0}, sys = {0};
+
+    bridge_subscribe(b, "#", on_msg, &all, NULL, NULL);
+    bridge_subscribe(b, "$SYS/#", on_msg, &sys, NULL, NULL);
+    CHECK_STR(sys.path, "$SYS/broker/version");
+    fake_now += 10000;
+    bridge_process(b);
+    CHECK_STR(ask(b, BRIDGE_GET, "$SYS/bridge/hub/watches", "").data, "2");
+    CHECK_STR(ask(b, BRIDGE_GET, "$SYS/broker/uptime", "").data, "10 seconds");
+    CHECK_INT(all.count, 0);
+    bridge_free(b);
+}
+
 /* ---- out of memory is an ordinary error */
 
 static long allowed, held;
@@ -314,6 +330,7 @@ int main(void)
     an_owner_answers_now_or_later();
     routes_rename_and_copy();
     values_expire();
+    numbers_are_values_under_sys();
     no_allocation_is_taken_for_granted();
     a_hundred_bridges();
     return check_done();
