@@ -316,7 +316,7 @@ static int nested(reader *r, const head *h, int depth, item *it)
     int rc;
 
     if (depth >= CODEC_MAX_DEPTH) return fail(r->err, BRIDGE_TOOBIG, "CBOR: nested deeper than %d", CODEC_MAX_DEPTH);
-    if (it->key) return fail(r->err, BRIDGE_UNPROCESSABLE, "CBOR: a list or a map as a key");
+    if (it->key && h->major == CBOR_MAP) return fail(r->err, BRIDGE_UNPROCESSABLE, "CBOR: a map as a key");
     if (!h->indefinite && h->value > (uint64_t)(r->end - r->p)) return bad(r, "more members than bytes");
     it->kind = h->major == CBOR_MAP ? ITEM_MAP : ITEM_LIST;
     it->count = h->indefinite ? ITEM_UNKNOWN : (size_t)h->value;

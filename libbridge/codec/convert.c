@@ -1,22 +1,15 @@
 #include "codec/cbor.h"
-#include "codec/codecs.h"
+#include "codec/collect.h"
 #include "codec/json.h"
 
 /* ---- reading and writing with the limits that hold for every codec, also foreign ones */
-
-typedef struct collector {
-    scratch *scratch;
-    bridge_record *records;
-    size_t count, room;
-    bridge_error *err;
-} collector;
 
 static int too_many(bridge_error *err)
 {
     return fail(err, BRIDGE_TOOBIG, "more than %d values", CODEC_MAX_RECORDS);
 }
 
-static int collect(void *user, const bridge_record *record)
+int collect(void *user, const bridge_record *record)
 {
     collector *c = user;
 
@@ -49,7 +42,7 @@ static int structural(scratch *s, const bridge_codec *from, const void *data, si
     return cbor_read(s, data, len, json_put, JSON_WRITER(out, err), err);
 }
 
-static int no_codec(int status, bridge_format format, bridge_error *err)
+int codec_missing(int status, bridge_format format, bridge_error *err)
 {
     const char *name = format_media_type(format);
 
@@ -58,7 +51,7 @@ static int no_codec(int status, bridge_format format, bridge_error *err)
 }
 
 /* What a codec reports as out of room, or anything else, is said once in *err. */
-static int said(int rc, bridge_error *err)
+int codec_said(int rc, bridge_error *err)
 {
     if (rc >= 0 || (err && err->status == rc)) return rc;
     return fail(err, rc, "%s", rc == BRIDGE_TOOBIG ? "the converted payload is over the size limit" : bridge_status_text(rc));
@@ -74,12 +67,12 @@ int codec_convert(mem *m, const char *path, double now, bridge_format source, br
 
     if (err) err->status = 0;
     if (source == BRIDGE_FORMAT_AUTO) source = codec_guess(data, len);
-    if (source == target || target == BRIDGE_FORMAT_AUTO) return said(buf_put(out, data, len), err);
+    if (source == target || target == BRIDGE_FORMAT_AUTO) return codec_said(buf_put(out, data, len), err);
     from = codec_find(source);
     to = codec_find(target);
-    if (!to || !to->write) return no_codec(BRIDGE_NOTACCEPTABLE, target, err);
-    if (!from || !from->read) return no_codec(BRIDGE_FORMAT, source, err);
-    if (from == to) return said(buf_put(out, data, len), err);
+    if (!to || !to->write) return codec_missing(BRIDGE_NOTACCEPTABLE, target, err);
+    if (!from || !from->read) return codec_missing(BRIDGE_FORMAT, source, err);
+    if (from == to) return codec_said(buf_put(out, data, len), err);
     scratch_init(&s, m);
     if ((from == &json_codec && to == &cbor_codec) || (from == &cbor_codec && to == &json_codec))
         rc = structural(&s, from, data, len, out, err);
@@ -87,7 +80,7 @@ int codec_convert(mem *m, const char *path, double now, bridge_format source, br
         rc = through_records(&s, from, to, path, now, data, len, out, err);
     scratch_done(&s);
     if (rc) out->len = start;
-    return said(rc, err);
+    return codec_said(rc, err);
 }
 
 typedef struct counter {
@@ -115,11 +108,11 @@ int codec_read(mem *m, const char *path, double now, bridge_format source, const
     if (err) err->status = 0;
     if (source == BRIDGE_FORMAT_AUTO) source = codec_guess(data, len);
     from = codec_find(source);
-    if (!from || !from->read) return no_codec(BRIDGE_FORMAT, source, err);
+    if (!from || !from->read) return codec_missing(BRIDGE_FORMAT, source, err);
     scratch_init(&s, m);
     rc = from->read(&s, path, now, data, len, count_on, &c, err);
     scratch_done(&s);
-    return said(rc, err);
+    return codec_said(rc, err);
 }
 
 int codec_write(mem *m, const char *path, bridge_format target, const bridge_record *records, size_t count, buf *out,
@@ -131,11 +124,11 @@ int codec_write(mem *m, const char *path, bridge_format target, const bridge_rec
     int rc;
 
     if (err) err->status = 0;
-    if (!to || !to->write) return no_codec(BRIDGE_NOTACCEPTABLE, target, err);
+    if (!to || !to->write) return codec_missing(BRIDGE_NOTACCEPTABLE, target, err);
     if (count > CODEC_MAX_RECORDS) return too_many(err);
     scratch_init(&s, m);
     rc = to->write(&s, path, records, count, out, err);
     scratch_done(&s);
     if (rc) out->len = start;
-    return said(rc, err);
+    return codec_said(rc, err);
 }

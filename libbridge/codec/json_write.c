@@ -141,7 +141,7 @@ int json_put(void *writer, const item *it)
     }
     if (w->comma) rc = put_char(w->out, ',');
     if (rc) return rc;
-    if (it->kind == ITEM_LIST || it->kind == ITEM_MAP) return put_open(w, it->kind == ITEM_MAP);
     w->comma = !it->key;
-    return it->key ? put_key(w, it) : put_scalar(w, it);
+    if (it->key) return put_key(w, it);
+    return it->kind == ITEM_LIST || it->kind == ITEM_MAP ? put_open(w, it->kind == ITEM_MAP) : put_scalar(w, it);
 }

@@ -12,6 +12,7 @@ int node_add(void *builder, const item *it)
         b->depth--;
         return 0;
     }
+    if (it->key && it->kind == ITEM_LIST) return fail(b->err, BRIDGE_UNPROCESSABLE, "a list as a key");
     if (it->key) {
         item *key = scratch_new(b->scratch, item);
         if (!key) return scratch_fail(b->scratch, b->err);
@@ -42,15 +43,13 @@ size_t node_count(const node *n)
     return count;
 }
 
-int node_depth(const node *n)
+size_t node_total(const node *n)
 {
-    int deepest = 0;
+    size_t total = 1;
 
-    for (const node *m = n->first; m; m = m->next) {
-        int d = node_depth(m) + 1;
-        if (d > deepest) deepest = d;
-    }
-    return deepest;
+    for (const node *m = n->first; m; m = m->next)
+        total += node_total(m);
+    return total;
 }
 
 int node_walk(const node *n, item_fn fn, void *user)
@@ -130,6 +129,24 @@ static bool item_equal(const item *a, const item *b)
     }
 }
 
+/* Mostly in the same order: the search goes on from the last hit, and gives up before it costs quadratic time. */
+static bool map_equal(const node *a, const node *b)
+{
+    size_t count = node_count(a), misses = 0;
+    const node *at = b->first;
+
+    if (count != node_count(b)) return false;
+    for (const node *m = a->first; m; m = m->next, at = at->next ? at->next : b->first) {
+        const node *start = at;
+        while (!item_equal(at->key, m->key)) {
+            at = at->next ? at->next : b->first;
+            if (at == start || ++misses > 1000000) return false;
+        }
+        if (!node_equal(m, at)) return false;
+    }
+    return true;
+}
+
 bool node_equal(const node *a, const node *b)
 {
     const node *m, *o;
@@ -141,12 +158,16 @@ bool node_equal(const node *a, const node *b)
         return !m && !o;
     }
     if (a->it.kind != ITEM_MAP) return true;
-    if (node_count(a) != node_count(b)) return false;
-    for (m = a->first; m; m = m->next) {
-        for (o = b->first; o && !item_equal(o->key, m->key); o = o->next) {}
-        if (!o || !node_equal(m, o)) return false;
-    }
-    return true;
+    return map_equal(a, b);
+}
+
+node **node_member_key(node *map, const item *key)
+{
+    node **found = NULL;
+
+    for (node **at = &map->first; *at; at = &(*at)->next)
+        if (item_equal((*at)->key, key)) found = at;
+    return found;
 }
 
 node **node_member(node *map, text name)

@@ -27,9 +27,10 @@ int node_walk(const node *n, item_fn fn, void *user); /* says the items again */
 int node_copy(scratch *s, const node *n, size_t *budget, node **out, bridge_error *err);
 /* By value: numbers numerically, maps whatever their order (RFC 6902 4.6). */
 bool node_equal(const node *a, const node *b);
+size_t node_total(const node *n); /* all of them, itself included */
 node **node_member(node *map, text name); /* the place that points to it: of the last with that name; NULL: none */
+node **node_member_key(node *map, const item *key);
 size_t node_count(const node *n);
-int node_depth(const node *n);
 
 /* Reads JSON or CBOR. */
 int node_read(scratch *s, bridge_format format, const void *data, size_t len, node **out, bridge_error *err);

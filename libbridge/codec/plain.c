@@ -86,6 +86,7 @@ static int emit(emitter *e, const node *n, size_t name_len)
         rc = record_of_item(e->scratch, &n->it, &r, e->err);
         if (rc == 0 && name_len && !(r.name = scratch_text(e->scratch, e->name, name_len)))
             rc = scratch_fail(e->scratch, e->err);
+        r.absolute = r.name[0] == '/';
         return rc ? rc : e->fn(e->user, &r);
     }
     for (const node *m = n->first; m; m = m->next) {

@@ -149,7 +149,8 @@ bridge_format format_of_name(text name)
 
 /* ---- codecs */
 
-static const bridge_codec *const codecs[] = {&text_codec, &bytes_codec, &json_codec, &cbor_codec, &senml_json_codec, &senml_cbor_codec};
+static const bridge_codec *const codecs[] = {&text_codec, &bytes_codec, &json_codec, &cbor_codec, &senml_json_codec,
+                                           &senml_cbor_codec, &tlv_codec, &lwm2m_json_codec, &lwm2m_cbor_codec};
 
 /* Numbers whose bytes are those of another: old ones of OMA, and streams that end (RFC 8428 8). */
 static bridge_format same_bytes(bridge_format number)

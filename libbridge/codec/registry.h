@@ -49,6 +49,11 @@ int codec_write(mem *m, const char *path, bridge_format target, const bridge_rec
  * BRIDGE_SENML_ETCH_JSON or _CBOR.  Appends the new value, in the format of the old one, to out.  len 0: there is no value
  * yet (merge-patch and etch make one).  FORMAT patch is none of these, UNPROCESSABLE it cannot apply, CONFLICT a json-patch
  * `test` says no (RFC 5789 2.2, RFC 8132 3.4), SYNTAX, TOOBIG, NOMEM. */
+bridge_format codec_patch_makes(bridge_format patch); /* of nothing: JSON or SenML; FORMAT_NAMED: not a patch */
 int codec_patch(mem *m, const char *path, double now, bridge_format format, const void *data, size_t len,
                 bridge_format patch, const void *patch_data, size_t patch_len, buf *out, bridge_error *err);
+/* RFC 8790 3.1: of a value, the records that `fetch` (SENML_ETCH_JSON or _CBOR) names, written as target. */
+int codec_fetch(mem *m, const char *path, double now, bridge_format format, const void *data, size_t len,
+                bridge_format fetch, const void *fetch_data, size_t fetch_len, bridge_format target, buf *out,
+                bridge_error *err);
 #endif

@@ -18,8 +18,8 @@ enum {
 
 /* Names: RFC 8428 4.5.1, and a '/' in front as LwM2M has it. */
 bool senml_name_ok(const char *p, size_t len, bool first); /* first: nothing stands in front of it */
-/* Whatever of `name` is below `base`, "" when they are the same, all of it when it is elsewhere. */
-const char *senml_below(const char *base, const char *name);
+/* Sets name and absolute of *out: what of `name` is below `base`, "" when they are the same, all of it when it is elsewhere. */
+void senml_set_name(bridge_record *out, const char *base, const char *name);
 
 /* An item_fn that resolves a pack (RFC 8428 4.6) as it comes.  A record without any value has type NIL: LwM2M's and
  * RFC 8790's way to name what is meant. */
@@ -28,6 +28,7 @@ typedef struct senml_reader {
     const char *base;
     double now;
     bool json; /* data are base64url */
+    bool etch, removes; /* RFC 8790: values may be null; the record that is told has one, and is to go */
     bridge_record_fn fn;
     void *user;
     bridge_error *err;

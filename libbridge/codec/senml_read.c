@@ -50,6 +50,11 @@ static int on_field(senml_reader *r, const item *it)
 {
     bool ok;
 
+    if (r->etch && it->kind == ITEM_NULL && r->label >= SENML_V && r->label < SENML_OTHER) {
+        r->removes = true;
+        r->seen &= ~(1u << r->label);
+        return 0;
+    }
     switch (r->label) {
     case SENML_OTHER: return 0;
     case SENML_BN:
@@ -85,15 +90,18 @@ bool senml_name_ok(const char *p, size_t len, bool first)
     return true;
 }
 
-const char *senml_below(const char *base, const char *name)
+void senml_set_name(bridge_record *out, const char *base, const char *name)
 {
     const char *b = base[0] == '/' ? base + 1 : base, *n = name[0] == '/' ? name + 1 : name;
     size_t len = strlen(b);
 
-    if (len == 0 || strncmp(b, n, len) != 0) return name;
-    if (n[len] == 0) return "";
-    if (b[len - 1] == '/') return n + len;
-    return n[len] == '/' ? n + len + 1 : name;
+    out->name = name;
+    out->absolute = false;
+    if (name[0] == 0) return;
+    out->absolute = true;
+    if (len == 0 || strncmp(b, n, len) != 0 || (b[len - 1] != '/' && n[len] != '/' && n[len] != 0)) return;
+    out->name = n + len + (n[len] == '/');
+    out->absolute = false;
 }
 
 static bool has(const senml_reader *r, senml_label label)
@@ -158,7 +166,7 @@ static int set_name(senml_reader *r, bridge_record *out)
     memcpy(name, r->bn.p, r->bn.len);
     if (more) memcpy(name + r->bn.len, n->p, more);
     name[len] = 0;
-    out->name = r->base[0] ? senml_below(r->base, name) : name;
+    senml_set_name(out, r->base, name);
     return 0;
 }
 
@@ -229,7 +237,7 @@ static int set_value(senml_reader *r, bridge_record *out)
     uint32_t values = r->seen & (1u << SENML_V | 1u << SENML_VS | 1u << SENML_VB | 1u << SENML_VD | 1u << SENML_VLO);
 
     if (values & (values - 1)) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: two values in a record");
-    if (has(r, SENML_V) || (!values && item_is_number(&r->bv) && !has(r, SENML_S))) return set_number(r, out);
+    if (has(r, SENML_V) || (!values && item_is_number(&r->bv) && !has(r, SENML_S) && !r->etch)) return set_number(r, out);
     if (has(r, SENML_VD)) return set_data(r, out);
     if (has(r, SENML_VLO)) return set_link(r, out);
     if (has(r, SENML_VB)) {
@@ -249,7 +257,7 @@ static int on_record(senml_reader *r)
     int rc = take_bases(r);
 
     if (rc) return rc;
-    if (r->seen >> SENML_N == 0) return 0; /* nothing but bases */
+    if (r->seen >> SENML_N == 0 && !r->removes) return 0; /* nothing but bases */
     out.unit = r->bu;
     if (has(r, SENML_U)) rc = unit_text(r, &r->fields[SENML_U], &out.unit);
     if (rc == 0) rc = set_name(r, &out);
@@ -283,6 +291,7 @@ int senml_item(void *reader, const item *it)
     }
     if (r->depth == 1 && it->kind == ITEM_MAP) {
         r->seen = 0;
+        r->removes = false;
         r->depth = 2;
         return 0;
     }

@@ -11,7 +11,9 @@ typedef struct writer {
     bridge_error *err;
     const char *bn, *bu; /* for all records, or NULL */
     size_t bn_len;
-    bool slash;          /* between base and name */
+    size_t skip;         /* bytes of every name that the base name says */
+    text prefix;         /* of names below the base: what of it the base name does not say ... */
+    bool slash;          /* ... and a '/', if there is a name */
     double bt;
     bool secondary;
 } writer;
@@ -65,17 +67,15 @@ static int put_value(writer *w, const bridge_record *r)
 }
 
 /* What of the name stands in n: all but the base name. */
-static text rest_of_name(const writer *w, const char *base, const bridge_record *r, char full[CODEC_MAX_NAME + 1])
+static text rest_of_name(const writer *w, const bridge_record *r, char full[CODEC_MAX_NAME + 2])
 {
-    size_t base_len = strlen(base), name_len = strlen(r->name), slash = base_len && name_len && w->slash, len;
+    size_t len = strlen(r->name), n = w->prefix.len;
 
-    if (base_len == 0) return (text){r->name + w->bn_len, name_len - w->bn_len};
-    if (w->bn_len == base_len + slash) return (text){r->name, name_len};
-    memcpy(full, base, base_len);
-    if (slash) full[base_len] = '/';
-    memcpy(full + base_len + slash, r->name, name_len);
-    len = base_len + slash + name_len;
-    return (text){full + w->bn_len, len - w->bn_len};
+    if (r->absolute || (n == 0 && !w->slash)) return (text){r->name + w->skip, len - w->skip};
+    if (n) memcpy(full, w->prefix.p, n);
+    if (w->slash && len) full[n++] = '/';
+    memcpy(full + n, r->name, len);
+    return (text){full, n + len};
 }
 
 static int put_bases(writer *w)
@@ -92,10 +92,10 @@ static int put_bases(writer *w)
     return rc;
 }
 
-static int put_record(writer *w, const char *base, const bridge_record *r, bool first)
+static int put_record(writer *w, const bridge_record *r, bool first)
 {
-    char full[CODEC_MAX_NAME + 1];
-    text name = rest_of_name(w, base, r, full);
+    char full[CODEC_MAX_NAME + 2];
+    text name = rest_of_name(w, r, full);
     bool unit_here = r->unit && !w->bu;
     size_t fields = (name.len > 0) + unit_here + (r->type != BRIDGE_NIL) + r->has_sum + (r->time != w->bt) + (r->update != 0);
     int rc;
@@ -133,43 +133,51 @@ static size_t common_start(const bridge_record *records, size_t count)
     return same;
 }
 
-/* The names, and with the base in front, can be spelt; none is too long. */
+/* Every name, with the base in front of it or without, can be spelt and is not too long. */
 static int check_names(const writer *w, size_t base_len, const bridge_record *records, size_t count, size_t same)
 {
-    bool first = base_len == 0, ok = senml_name_ok(records[0].name, same, first);
     size_t longest = 0;
+    bool ok = true;
 
     for (size_t i = 0; i < count && ok; i++) {
-        size_t len = strlen(records[i].name + same);
-        ok = senml_name_ok(records[i].name + same, len, first && !same);
-        if (len > longest) longest = len;
+        size_t from = i ? same : 0, len = strlen(records[i].name + from);
+        ok = senml_name_ok(records[i].name + from, len, from == 0 && (base_len == 0 || records[i].absolute));
+        if (from + len > longest) longest = from + len;
     }
     if (!ok) return fail(w->err, BRIDGE_UNPROCESSABLE, "SenML: a name has characters that it cannot have");
-    if (base_len + 1 + same + longest <= CODEC_MAX_NAME) return 0;
+    if (base_len + 1 + longest <= CODEC_MAX_NAME) return 0;
     return fail(w->err, BRIDGE_TOOBIG, "SenML: name with more than %d bytes", CODEC_MAX_NAME);
 }
 
-/* The base name ends with a separator, so that what is left are names, too. */
+/* A base name ends with a separator, so that what is left are names, too. */
 static int find_base_name(writer *w, const char *base, const bridge_record *records, size_t count, size_t same, scratch *s)
 {
-    size_t len = strlen(base);
+    size_t len = strlen(base), absolute = 0;
     bool named = true;
     char *with;
 
-    if (len == 0) {
+    for (size_t i = 0; i < count; i++) {
+        if (!records[i].name[0]) named = false;
+        absolute += records[i].absolute;
+    }
+    w->prefix = (text){base, len};
+    if (count < 2 || (len && absolute && absolute < count)) return 0; /* every name as a whole */
+    w->prefix.len = 0;
+    if (len == 0 || absolute) {
+        w->slash = false;
+        while (same && records[0].name[same - 1] != '/' && records[0].name[same - 1] != ':') same--;
+        if (same * (count - 1) < 8) return 0; /* not worth a field */
         w->bn = records[0].name;
-        while (same && w->bn[same - 1] != '/' && w->bn[same - 1] != ':') same--;
-        w->bn_len = same * (count - 1) < 8 ? 0 : same; /* else not worth a field */
+        w->bn_len = w->skip = same;
         return 0;
     }
-    for (size_t i = 0; i < count; i++)
-        if (!records[i].name[0]) named = false;
     w->bn = base;
     w->bn_len = len;
     if (!named || !w->slash) return 0;
     with = scratch_text(s, base, len + 1);
     if (!with) return scratch_fail(s, w->err);
     with[len] = '/';
+    w->slash = false;
     w->bn = with;
     w->bn_len = len + 1;
     return 0;
@@ -210,8 +218,7 @@ static int find_bases(writer *w, const char *base, const bridge_record *records,
 
     if (rc) return rc;
     find_base_unit(w, records, count);
-    if (count < 2) return 0;
-    find_base_time(w, records, count);
+    if (count > 1) find_base_time(w, records, count);
     return find_base_name(w, base, records, count, same, s);
 }
 
@@ -227,7 +234,7 @@ int senml_write(scratch *s, const char *base, const bridge_record *records, size
     rc = count ? find_bases(&w, base, records, count, s) : 0;
     if (rc == 0) rc = json ? json_put(w.json, ITEM(.kind = ITEM_LIST)) : cbor_put_head(out, CBOR_LIST, count);
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = put_record(&w, base, &records[i], i == 0);
+        rc = put_record(&w, &records[i], i == 0);
     if (rc || !json) return rc;
     return json_put(w.json, ITEM(.kind = ITEM_END));
 }

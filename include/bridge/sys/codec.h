@@ -23,6 +23,7 @@ typedef enum bridge_type {
 } bridge_type;
 typedef struct bridge_record {
     const char *name; /* below the base path: "5700"; "" for the path itself; never NULL; borrow */
+    bool absolute;    /* the name stands for itself, it is not below the base path: "urn:dev:ow:10e2073a0108006:temp" */
     const char *unit; /* RFC 8428 12.1 and RFC 8798, or NULL; borrow */
     double time;      /* seconds since 1970; 0: none */
     double sum;       /* with has_sum: RFC 8428 4.3 */
