@@ -62,7 +62,7 @@ static int read_level(reader *r, const uint8_t *p, const uint8_t *end, int level
         const uint8_t *at = p;
         oma_path path = *above;
         int rc;
-        tlv t;
+        tlv t = {0};
         rc = next_tlv(r, &p, end, &t);
         if (rc) return rc;
         if (level != OMA_OBJECT && levels[t.kind] != level) return bad(r, at, "a kind that cannot stand here");
