@@ -289,7 +289,7 @@ def test_who_comes_back_is_not_told_again_what_it_knows(port, http):
 def test_a_slow_watcher_gets_the_newest_and_disturbs_nobody(port, http):
     value = "x" * 50000
     with Events(port, "/resources/+") as slow, Events(port, "/resources/fast") as fast:
-        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         for i in range(400):
             assert http.request("PUT", "/resources/big", f"{i:04}{value}").status in (201, 204)
         http.request("PUT", "/resources/fast", "done")
