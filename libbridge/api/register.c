@@ -45,7 +45,7 @@ static int do_listen(bridge *b, void *args)
     bridge_port *p = NULL;
     int rc = s ? hub_open(b->hub, r->text, &p, r->err) : fail_nomem(r->err);
 
-    if (rc == 0) {
+    if (rc == 0 && p) { /* offline there is none */
         s->thing = p;
         s->name = mem_text(b->mem, p->name);
         p->slot = s;

@@ -161,14 +161,19 @@ int url_get_bool(const url *u, const char *key, bool otherwise, bool *out, bridg
     return fail(err, BRIDGE_INVALID, "option %s=%s: yes or no is wanted", key, value);
 }
 
+static bool is_among(const char *key, const char *const *words)
+{
+    while (*words && strcmp(*words, key) != 0) words++;
+    return *words != NULL;
+}
+
 int url_check(const url *u, const char *const *known, bridge_error *err)
 {
+    static const char *const of_all[] = {"anonymous", "password_file", "acl_file", NULL}; /* the hub takes these */
+
     for (size_t i = 0; i < u->param_count; i++) {
         const char *key = u->params[i].key, *near;
-        const char *const *k = known;
-        while (*k && strcmp(*k, key) != 0)
-            k++;
-        if (*k) continue;
+        if (is_among(key, known) || is_among(key, of_all)) continue;
         near = text_nearest(key, known);
         return fail(err, BRIDGE_INVALID, "%s:// has no option \"%s\"%s%s%s", u->scheme, key, near ? "; did you mean \"" : "",
                     near ? near : "", near ? "\"?" : "");

@@ -42,6 +42,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     h->log.user = o->user;
     atomic_init(&h->log.level, o->log_level ? o->log_level : BRIDGE_LOG_INFO);
     take_limits(h, o);
+    h->offline = o->offline;
     list_init(&h->ports);
     list_init(&h->dead_watches);
     list_init(&h->dead_peers);

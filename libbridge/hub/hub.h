@@ -121,6 +121,7 @@ struct hub {
     size_t hit_count, hit_room;
     tree_found found; /* scratch of fanout.c */
     uint64_t mark;
+    bool offline; /* listeners are looked at, not opened */
     unsigned depth; /* of calls into adapters and applications: nothing is freed before it is 0 again */
     list waiting; /* calls that owners have not answered yet */
     list dead_watches, dead_peers, dead_ports, dead_listeners;

@@ -121,6 +121,11 @@ int hub_open(hub *h, const char *textual, bridge_port **out, bridge_error *err)
     p->url = u;
     rc = take_rules(p, u, err);
     if (rc == 0) rc = guard(p, u, err);
+    if (rc == 0 && h->offline) {
+        rc = adapter->check ? adapter->check(u, err) : 0;
+        port_destroy(p);
+        return rc;
+    }
     if (rc == 0) rc = adapter->open ? adapter->open(p, u, err) : fail(err, BRIDGE_UNSUPPORTED, "%s does not open yet", u->scheme);
     if (rc == 0) {
         log_line(&h->log, BRIDGE_LOG_INFO, adapter->scheme, "listening on %s", p->name);

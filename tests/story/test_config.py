@@ -40,7 +40,7 @@ def test_a_good_one_is_good(bridged_program, config):
     ('{\n"lisen": []}', 2, 'unknown key "lisen"; did you mean "listen"?'),
     ('{"listen": [],\n"routes": [\n{"source": "a", "targt": "b"}]}', 3, 'unknown key "targt"; did you mean "target"?'),
     ('{"listen": [\n"gopher://127.0.0.1"]}', 2, "gopher"),
-    ('{"listen": [\n\n"mqtt://127.0.0.1:99999"]}', 3, "99999"),
+    ('{"listen": [\n\n"mqtt://127.0.0.1:99999"]}', 3, "not a URL"),
     ('{"listen": ["mqtt://127.0.0.1:0?colour=red"]}', 1, "colour"),
     ('{"routes": [\n{"source": "a/{x}",\n"target": "b/{y}"}]}', 2, "y"),
     ('{"log": "loud"}', 1, '"log" is "error", "warn", "info" or "debug", not "loud"'),

@@ -267,8 +267,9 @@ class Bridge(Owner):
         while self._core.collect():
             pass
 
-    def _clock_moved(self) -> None:
-        self._kick()
+    def _clock_moves(self) -> None:
+        for _ in range(2):  # a callback of the first may have left something for a second
+            self._turn()
 
     def _spawn(self, work: Any) -> "asyncio.Task[Any]":
         task = self._loop.create_task(work)

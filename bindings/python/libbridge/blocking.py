@@ -253,12 +253,18 @@ class Bridge(Owner):
     def _on_loop(self, fn: Callable[..., Any], *args: Any) -> Any:
         return self._driver.call(functools.partial(fn, *args))
 
-    def _clock_moved(self) -> None:
-        for _ in range(2):  # the first turn may have begun before the clock moved
-            try:
-                self._driver.call(int)
-            except Closed:
-                return
+    def settle(self) -> None:
+        """Waits until the handlers have heard what was published so far.  For tests; not from a handler."""
+        done = threading.Event()
+        for _ in range(2):  # the first turn may have begun before
+            self._driver.call(int)
+        self._driver.call(functools.partial(self._driver.jobs.append, done.set))
+        while not done.wait(0.2) and not self.closed:
+            pass
+
+    def _clock_moves(self) -> None:
+        if not self.closed and not self._driver.here():
+            self.settle()
 
     # ---- talking
 

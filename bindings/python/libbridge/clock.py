@@ -9,7 +9,7 @@ from . import _bridge
 
 
 class _Mover(Protocol):
-    def _clock_moved(self) -> None: ...
+    def _clock_moves(self) -> None: ...
 
 
 class Clock:
@@ -24,10 +24,13 @@ class Clock:
         return self._ticker.ms() / 1000
 
     def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
-        """Moves on.  A blocking bridge has handled what fell due when this returns; in asyncio it does so in its next turn."""
+        """Moves on.  What was said before is handled before, what falls due is handled when this returns."""
         step = timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days)
         if step < timedelta(0):
             raise ValueError("time does not go back")
+        bridges = list(self._bridges)
+        for bridge in bridges:  # what was said before belongs to the time before
+            bridge._clock_moves()
         self._ticker.advance(round(step.total_seconds() * 1000))
-        for bridge in list(self._bridges):
-            bridge._clock_moved()
+        for bridge in bridges:
+            bridge._clock_moves()

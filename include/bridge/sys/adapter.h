@@ -48,6 +48,8 @@ typedef struct bridge_adapter {
      * adapter's own, see bridge_port_home().  Log in at via.  0; or negative, and the stream stays the other's. */
     int (*accept)(bridge_port *home, bridge_port *via, struct stream *stream, const bridge_ask *who);
     void (*stats)(bridge_port *port, bridge_stat_fn fn, void *user); /* optional */
+    /* Optional: what open() would find wrong with the URL itself.  Opens nothing; for configs that are only looked at. */
+    int (*check)(const bridge_url *url, bridge_error *err);
 } bridge_adapter;
 
 /* ---- Ports */

@@ -157,6 +157,13 @@ static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
     return 0;
 }
 
+static int coap_check(const bridge_url *u, bridge_error *err)
+{
+    coap_limits unused = {0};
+
+    return take_limits(u, &unused, err);
+}
+
 static void tell_name(coap_port *cp, const bridge_url *u)
 {
     char name[512];
@@ -249,4 +256,5 @@ const bridge_adapter coap_adapter = {
     .close = coap_close,
     .deliver = coap_deliver,
     .stats = coap_stats,
+    .check = coap_check,
 };

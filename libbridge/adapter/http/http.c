@@ -5,7 +5,7 @@
 #include "hub/port.h"
 #include "loop/tls.h"
 
-static const char *const own_options[] = {"anonymous", "password_file", "acl_file", "cors", "idle", "max_connections", NULL};
+static const char *const own_options[] = {"cors", "idle", "max_connections", NULL};
 
 static void port_done(http_port *p)
 {
@@ -178,4 +178,5 @@ const bridge_adapter http_adapter = {
     .close = http_close,
     .deliver = http_deliver,
     .stats = http_stats,
+    .check = check_options,
 };

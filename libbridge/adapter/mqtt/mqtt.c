@@ -108,6 +108,11 @@ static int options_check(const url *u, bool secure, bridge_error *err)
     return url_check(u, known, err);
 }
 
+static int mqtt_check(const bridge_url *u, bridge_error *err)
+{
+    return options_check(u, strcmp(u->scheme, "mqtts") == 0, err);
+}
+
 /* ---- listeners */
 
 static void on_accept(void *user, stream *s)
@@ -141,7 +146,7 @@ static int mqtt_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     mqtt_shared *sh = mqtt_shared_of(bridge_port_home(port));
     if (!sh) return fail_nomem(err);
     counts_begin(p, sh, port);
-    int rc = options_check(u, strcmp(u->scheme, "mqtts") == 0, err);
+    int rc = mqtt_check(u, err);
     if (rc == 0) rc = limits_take(&p->limits, u, port, err);
     if (rc == 0) rc = listen_on(p, u, err);
     if (rc == 0) sh->ports++;
@@ -226,4 +231,5 @@ const bridge_adapter mqtt_adapter = {
     .deliver = mqtt_deliver,
     .accept = mqtt_accept,
     .stats = mqtt_stats,
+    .check = mqtt_check,
 };
