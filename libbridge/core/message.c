@@ -314,3 +314,12 @@ derived *msg_derive(bridge_msg *msg, derived *d)
     } while (!atomic_compare_exchange_weak_explicit(&msg->derived, &head, d, memory_order_acq_rel, memory_order_acquire));
     return d;
 }
+
+bool msg_sentence(const bridge_msg *msg, char *out, size_t room)
+{
+    if (!msg || msg->format != BRIDGE_TEXT || msg->len == 0 || msg->len >= room || !text_is_utf8(msg_data(msg), msg->len))
+        return false;
+    memcpy(out, msg_data(msg), msg->len);
+    out[msg->len] = 0;
+    return true;
+}

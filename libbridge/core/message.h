@@ -64,6 +64,8 @@ int msg_renamed(const bridge_msg *msg, text path, bridge_msg **out);
 int msg_with(const bridge_msg *msg, bridge_format format, const void *data, size_t len, bridge_msg **out);
 bool msg_expired(const bridge_msg *msg, int64_t now);     /* now: ms since 1970 */
 int64_t msg_ttl_left(const bridge_msg *msg, int64_t now); /* ms, never below 0; INT64_MAX: for ever */
+/* What somebody said with a refusal, as a C text for people: false when it is none (no message, no text, empty, longer than room). */
+bool msg_sentence(const bridge_msg *msg, char *out, size_t room);
 size_t msg_bytes(const bridge_msg *msg);                           /* memory it takes, without what is derived */
 
 /* derived things: get is lock-free; put takes ownership of d, and answers what is there (d, or an earlier one with that key

@@ -10,7 +10,7 @@ def test_a_freezer_that_is_warm_for_an_hour_is_told(bridge):
     alarms = bridge.subscribe("freezer/+/alarm")
 
     bridge.publish("freezer/cellar/temperature", -3.5)
-    bridge.clock.advance(hours=1)
+    bridge.clock.advance(minutes=61)
     bridge.publish("freezer/cellar/temperature", -3.0)
 
     alarm = next(alarms)

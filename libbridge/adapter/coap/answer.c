@@ -128,10 +128,11 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
 {
     coap_reply reply = {.observer = observer};
     bridge_msg *made = NULL;
+    char said[256];
 
     if (status < 0) {
         cp->errors++;
-        coap_answer_status(r, status, verb, NULL);
+        coap_answer_status(r, status, verb, msg_sentence(value, said, sizeof said) ? said : NULL); /* RFC 7252 5.5.2 */
         return;
     }
     if (value) {

@@ -82,7 +82,7 @@ static void put_location(answer *a, http_conn *c, const char *path)
 static void finish(request *r, bridge_verb verb, const char *name, int outcome, bridge_msg *reply)
 {
     http_conn *c = r->conn;
-    char tag[ETAG_ROOM];
+    char tag[ETAG_ROOM], said[256];
     answer a;
 
     if (outcome >= 0 && verb == BRIDGE_GET && reply) {
@@ -103,7 +103,7 @@ static void finish(request *r, bridge_verb verb, const char *name, int outcome, 
         answer_problem(c, 415, bridge_status_text(outcome),
                        "Accept-Patch: application/merge-patch+json, application/json-patch+json\r\n");
     } else {
-        answer_failure(c, outcome, NULL);
+        answer_failure(c, outcome, msg_sentence(reply, said, sizeof said) ? said : NULL);
     }
 }
 
