@@ -1,7 +1,9 @@
 /* hints.c - three commands to try, with the ports that really listen. */
 #include "bridged.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void keep(char *into, size_t room, const char *url)
 {
@@ -32,6 +34,25 @@ static const char *slash(const char *url)
     return *url && url[strlen(url) - 1] == '/' ? "" : "/";
 }
 
+static bool is_in_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[512];
+
+    for (size_t len; path && *path; path += len + (path[len] == ':')) {
+        len = strcspn(path, ":");
+        snprintf(file, sizeof file, "%.*s/%s", (int)len, path, program);
+        if (access(file, X_OK) == 0) return true;
+    }
+    return false;
+}
+
+/* Debian 12 names it after its TLS library and has no plain name. */
+static const char *coap_client(void)
+{
+    return is_in_path("coap-client") ? "coap-client" : "coap-client-notls";
+}
+
 void hints_print(const hints *h)
 {
     char host[128], port[16];
@@ -43,5 +64,5 @@ void hints_print(const hints *h)
         printf("  mosquitto_sub -h %s -p %s -t 'home/#' -v\n", host, port);
     }
     if (*h->http) printf("  curl -X PUT -d 21.5 %s%shome/kitchen/temperature\n", h->http, slash(h->http));
-    if (*h->coap) printf("  coap-client -m get %s%shome/kitchen/temperature\n", h->coap, slash(h->coap));
+    if (*h->coap) printf("  %s -m get %s%shome/kitchen/temperature\n", coap_client(), h->coap, slash(h->coap));
 }
