@@ -102,6 +102,16 @@ def mqtt_port(tmp_path_factory):
     program.end()
 
 
+@pytest.fixture(scope="session")
+def coap_port(tmp_path_factory):
+    """The port of one bridged that serves all tables of CoAP datagrams, at /r."""
+    if not Bridged.program.exists() or "coap" not in built_adapters():
+        pytest.skip("CoAP is not in this build")
+    program = Bridged("coap://127.0.0.1:0/r", log=tmp_path_factory.mktemp("coap") / "bridged.log")
+    yield program.ready(1).port("coap")
+    program.end()
+
+
 @pytest.fixture
 def bridged(start_bridged):
     """A bridged with one listener of each protocol that is built in, on ports of their own."""

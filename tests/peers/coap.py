@@ -131,6 +131,7 @@ class Socket:
         if bind:
             self.socket.bind(bind)
         self.socket.connect((host, port))
+        self.aside = []  # what came while an answer was waited for
         self._ids = itertools.count(random.randrange(65536))
         self._tokens = itertools.count(random.randrange(1 << 24))
 
@@ -161,6 +162,10 @@ class Socket:
         return self.socket.recv(65536)
 
     def hear(self, timeout=PATIENCE):
+        """The next message, those kept aside first."""
+        return self.aside.pop(0) if self.aside else self.hear_new(timeout)
+
+    def hear_new(self, timeout=PATIENCE):
         try:
             return Message.parse(self.hear_bytes(timeout))
         except TimeoutError:
@@ -180,12 +185,13 @@ class Socket:
 
     def answer_to(self, message):
         while True:
-            heard = self.hear()
+            heard = self.hear_new()
             if heard.type == RST and heard.id == message.id:
                 return heard
             if heard.code == 0 and heard.type == ACK:
                 continue
             if heard.token != message.token:
+                self.aside.append(heard)
                 continue
             if heard.type == CON:
                 self.ack(heard)
@@ -214,9 +220,10 @@ class Socket:
         id = self.new_id()
         self.send(Message(CON, 0, id))
         while True:
-            heard = self.hear()
+            heard = self.hear_new()
             if heard.type == RST and heard.id == id:
                 return True
+            self.aside.append(heard)
 
     def silent(self):
         """Does the server say nothing more?  Asked by a ping, whose answer must be the next thing heard."""
@@ -262,12 +269,19 @@ class Observation:
         self.socket, self.path, self.token = socket, path, token
 
     def hear(self, timeout=PATIENCE, ack=True):
-        while True:
-            heard = self.socket.hear(timeout)
+        """The next notification; acknowledges a confirmable one."""
+        mine = next((m for m in self.socket.aside if m.token == self.token and m.code), None)
+        if mine:
+            self.socket.aside.remove(mine)
+        while not mine:
+            heard = self.socket.hear_new(timeout)
             if heard.token == self.token and heard.code:
-                if heard.type == CON and ack:
-                    self.socket.ack(heard)
-                return heard
+                mine = heard
+            elif heard.code:
+                self.socket.aside.append(heard)
+        if mine.type == CON and ack:
+            self.socket.ack(mine)
+        return mine
 
     def cancel(self):
         return self.socket.ask(GET, self.path, token=self.token, options=[(OBSERVE, b"\x01")])

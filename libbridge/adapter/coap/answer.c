@@ -50,31 +50,33 @@ void coap_answer_status(coap_request *r, int status, bridge_verb verb, const cha
     coap_respond(r, &reply);
 }
 
-/* A version is its own ETag, as short as it can be.  A converted form begins with a zero byte, which a plain one never does, and
- * names its format: two representations of one version have different tags (RFC 7252 5.10.6). */
+/* A version is its own ETag, as short as it can be.  For a converted form it is mixed with the format, so that two representations
+ * of one version have different tags (RFC 7252 5.10.6), and can be told from the tag by trying. */
+static uint64_t mask_of(int format) { return ((uint64_t)format + 1) * 0x9e3779b97f4a7c15u; }
+
 size_t coap_etag_of(uint64_t version, int converted, uint8_t *out)
 {
     size_t len = 0;
 
     if (version == 0) return 0;
-    if (converted >= 0) {
-        if (version >> 40) return 0;
-        out[len++] = 0;
-        out[len++] = (uint8_t)(converted >> 8);
-        out[len++] = (uint8_t)converted;
-    }
+    if (converted >= 0) version ^= mask_of(converted);
     for (int shift = 56; shift >= 0; shift -= 8)
         if (version >> shift) out[len++] = (uint8_t)(version >> shift);
     return len;
 }
 
-bool coap_etag_version(const coap_option *etag, uint64_t *version)
+unsigned coap_etag_versions(const coap_option *etag, uint64_t *out)
 {
-    uint32_t at = etag->len > 3 && etag->p[0] == 0 ? 3 : 0;
+    static const uint16_t formats[] = {BRIDGE_TEXT,       BRIDGE_BYTES,      BRIDGE_JSON, BRIDGE_CBOR,
+                                       BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, BRIDGE_TLV,  BRIDGE_LWM2M_JSON,
+                                       BRIDGE_LWM2M_CBOR};
+    uint64_t version = 0;
+    unsigned count = 0;
 
-    *version = 0;
-    for (; at < etag->len; at++) *version = *version << 8 | etag->p[at];
-    return *version != 0;
+    for (uint32_t i = 0; i < etag->len; i++) version = version << 8 | etag->p[i];
+    out[count++] = version;
+    for (unsigned i = 0; i < sizeof formats / sizeof *formats; i++) out[count++] = version ^ mask_of(formats[i]);
+    return count;
 }
 
 static bool has_tag(const coap_wish *wish, const coap_reply *reply)
@@ -98,7 +100,7 @@ static int as_wished(bridge_msg *value, const coap_wish *wish, bridge_msg **made
 void coap_answer_value(coap_port *cp, coap_reply *reply, bridge_msg *value, const coap_wish *wish, bridge_msg **made)
 {
     bool converted;
-    uint32_t left;
+    int64_t left;
 
     *made = NULL;
     if (as_wished(value, wish, made, &converted) < 0) {
@@ -109,7 +111,7 @@ void coap_answer_value(coap_port *cp, coap_reply *reply, bridge_msg *value, cons
     reply->code = COAP_CONTENT;
     reply->etag_len = (uint8_t)coap_etag_of(value->version, converted ? wish->accept : -1, reply->etag);
     left = msg_ttl_left(value, loop_calendar(cp->loop));
-    if (left != UINT32_MAX) reply->max_age = COAP_SAY(left);
+    if (left != INT64_MAX) reply->max_age = COAP_SAY(left / 1000 < UINT32_MAX ? left / 1000 : UINT32_MAX);
     if (reply->etag_len && has_tag(wish, reply)) {
         reply->code = COAP_VALID;
         return;

@@ -74,8 +74,9 @@ void coap_answer_status(coap_request *r, int status, bridge_verb verb, const cha
 void coap_answer_value(coap_port *cp, coap_reply *reply, bridge_msg *value, const coap_wish *wish, bridge_msg **made);
 void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb verb, bridge_msg *value, const coap_wish *wish,
                  coap_observer *observer);
-size_t coap_etag_of(uint64_t version, int converted, uint8_t *out); /* converted: format, or -1; up to 8 bytes; 0: no tag */
-bool coap_etag_version(const coap_option *etag, uint64_t *version);
+size_t coap_etag_of(uint64_t version, int converted, uint8_t *out); /* converted: format, or -1; 8 bytes at most; 0: no tag */
+enum { COAP_ETAG_READINGS = 10 };
+unsigned coap_etag_versions(const coap_option *etag, uint64_t *out); /* what it may stand for; up to COAP_ETAG_READINGS */
 
 /* watch.c */
 coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, int *status);

@@ -165,12 +165,8 @@ static void take_terms(const coap_meta *m, bridge_terms *terms, uint64_t *versio
     for (unsigned i = 0; i < m->if_match_count; i++) {
         if (m->if_match[i].len == 0)
             terms->if_exists = true;
-        else if (coap_etag_version(&m->if_match[i], &versions[terms->if_match_count]))
-            terms->if_match_count++;
-    }
-    if (m->if_match_count && !terms->if_match_count && !terms->if_exists) { /* a tag that was never ours */
-        versions[0] = UINT64_MAX;
-        terms->if_match_count = 1;
+        else
+            terms->if_match_count += coap_etag_versions(&m->if_match[i], versions + terms->if_match_count);
     }
     if (terms->if_exists) terms->if_match_count = 0; /* any of them will do */
 }
@@ -178,7 +174,7 @@ static void take_terms(const coap_meta *m, bridge_terms *terms, uint64_t *versio
 static void serve_change(asked *a)
 {
     const coap_meta *m = a->r->meta;
-    uint64_t versions[COAP_TAGS_MAX];
+    uint64_t versions[COAP_TAGS_MAX * COAP_ETAG_READINGS];
     bridge_terms terms = {0};
     bridge_fields f = {.size = sizeof f, .path = a->path, .data = a->r->body, .len = a->r->body_len, .format = BRIDGE_FORMAT_AUTO};
     bridge_msg *msg = NULL, *reply = NULL;
