@@ -120,7 +120,7 @@ static int make(mem *m, const bridge_fields *f, text path, origin *from, bridge_
     atomic_init(&msg->refs, 1);
     atomic_init(&msg->derived, NULL);
     msg->len = (uint32_t)f->len;
-    msg->mem = mem_ref(m);
+    msg->mem = from && from->mem == m ? m : mem_ref(m); /* its origin holds m already */
     msg->origin = origin_ref(from);
     msg->time = f->time ? f->time : clock_calendar();
     msg->expires = f->ttl && f->ttl < INT64_MAX - msg->time ? msg->time + f->ttl : INT64_MAX;
@@ -147,6 +147,22 @@ int msg_new(mem *m, const bridge_fields *fields, origin *from, bridge_msg **out)
 
     if (!fields->path || !fields_are_fine(fields, path)) return BRIDGE_INVALID;
     return make(m, fields, path, from, out);
+}
+
+int msg_new_plain(mem *m, text path, const void *data, size_t len, uint8_t qos, bool retain, int64_t time, origin *from,
+                  bridge_msg **out)
+{
+    bridge_msg *msg = mem_alloc(m, offsetof(bridge_msg, path) + path.len + 1 + len);
+
+    if (!msg) return BRIDGE_NOMEM;
+    *msg = (bridge_msg){.refs = 1, .len = (uint32_t)len, .mem = m, .origin = origin_ref(from), .time = time, .expires = INT64_MAX,
+                        .path_len = (uint16_t)path.len, .format = (uint16_t)BRIDGE_FORMAT_AUTO,
+                        .verb = retain ? BRIDGE_PUT : BRIDGE_POST, .qos = qos & 3, .retain = retain};
+    memcpy(msg->path, path.p, path.len);
+    msg->path[path.len] = 0;
+    if (len) memcpy(msg->path + path.len + 1, data, len);
+    *out = msg;
+    return 0;
 }
 
 int bridge_msg_new(bridge_msg **out, const bridge_fields *given)
@@ -211,7 +227,9 @@ bridge_msg *bridge_msg_ref(bridge_msg *msg)
 static void destroy(bridge_msg *msg)
 {
     derived *d = atomic_load_explicit(&msg->derived, memory_order_acquire);
+    origin *from = msg->origin;
     mem *m = msg->mem;
+    bool held = from && from->mem == m; /* m, by the origin */
 
     while (d) {
         derived *next = d->next;
@@ -221,14 +239,18 @@ static void destroy(bridge_msg *msg)
             mem_free(m, d);
         d = next;
     }
-    origin_unref(msg->origin);
     mem_free(m, msg);
-    mem_unref(m);
+    origin_unref(from);
+    if (!held) mem_unref(m);
 }
 
 void bridge_msg_unref(bridge_msg *msg)
 {
-    if (msg && atomic_fetch_sub_explicit(&msg->refs, 1, memory_order_acq_rel) == 1) destroy(msg);
+    if (!msg) return;
+    /* The last reference needs no locked instruction: nobody is left who could take another. */
+    if (atomic_load_explicit(&msg->refs, memory_order_acquire) == 1 ||
+        atomic_fetch_sub_explicit(&msg->refs, 1, memory_order_acq_rel) == 1)
+        destroy(msg);
 }
 
 const bridge_fields *bridge_msg_look(const bridge_msg *msg, bridge_fields *fields)

@@ -58,6 +58,9 @@ void origin_unref(origin *o);
 
 /* As bridge_msg_new(), in m, with from (its own ref is taken) instead of fields->origin. */
 int msg_new(mem *m, const bridge_fields *fields, origin *from, bridge_msg **out);
+/* The plain kind, for the fast way in: path has been checked, nothing but a payload, format AUTO; from is not NULL and in m. */
+int msg_new_plain(mem *m, text path, const void *data, size_t len, uint8_t qos, bool retain, int64_t time, origin *from,
+                  bridge_msg **out);
 /* The same message under another path (not checked: from a route or a view). */
 int msg_renamed(const bridge_msg *msg, text path, bridge_msg **out);
 /* The same message with another payload and format. */

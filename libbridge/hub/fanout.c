@@ -4,6 +4,7 @@
  * matches both names counts for the scheme's.  Of a peer that wants it (BRIDGE_PEER_MERGE) several watches that match are one
  * delivery, with the highest QoS among them (MQTT 3.3.5). */
 #include "hub/hub.h"
+#include "hub/plan.h"
 #include "hub/port.h"
 
 typedef struct hit {
@@ -21,7 +22,7 @@ typedef struct hunt { /* one walk over the tree */
     uint64_t mark;
     size_t base;
     int scheme; /* only watches of this one, under its name; -1: all that have not been met yet */
-    bool failed;
+    bool failed, simple; /* simple: no groups, nothing merged; see plan.c */
 } hunt;
 
 enum { MAX_IDS = 64 };
@@ -55,16 +56,21 @@ static void take(hunt *x, bridge_watch *w)
     hit *fresh;
 
     if (x->scheme >= 0 ? p->scheme != x->scheme : w->mark == x->mark) return;
-    if (w->no_local && p == x->from) return;
+    if (w->no_local && p == x->from) {
+        x->simple = false;
+        return;
+    }
     fresh = hit_new(x);
     if (!fresh) return;
     w->mark = x->mark;
     *fresh = (hit){.watch = w, .msg = x->msg, .qos = w->qos < x->msg->qos ? w->qos : x->msg->qos, .keep_retain = w->keep_retain};
     if (!(p->flags & BRIDGE_PEER_MERGE) || w->sub.group) return;
-    if (p->mark == x->mark)
+    if (p->mark == x->mark) {
         merge(x->hub, fresh, p->hit);
-    else
+        x->simple = false;
+    } else {
         p->hit = (uint32_t)(fresh - x->hub->hits);
+    }
     p->mark = x->mark;
 }
 
@@ -92,6 +98,7 @@ static void on_subs(void *user, sub *const *subs, size_t count, sub_group *group
 
     if (group) {
         bridge_watch *w = pick(subs, count, group, x->scheme);
+        x->simple = false;
         if (w) take(x, w);
         return;
     }
@@ -156,15 +163,49 @@ static unsigned hunt_by_name(hunt *x, bridge_msg *msg, bridge_msg **renamed)
     return count;
 }
 
+static void remember(hunt *x)
+{
+    hub *h = x->hub;
+    plan *p = plan_new(h, x->msg, h->hit_count > x->base ? h->hit_count - x->base : 0);
+
+    for (uint32_t i = 0; p && i < p->count; i++)
+        p->watches[i] = h->hits[x->base + i].watch;
+}
+
+/* The short way, for paths that were met before. */
+static unsigned follow(hub *h, plan *known, bridge_peer *from, bridge_msg *msg, bool gone)
+{
+    unsigned told = 0;
+
+    known->refs++;
+    for (uint32_t i = 0; i < known->count; i++) {
+        bridge_watch *w = known->watches[i];
+        bridge_peer *p = w->peer;
+        bridge_delivery how = {.watch = w, .user = w->user, .qos = w->qos < msg->qos ? w->qos : msg->qos,
+                               .keep_retain = w->keep_retain, .gone = gone, .ids = &w->id, .id_count = w->id != 0};
+        if (w->gone || p->gone || (w->no_local && p == from)) continue;
+        if (policy_watches_reading(p) && policy_check(p, BRIDGE_NOTIFY, msg->path) < 0) continue;
+        p->deliver(p->state, msg, &how);
+        told++;
+    }
+    plan_unref(h, known);
+    h->count.delivered += told;
+    return told;
+}
+
 unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone)
 {
     bridge_msg *renamed[HUB_SCHEMES];
     size_t base = h->hit_count ? h->hit_count : 1;
-    hunt x = {.hub = h, .from = from, .msg = msg, .mark = ++h->mark, .base = base, .scheme = -1};
+    hunt x = {.hub = h, .from = from, .msg = msg, .mark = ++h->mark, .base = base, .scheme = -1, .simple = true};
     unsigned names = 0, told;
+    bool named = routes_has_names(h, SCHEME_ANY);
+    plan *known = named ? NULL : plan_find(h, msg);
 
-    if (routes_has_names(h, SCHEME_ANY)) names = hunt_by_name(&x, msg, renamed);
+    if (known) return follow(h, known, from, msg, gone);
+    if (named) names = hunt_by_name(&x, msg, renamed);
     tree_match(h->tree, msg->path, msg->path_len, on_subs, &x);
+    if (!named && x.simple && !x.failed) remember(&x);
     if (x.failed) log_line(&h->log, BRIDGE_LOG_ERROR, "hub", "out of memory: some watchers of %s were not told", msg->path);
     told = h->hit_count > base ? hand_out(h, base, gone) : 0;
     h->hit_count = base;

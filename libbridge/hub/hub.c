@@ -1,4 +1,5 @@
 #include "hub/hub.h"
+#include "hub/plan.h"
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -50,6 +51,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->dead_ports);
     list_init(&h->dead_listeners);
     random_bytes(&h->seed, sizeof h->seed);
+    plans_init(h);
     h->version = (uint64_t)loop_calendar(l) << 20; /* newer than anything before a restart */
     rc = learn_schemes(h);
     if (rc == 0) rc = tree_new(m, h->seed, &h->tree);
@@ -98,6 +100,7 @@ void hub_free(hub *h)
     policies_free(h);
     auth_unref(h->auth);
     if (h->routes) routes_free(h);
+    plans_done(h);
     values_free(h);
     if (h->tree) tree_free(h->tree);
     mem_free(h->mem, h->hits);

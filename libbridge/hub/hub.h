@@ -1,6 +1,7 @@
 /* hub/hub.h - the crossing: what the files of this room share.  No protocol word in here.
  *
  *   hub.c       life of a bridge's inside           port.c      listeners, their events, logins
+ *   plan.c      the way out, remembered
  *   peer.c      who talks to us, what they watch    submit.c    the way in: the page to read
  *   routes.c    names and copies                    fanout.c    the way out
  *   request.c   owners, calls, tickets              values.c    what is kept, how long, how much
@@ -15,6 +16,7 @@
 #include "base/map.h"
 #include "bridge/sys/adapter.h"
 #include "core/message.h"
+#include "core/pathcache.h"
 #include "core/pattern.h"
 #include "core/ptrie.h"
 #include "core/tree.h"
@@ -120,6 +122,7 @@ struct hub {
     struct hit *hits; /* of the fan-outs under way, a stack */
     size_t hit_count, hit_room;
     tree_found found; /* scratch of fanout.c */
+    pathcache plans; /* plan.c */
     uint64_t mark;
     bool offline; /* listeners are looked at, not opened */
     unsigned depth; /* of calls into adapters and applications: nothing is freed before it is 0 again */

@@ -91,6 +91,14 @@ int bridge_peer_msg(bridge_peer *peer, const bridge_fields *fields, bridge_msg *
     return msg_new(h->mem, fields, peer->origin, out);
 }
 
+int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, uint8_t qos, bool retain, bridge_msg **out)
+{
+    hub *h = peer->port->hub;
+
+    if (len > h->limits.max_message) return BRIDGE_TOOBIG;
+    return msg_new_plain(h->mem, path, data, len, qos, retain, loop_calendar(h->loop), peer->origin, out);
+}
+
 /* ---- watches */
 
 static pattern_kind kind_of(const bridge_watch_options *o)

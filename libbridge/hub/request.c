@@ -106,8 +106,10 @@ static void tell_watchers(bridge_call *c)
     if (msg_renamed(c->msg, msg_path(c->msg), &copy) < 0) return;
     copy->version = ++h->version;
     copy->verb = (uint8_t)c->verb;
+    hub_enter(h);
     hub_fanout(h, c->from, copy, c->verb == BRIDGE_DELETE);
     routes_copy(h, c->from, copy, c->verb, NULL);
+    hub_leave(h);
     bridge_msg_unref(copy);
 }
 

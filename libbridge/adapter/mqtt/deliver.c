@@ -58,17 +58,25 @@ static int encode_props(mqtt_shared *sh, mqtt_encoding *e, const bridge_msg *msg
     return 0;
 }
 
+/* The hub gives each accepted message a version of its own; copies under other names share it, so the path counts too. */
+static bool is_for(const mqtt_encoding *e, const bridge_msg *msg)
+{
+    return e->msg == msg && e->version == msg->version && e->path_len == msg->path_len &&
+           memcmp(e->head + e->id_at - e->path_len, msg->path, msg->path_len) == 0;
+}
+
 static mqtt_encoding *encoding_of(mqtt_shared *sh, bridge_msg *msg, bool v5, bool has_id)
 {
     mqtt_encoding *e = &sh->encodings[v5 * 2 + has_id];
     int64_t ttl = v5 && msg->expires != INT64_MAX ? mqtt_msg_ttl(sh, msg) : -1;
-    if (e->msg == msg && e->ttl == ttl) return e;
-    bridge_msg_unref(e->msg);
+    if (is_for(e, msg) && e->ttl == ttl) return e;
     e->msg = NULL;
     bool plain = !v5 || (ttl < 0 && !msg->has_extra && msg->format == BRIDGE_FORMAT_AUTO && !msg->text_said);
     int rc = plain ? encode_plain(sh, e, msg, v5, has_id) : encode_props(sh, e, msg, ttl, has_id);
     if (rc < 0) return NULL;
-    e->msg = bridge_msg_ref(msg);
+    e->msg = msg;
+    e->version = msg->version;
+    e->path_len = msg->path_len;
     e->ttl = ttl;
     return e;
 }
@@ -76,7 +84,6 @@ static mqtt_encoding *encoding_of(mqtt_shared *sh, bridge_msg *msg, bool v5, boo
 void mqtt_encodings_free(mqtt_shared *sh)
 {
     for (unsigned i = 0; i < 4; ++i) {
-        bridge_msg_unref(sh->encodings[i].msg);
         mem_free(sh->mem, sh->encodings[i].head);
         sh->encodings[i] = (mqtt_encoding){0};
     }

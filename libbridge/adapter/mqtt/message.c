@@ -1,6 +1,8 @@
 /* adapter/mqtt/message.c - PUBLISH <-> bridge_msg: names, formats and properties (MAPPING 2 to 4). */
 #include "adapter/mqtt/session.h"
 #include "codec/registry.h"
+#include "core/path.h"
+#include "hub/port.h"
 
 /* ---- in */
 
@@ -79,6 +81,9 @@ int mqtt_msg_new(mqtt_session *s, bridge_msg **out, wire_slice topic, wire_slice
 {
     mqtt_shared *sh = s->shared;
     size_t at;
+    text path = {(const char *)topic.p, topic.len};
+    if (!props->has && (path.len < PATH_LEVELS || path_levels(path.p, path.len) <= PATH_LEVELS)) /* the codec has checked the rest */
+        return peer_msg_plain(s->peer, path, payload.p, payload.len, qos, retain, out);
     bridge_fields f = {.size = sizeof f, .data = payload.p, .len = payload.len, .qos = qos, .retain = retain,
                        .format = BRIDGE_FORMAT_AUTO, .time = loop_calendar(sh->loop)};
     buf_clear(&sh->scratch);

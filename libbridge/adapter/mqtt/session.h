@@ -35,9 +35,10 @@ typedef struct mqtt_counters { /* docs/metrics.md */
 
 /* A PUBLISH as it goes to everybody who speaks the same version: made once for one message.  Small payloads are part of it. */
 typedef struct mqtt_encoding {
-    bridge_msg *msg; /* a reference, so that no other message can be mistaken for it */
+    const bridge_msg *msg; /* no reference: only looked at together with version */
+    uint64_t version;
     uint8_t *head;
-    uint32_t len, room, id_at; /* of head; where the packet identifier stands */
+    uint32_t len, room, id_at, path_len; /* of head; where the packet identifier stands, right behind the path */
     uint32_t payload;          /* bytes of payload that are not in head */
     int64_t ttl;               /* seconds said in it */
 } mqtt_encoding;
