@@ -12,9 +12,9 @@ auth *auth_ref(auth *a);
 void auth_unref(auth *a); /* NULL is fine */
 int auth_reload(auth *a, bridge_error *err); /* reads the files again; on failure the old rules stay */
 
-/* 0: this is `user`; UNAUTHENTICATED: wrong password, or a name is needed.  Without a password file everybody may claim any name... and
- * none is believed: *proven is false then. */
-int auth_login(const auth *a, const char *user, const void *secret, size_t secret_len, bool *proven);
+/* 0: this is `user`; UNAUTHENTICATED: wrong password, or a name is needed; BUSY: too many proofs lately.
+ * Without a password file everybody may claim any name, and none is believed: *proven is false then. */
+int auth_login(auth *a, const char *user, const void *secret, size_t secret_len, bool *proven);
 /* What the ACL file says; DEFER when there is none.  client: client id, for %c. */
-bridge_verdict auth_allows(const auth *a, const char *user, const char *client, bridge_verb verb, const char *path);
+bridge_verdict auth_allows(auth *a, const char *user, const char *client, bridge_verb verb, const char *path);
 #endif
