@@ -184,3 +184,42 @@ class WebSocket(Http):
         opcode, payload = self.read()
         assert opcode == self.TEXT, (opcode, payload)
         return json.loads(payload)
+
+
+class Tunnel:
+    """What looks like a socket and is a WebSocket: for peers of the protocols inside it."""
+
+    family = socket.AF_INET
+
+    def __init__(self, port, target="/mqtt", protocol="mqtt", cut=None):
+        self.ws = WebSocket(port, target, protocol)
+        assert self.ws.said.status == 101, self.ws.said
+        self.cut = cut  # bytes a frame; None: as it was sent
+        self.rest = b""
+
+    def sendall(self, data):
+        size = self.cut or max(len(data), 1)
+        for at in range(0, len(data), size):
+            self.ws.frame(WebSocket.BINARY, data[at:at + size])
+
+    def recv(self, count):
+        while not self.rest:
+            try:
+                opcode, payload = self.ws.read()
+            except EOFError:
+                return b""
+            if opcode == WebSocket.CLOSE:
+                return b""
+            assert opcode == WebSocket.BINARY, (opcode, payload)
+            self.rest = payload
+        data, self.rest = self.rest[:count], self.rest[count:]
+        return data
+
+    def settimeout(self, seconds):
+        self.ws.socket.settimeout(seconds)
+
+    def setsockopt(self, *what):
+        self.ws.socket.setsockopt(*what)
+
+    def close(self):
+        self.ws.close()

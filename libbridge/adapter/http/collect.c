@@ -7,6 +7,7 @@ typedef struct collecting {
     buf *out;
     size_t most;
     bool more; /* not the first */
+    bool top;  /* names that begin with '$' are about the broker: not found by wildcards (MQTT 4.7.2), not listed */
 } collecting;
 
 /* "path": value - and for bytes that have no JSON form {"base64": "..."}. */
@@ -67,8 +68,9 @@ static int add_name(void *user, const char *segment, bool has_value, bool has_ch
 {
     collecting *c = user;
     buf name;
-    int rc = 0;
+    int rc;
 
+    if (c->top && segment[0] == '$') return 0;
     buf_init(&name, c->out->mem, 0);
     rc = buf_text(&name, segment);
     if (rc == 0 && has_value) {
@@ -89,7 +91,7 @@ static int add_name(void *user, const char *segment, bool has_value, bool has_ch
 void collect_list(request *r, const char *path)
 {
     buf *b = &r->conn->port->body;
-    collecting c = {.out = b, .most = r->conn->port->max_answer};
+    collecting c = {.out = b, .most = r->conn->port->max_answer, .top = !*path};
     int rc;
 
     if (!takes_json(r)) return;
