@@ -73,7 +73,7 @@ void app_unwatch(hub *h, void *watch)
     if (h->depth == 0)
         mem_free(h->mem, l);
     else
-        list_push(&h->dead_listeners, &l->link);
+        list_push(&h->dead_listeners, &l->link), h->deaths = true;
 }
 
 void app_bury(hub *h)

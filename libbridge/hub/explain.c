@@ -50,6 +50,6 @@ int hub_explain(hub *h, const char *textual, buf *out)
     tree_match(h->tree, path.p, path.len, on_subs, &t);
     if (t.watchers == 0) buf_print(out, "nobody watches it\n");
     if (t.watchers > SHOWN) buf_print(out, "and %u more watch it\n", t.watchers - SHOWN);
-    if (h->auth || policy_is_there(h)) buf_print(out, "who may read and write it is asked of %s\n", policy_is_there(h) ? "the application" : "the ACL file");
+    if (h->auth || h->policy_count) buf_print(out, "who may read and write it is asked of %s\n", h->policy_count ? "the application" : "the ACL file");
     return 0;
 }

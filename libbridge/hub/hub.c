@@ -104,7 +104,6 @@ void hub_free(hub *h)
     values_free(h);
     if (h->tree) tree_free(h->tree);
     mem_free(h->mem, h->hits);
-    tree_found_done(&h->found);
     for (unsigned i = 0; i < h->scheme_count; i++)
         mem_free(h->mem, h->schemes[i]);
     mem_free(h->mem, h);
@@ -132,21 +131,12 @@ int hub_scheme_add(hub *h, const char *name)
 
 /* ---- what dies while messages are handed out is freed when the last of them has been */
 
-void hub_enter(hub *h)
-{
-    h->depth++;
-}
-
-void hub_leave(hub *h)
-{
-    if (--h->depth == 0) hub_bury(h);
-}
-
 void hub_bury(hub *h)
 {
     list *it;
 
     if (h->depth) return;
+    h->deaths = false;
     while ((it = list_pop(&h->dead_watches)))
         mem_free(h->mem, list_of(it, bridge_watch, link));
     while ((it = list_pop(&h->dead_peers)))

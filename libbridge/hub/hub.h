@@ -111,7 +111,9 @@ struct hub {
     uint64_t seed, version; /* version: of the last accepted message */
     tree *tree;
     struct routes *routes;
+    unsigned naming_routes;
     struct policy_set *policies;
+    unsigned policy_count;
     struct auth *auth; /* password and ACL file of the whole bridge, or NULL */
     list ports;
     bridge_port *app_port;
@@ -121,13 +123,13 @@ struct hub {
 
     struct hit *hits; /* of the fan-outs under way, a stack */
     size_t hit_count, hit_room;
-    tree_found found; /* scratch of fanout.c */
     pathcache plans; /* plan.c */
     uint64_t mark;
     bool offline; /* listeners are looked at, not opened */
     unsigned depth; /* of calls into adapters and applications: nothing is freed before it is 0 again */
     list waiting; /* calls that owners have not answered yet */
     list dead_watches, dead_peers, dead_ports, dead_listeners;
+    bool deaths; /* something lies in one of them, or in those of routes.c and policy.c */
     size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
     struct expiry *expiry; /* values.c */
     struct sys *sys;       /* sys.c */
@@ -140,9 +142,20 @@ bool hub_is_closed(hub *h);  /* have they? */
 void hub_free(hub *h);       /* after the loop has run dry of them */
 int hub_scheme(const hub *h, text name);      /* its number, or -1 */
 int hub_scheme_add(hub *h, const char *name); /* its number; BUSY */
-void hub_enter(hub *h); /* around every call into an adapter or an application */
-void hub_leave(hub *h);
-void hub_bury(hub *h);  /* frees what died meanwhile, once depth is 0 */
+void hub_bury(hub *h);
+static inline void hub_enter(hub *h) /* around every call into an adapter or an application */
+{
+    h->depth++;
+}
+static inline void hub_leave(hub *h) /* frees what died meanwhile, once depth is 0 */
+{
+    if (--h->depth == 0 && h->deaths) hub_bury(h);
+}
+static inline void hub_mourn(hub *h) /* something was put into a list of the dead */
+{
+    h->deaths = true;
+    if (h->depth == 0) hub_bury(h);
+}
 
 /* ---- port.c */
 int hub_open(hub *h, const char *url, bridge_port **out, bridge_error *err);
@@ -187,13 +200,17 @@ void hub_cancel_calls(hub *h);
 /* ---- policy.c */
 int policy_check(bridge_peer *peer, bridge_verb verb, const char *path); /* 0, UNAUTHENTICATED, DENIED */
 int policy_login(bridge_port *port, bridge_ask *ask);
-bool policy_watches_reading(const bridge_peer *peer); /* must each delivery be asked for? */
 int policies_new(hub *h);
 int policy_add(hub *h, bridge_policy_fn fn, void *user, void **out);
 void policy_remove(hub *h, void *policy);
 void policies_free(hub *h);
 void policies_bury(hub *h);
-bool policy_is_there(const hub *h); /* any callback */
+static inline bool policy_is_open(const bridge_peer *peer) /* nobody would ask: policy_check() says yes */
+{
+    const hub *h = peer->port->hub;
+
+    return (!peer->auth && !h->auth && !h->policy_count) || peer->port == h->app_port;
+}
 
 /* ---- routes.c: every scheme may have names of its own for canonical paths; other routes copy */
 typedef struct route route;
@@ -205,7 +222,11 @@ void routes_remove(hub *h, route *r);
 /* What a message from this peer is called inside: *out is a new reference to msg under its canonical path, as its route wants it,
  * or NULL when the name is the path. */
 int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out);
-bool routes_has_names(const hub *h, uint8_t scheme); /* SCHEME_ANY: any scheme */
+static inline bool routes_give_names(const hub *h) /* has any scheme names of its own? */
+{
+    return h->naming_routes != 0;
+}
+bool routes_has_names(const hub *h, uint8_t scheme);
 /* The name that a scheme has for a canonical path: its length in out[room], NUL-terminated; 0: none but the path. */
 int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room);
 int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by);

@@ -70,7 +70,7 @@ void bridge_peer_free(bridge_peer *peer)
     list_remove(&peer->link);
     h->peer_count--;
     list_push(&h->dead_peers, &peer->link);
-    hub_bury(h);
+    hub_mourn(h);
 }
 
 const char *bridge_peer_name(const bridge_peer *peer)
@@ -199,7 +199,7 @@ void bridge_watch_close(bridge_watch *w)
     list_remove(&w->link);
     list_push(&h->dead_watches, &w->link);
     h->watch_count--;
-    hub_bury(h);
+    hub_mourn(h);
 }
 
 int bridge_peer_unwatch(bridge_peer *peer, const char *filter, const char *group)

@@ -48,6 +48,7 @@ int policy_add(hub *h, bridge_policy_fn fn, void *user, void **out)
     p->fn = fn;
     p->user = user;
     list_push_front(&h->policies->all, &p->link);
+    h->policy_count++;
     *out = p;
     return 0;
 }
@@ -57,14 +58,10 @@ void policy_remove(hub *h, void *which)
     policy *p = which;
 
     p->gone = true;
+    h->policy_count--;
     list_remove(&p->link);
     list_push(&h->policies->dead, &p->link);
-    hub_bury(h);
-}
-
-bool policy_is_there(const hub *h)
-{
-    return !list_empty(&h->policies->all);
+    hub_mourn(h);
 }
 
 static bridge_verdict ask_application(hub *h, const bridge_ask *ask)
@@ -100,13 +97,6 @@ int policy_check(bridge_peer *peer, bridge_verb verb, const char *path)
     v = ask_application(h, &ask);
     if (v == BRIDGE_DEFER && rules) v = auth_allows(rules, peer->user, peer->origin->text + peer->origin->scheme_len + 1, verb, path);
     return v == BRIDGE_DENY ? refuse(h, peer->user) : 0;
-}
-
-bool policy_watches_reading(const bridge_peer *peer)
-{
-    const hub *h = peer->port->hub;
-
-    return peer->port != h->app_port && (peer->auth || h->auth || !list_empty(&h->policies->all));
 }
 
 /* The application's word on a login is final; else the name must be proved when there is a password file. */

@@ -90,7 +90,7 @@ static int take_rules(bridge_port *p, const url *u, bridge_error *err)
 
 static int guard(const bridge_port *p, const url *u, bridge_error *err)
 {
-    if (url_is_loopback(u) || p->open_to_all || p->deny_anonymous || p->auth || p->hub->auth || policy_is_there(p->hub) ||
+    if (url_is_loopback(u) || p->open_to_all || p->deny_anonymous || p->auth || p->hub->auth || p->hub->policy_count ||
         url_get(u, "ca") || url_get(u, "psk_file"))
         return 0;
     return fail(err, BRIDGE_INVALID,
@@ -156,7 +156,7 @@ void bridge_port_closed(bridge_port *port)
     port->slot_gone = NULL;
     list_remove(&port->link);
     list_push(&h->dead_ports, &port->link);
-    if (h->depth == 0) hub_bury(h);
+    hub_mourn(h);
 }
 
 bridge_port *bridge_port_home(bridge_port *port)

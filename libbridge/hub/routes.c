@@ -18,7 +18,7 @@ struct routes {
     struct names names[HUB_SCHEMES + 1]; /* the last is every scheme's */
     ptrie copies;
     list all, dead;
-    size_t count, naming;
+    size_t count;
     ptrie_found found; /* scratch */
 };
 
@@ -65,7 +65,6 @@ void routes_free(hub *h)
 
     while (!list_empty(&rs->all))
         routes_remove(h, list_of(rs->all.next, route, link));
-    h->depth = 0;
     routes_bury(h);
     for (int i = 0; i <= EVERY; i++) {
         ptrie_done(&rs->names[i].in);
@@ -95,7 +94,7 @@ static int enter(hub *h, route *r)
         ptrie_remove(n ? &n->in : &rs->copies, &r->forth.entry);
         return rc;
     }
-    if (n) n->count++, rs->naming++;
+    if (n) n->count++, h->naming_routes++;
     rs->count++;
     list_push(&rs->all, &r->link);
     return 0;
@@ -138,7 +137,7 @@ void routes_remove(hub *h, route *r)
         ptrie_remove(&n->in, &r->forth.entry);
         ptrie_remove(&n->out, &r->back.entry);
         n->count--;
-        rs->naming--;
+        h->naming_routes--;
     } else {
         ptrie_remove(&rs->copies, &r->forth.entry);
         ptrie_remove(&rs->copies, &r->back.entry);
@@ -146,7 +145,7 @@ void routes_remove(hub *h, route *r)
     rs->count--;
     list_remove(&r->link);
     list_push(&rs->dead, &r->link);
-    hub_bury(h);
+    hub_mourn(h);
 }
 
 /* ---- names */
@@ -155,7 +154,6 @@ bool routes_has_names(const hub *h, uint8_t scheme)
 {
     const struct routes *rs = h->routes;
 
-    if (scheme == SCHEME_ANY) return rs->naming != 0;
     return rs->names[EVERY].count || rs->names[scheme].count;
 }
 
@@ -202,7 +200,7 @@ static uint8_t scheme_of(const hub *h, const bridge_peer *from, const bridge_msg
 int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out)
 {
     struct routes *rs = h->routes;
-    ptrie_entry *e = rs->naming ? best_in(rs, scheme_of(h, from, msg), msg_path(msg)) : NULL;
+    ptrie_entry *e = h->naming_routes ? best_in(rs, scheme_of(h, from, msg), msg_path(msg)) : NULL;
     char path[PATH_BYTES + 1];
     const route *r;
     int len;

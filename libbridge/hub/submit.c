@@ -19,7 +19,7 @@ static int check_terms(hub *h, text path, const bridge_terms *terms)
 {
     const bridge_msg *there;
 
-    if (!terms || !(terms->if_match_count || terms->if_exists || terms->if_absent)) return 0;
+    if (!(terms->if_match_count || terms->if_exists || terms->if_absent)) return 0;
     there = values_get(h, path);
     if (terms->if_absent && there) return BRIDGE_PRECONDITION;
     if (terms->if_exists && !there) return BRIDGE_PRECONDITION;
@@ -29,22 +29,15 @@ static int check_terms(hub *h, text path, const bridge_terms *terms)
 }
 
 /* From here on the message is one of ours: it has a version, and a verb.  One that was accepted before (an application may
- * publish it twice) is copied, because others may be looking at it. */
-static int stamp(hub *h, bridge_msg **msg, bridge_verb verb)
+ * publish it twice) is copied first, because others may be looking at it: then *copy is it. */
+static int stamp(hub *h, bridge_msg *msg, bridge_verb verb, bridge_msg **copy)
 {
-    bridge_msg *m = *msg;
+    int rc = msg->version ? msg_renamed(msg, msg_path(msg), copy) : 0;
 
-    if (m->version) {
-        bridge_msg *copy = NULL;
-        int rc = msg_renamed(m, msg_path(m), &copy);
-        if (rc < 0) return rc;
-        m = copy;
-    } else {
-        bridge_msg_ref(m);
-    }
-    m->version = ++h->version;
-    m->verb = (uint8_t)verb;
-    *msg = m;
+    if (rc < 0) return rc;
+    if (*copy) msg = *copy;
+    msg->version = ++h->version;
+    msg->verb = (uint8_t)verb;
     return 0;
 }
 
@@ -57,12 +50,14 @@ static int keep(hub *h, bridge_verb verb, bridge_msg *msg, bool *created)
 
 int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms, const crossing *came)
 {
+    bridge_msg *copy = NULL;
     bool created = false;
     unsigned told = 0;
-    int rc = check_terms(h, msg_path(msg), terms);
+    int rc = terms ? check_terms(h, msg_path(msg), terms) : 0;
 
-    if (rc == 0) rc = stamp(h, &msg, verb);
+    if (rc == 0) rc = stamp(h, msg, verb, &copy);
     if (rc < 0) return rc;
+    if (copy) msg = copy;
     rc = keep(h, verb, msg, &created);
     if (rc == 0) {
         h->count.accepted++;
@@ -71,7 +66,7 @@ int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, con
         routes_copy(h, from, msg, verb, came);
         hub_leave(h);
     }
-    bridge_msg_unref(msg);
+    bridge_msg_unref(copy);
     if (rc < 0) return rc;
     if (created) return BRIDGE_CREATED;
     return told == 0 && verb == BRIDGE_POST ? BRIDGE_UNHEARD : BRIDGE_OK;
@@ -102,10 +97,10 @@ static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const ch
 {
     hub *h = peer->port->hub;
     ptrie_entry *owner;
-    int rc = policy_check(peer, verb, msg->path);
+    int rc = policy_is_open(peer) ? 0 : policy_check(peer, verb, msg->path);
 
     if (rc < 0) return rc;
-    if (verb != BRIDGE_GET && peer != h->app && strncmp(msg->path, "$SYS/", 5) == 0) return BRIDGE_DENIED; /* it is ours */
+    if (msg->path[0] == '$' && verb != BRIDGE_GET && peer != h->app && strncmp(msg->path, "$SYS/", 5) == 0) return BRIDGE_DENIED; /* it is ours */
     owner = h->tree->owners.count ? tree_owner(h->tree, msg->path, msg->path_len) : NULL;
     if (owner && !(peer == h->app && !done)) /* what an application publishes does not come back to it as a question */
         return hub_ask(peer, list_of(owner, handler, owner), verb, msg, asked, terms ? terms->timeout : 0, reply, done, user, out);
@@ -128,10 +123,10 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
 
     h->count.requests++;
     if (msg->len > h->limits.max_message) return BRIDGE_TOOBIG;
-    rc = routes_inward(h, peer, msg, &inner);
+    rc = routes_give_names(h) ? routes_inward(h, peer, msg, &inner) : 0;
     if (rc < 0) return rc;
     rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);
-    bridge_msg_unref(inner);
+    if (inner) bridge_msg_unref(inner);
     if (rc < 0) h->count.refused++;
     return rc;
 }
