@@ -154,7 +154,7 @@ bool routes_has_names(const hub *h, uint8_t scheme)
 {
     const struct routes *rs = h->routes;
 
-    return rs->names[EVERY].count || rs->names[scheme].count;
+    return rs->names[EVERY].count || (scheme < EVERY && rs->names[scheme].count);
 }
 
 static ptrie_entry *better(ptrie_entry *a, ptrie_entry *b)
