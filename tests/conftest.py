@@ -2,6 +2,7 @@
 
 The build is looked for in $LIBBRIDGE_BUILD, else in build/ beside tests/.
 """
+import importlib.util
 import os
 import re
 import sys
@@ -16,11 +17,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(BUILD / "bindings" / "python")]
 from peers.process import PATIENCE, Program, run  # noqa: E402
 from peers.tools import Mosquitto  # noqa: E402
 
-try:
-    import libbridge.testing  # noqa: F401
+if importlib.util.find_spec("libbridge.testing"):
     pytest_plugins = ["libbridge.testing"]
-except ImportError:
-    pass
 
 DEFAULTS = ("mqtt://127.0.0.1:0", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r")
 

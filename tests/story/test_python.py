@@ -2,6 +2,7 @@
 import gc
 import json
 import math
+import os
 import threading
 import time
 import weakref
@@ -390,25 +391,6 @@ def test_a_resource_that_never_answers_is_a_timeout(bridge):
         bridge.get("it", timeout=0.2)
 
 
-# ---- policy
-
-def test_the_access_question(bridge):
-    asked = []
-
-    @bridge.allow
-    def ask(who, verb, path):
-        asked.append((who, verb, path))
-        return False if path == "secret" else None
-
-    @bridge.resource("secret")
-    def secret(request):
-        return "42"
-
-    bridge.put("open", 1)
-    if not asked:
-        pytest.skip("the application itself is not asked")
-
-
 # ---- lives
 
 def test_after_the_end_every_call_says_closed(bridge):
@@ -493,6 +475,7 @@ def test_many_threads_talk_to_one_bridge(bridge):
         assert [m.value for m in got if m.path == f"n/{name}"] == list(range(200))  # in the order of each
 
 
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer keeps what is freed")
 def test_nothing_leaks(bridge):
     @bridge.resource("r")
     def r(request):

@@ -386,7 +386,8 @@ class Bridge(Owner):
                         raise MethodNotAllowed(f"{request.verb} is not answered here")
                     result = fn(request, **request.captures)
                     if inspect.isawaitable(result):
-                        self._spawn(finish(request, result))
+                        work = result
+                        self._spawn(finish(request, work)).add_done_callback(lambda _: _discard(work))
                         return
                     request._answer(result)
                 except Exception as why:
@@ -402,6 +403,12 @@ class Bridge(Owner):
         for registration in getattr(fn, "_libbridge", ()):
             if registration._owner is self:
                 registration.close()
+
+
+def _discard(work: Any) -> None:
+    """A coroutine that was cancelled before it began would complain that nobody awaited it."""
+    if inspect.iscoroutine(work):
+        work.close()
 
 
 def _note(fn: Callable[..., Any], registration: Registration) -> None:
