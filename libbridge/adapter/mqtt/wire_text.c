@@ -42,6 +42,23 @@ static unsigned char_len(const uint8_t *p, size_t left, bool strict)
     return strict && (c & 0xFFFE) == 0xFFFE ? 0 : 4;
 }
 
+/* The last eight bytes, or all there are, some of them twice. */
+static inline uint64_t last_word(wire_slice s)
+{
+    uint64_t w;
+    uint32_t a, b;
+    if (s.len >= 8) {
+        memcpy(&w, s.p + s.len - 8, 8);
+        return w;
+    }
+    if (s.len >= 4) {
+        memcpy(&a, s.p, 4);
+        memcpy(&b, s.p + s.len - 4, 4);
+        return (uint64_t)a << 32 | b;
+    }
+    return ONES * 'a' ^ ((uint64_t)(s.p[0] ^ 'a') << 16 | (uint64_t)(s.p[s.len / 2] ^ 'a') << 8 | (s.p[s.len - 1] ^ 'a'));
+}
+
 static bool text_ok(wire_slice s, bool wild, bool strict)
 {
     size_t i = 0;
@@ -51,11 +68,7 @@ static bool text_ok(wire_slice s, bool wild, bool strict)
             memcpy(&w, s.p + i, 8);
             if (!plain_word(w, wild, strict)) break;
         }
-        if (s.len - i < 8) {
-            w = ONES * 'a';
-            memcpy(&w, s.p + i, s.len - i);
-            if (plain_word(w, wild, strict)) return true;
-        }
+        if (s.len - i < 8 && plain_word(last_word(s), wild, strict)) return true;
         /* at least one odd byte is near: go on character by character for one word */
         for (size_t stop = i + 8; i < s.len && i < stop;) {
             unsigned n = char_len(s.p + i, s.len - i, strict);
