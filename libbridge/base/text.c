@@ -60,9 +60,10 @@ static bool ascii_without_nul(uint64_t w)
 
 bool text_is_utf8(const void *data, size_t len)
 {
-    const uint8_t *p = data, *end = p + len;
+    const uint8_t *p = data, *end;
 
-    while (p < end) {
+    if (len == 0) return true; /* of nothing, p may be NULL */
+    for (end = p + len; p < end;) {
         uint64_t w;
         if (end - p >= 8 && (memcpy(&w, p, 8), ascii_without_nul(w))) {
             p += 8;

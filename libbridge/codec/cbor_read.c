@@ -1,4 +1,5 @@
 #include "codec/cbor.h"
+#include "codec/codecs.h"
 #include "codec/number.h"
 #include <math.h>
 
@@ -43,24 +44,12 @@ static int read_head(reader *r, head *h)
 
 /* ---- strings */
 
-static bool utf8(const char *p, size_t len)
-{
-    const char *nul;
-
-    while (len && (nul = memchr(p, 0, len))) { /* NUL is a character here */
-        if (!text_is_utf8(p, (size_t)(nul - p))) return false;
-        len -= (size_t)(nul - p) + 1;
-        p = nul + 1;
-    }
-    return text_is_utf8(p, len);
-}
-
 static int string_chunk(reader *r, const head *h, const char **p, size_t *len)
 {
     if (h->value > (uint64_t)(r->end - r->p)) return bad(r, "string longer than the data");
     *p = (const char *)r->p;
     *len = (size_t)h->value;
-    if (h->major == CBOR_TEXT && !utf8(*p, *len)) return bad(r, "text is not UTF-8");
+    if (h->major == CBOR_TEXT && !utf8_with_nul(*p, *len)) return bad(r, "text is not UTF-8");
     r->p += *len;
     return 0;
 }
@@ -75,8 +64,8 @@ static int string_chunks(reader *r, int major, item *it)
         size_t total = 0;
         r->p = start;
         for (;;) {
-            const char *p;
-            size_t len;
+            const char *p = NULL;
+            size_t len = 0;
             head h;
             int rc = read_head(r, &h);
             if (rc == 0 && h.major == CBOR_SIMPLE && h.indefinite) break;
@@ -233,7 +222,7 @@ static int fraction(reader *r, bool decimal_base, item *it)
     if (rc == 0) rc = number_part(r, &e, 0);
     if (rc == 0) rc = number_part(r, &m, 1);
     if (rc < 0) return rc;
-    if (e.kind != ITEM_INT || e.i > 100000000 || e.i < -100000000 || m.kind < ITEM_INT || m.kind > ITEM_REAL)
+    if (e.kind != ITEM_INT || e.i > NUMBER_MAX_EXPONENT || e.i < -NUMBER_MAX_EXPONENT || m.kind < ITEM_INT || m.kind > ITEM_REAL)
         return fail(r->err, BRIDGE_UNPROCESSABLE, "CBOR: a fraction out of any use");
     if (!decimal_base) {
         it->kind = ITEM_REAL;

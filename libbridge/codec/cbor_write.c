@@ -142,6 +142,7 @@ int cbor_put_number(buf *out, const char *digits, size_t len, double d)
         memset(v.digits + v.count, '0', (size_t)v.exponent);
         return put_big(out, v.digits, v.count + (int)v.exponent, v.negative);
     }
+    if (v.exponent > NUMBER_MAX_EXPONENT || v.exponent < -NUMBER_MAX_EXPONENT) return BRIDGE_TOOBIG;
     rc = cbor_put_head(out, CBOR_TAG, 4);
     if (rc == 0) rc = cbor_put_head(out, CBOR_LIST, 2);
     if (rc == 0) rc = cbor_put_int(out, v.exponent);

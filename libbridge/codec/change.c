@@ -77,6 +77,7 @@ int codec_patch(mem *m, const char *path, double now, bridge_format format, cons
     int rc;
 
     if (err) err->status = 0;
+    if (len == 0) data = "";
     if (makes == BRIDGE_FORMAT_NAMED) return codec_missing(BRIDGE_FORMAT, patch, err);
     if (len == 0 && format == BRIDGE_FORMAT_AUTO) format = makes;
     scratch_init(&s, m);
@@ -103,6 +104,7 @@ int codec_fetch(mem *m, const char *path, double now, bridge_format format, cons
     int rc;
 
     if (err) err->status = 0;
+    if (len == 0) data = "";
     if (fetch != BRIDGE_SENML_ETCH_JSON && fetch != BRIDGE_SENML_ETCH_CBOR) return codec_missing(BRIDGE_FORMAT, fetch, err);
     if (!from || !from->read) return codec_missing(BRIDGE_FORMAT, format, err);
     if (!to || !to->write) return codec_missing(BRIDGE_NOTACCEPTABLE, target, err);

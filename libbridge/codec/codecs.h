@@ -9,6 +9,7 @@ extern const bridge_codec text_codec, bytes_codec, json_codec, cbor_codec, senml
 
 /* A record without name, unit or time, of a scalar item.  false: not a scalar, or a number that no record holds. */
 int record_of_item(scratch *s, const item *it, bridge_record *out, bridge_error *err);
+bool utf8_with_nul(const char *p, size_t len); /* well-formed; NUL is a character in text, JSON and CBOR */
 /* The other way; OBJLNK becomes "object:instance" in link[]. */
 enum { LINK_ROOM = 12 };
 void item_of_record(const bridge_record *r, item *out, char link[LINK_ROOM]);

@@ -66,6 +66,7 @@ int codec_convert(mem *m, const char *path, double now, bridge_format source, br
     int rc;
 
     if (err) err->status = 0;
+    if (len == 0) data = "";
     if (source == BRIDGE_FORMAT_AUTO) source = codec_guess(data, len);
     if (source == target || target == BRIDGE_FORMAT_AUTO) return codec_said(buf_put(out, data, len), err);
     from = codec_find(source);
@@ -106,6 +107,7 @@ int codec_read(mem *m, const char *path, double now, bridge_format source, const
     int rc;
 
     if (err) err->status = 0;
+    if (len == 0) data = "";
     if (source == BRIDGE_FORMAT_AUTO) source = codec_guess(data, len);
     from = codec_find(source);
     if (!from || !from->read) return codec_missing(BRIDGE_FORMAT, source, err);

@@ -176,7 +176,8 @@ static int number_item(reader *r, item *it)
     size_t used;
     int rc = number_read(r->p, r->end, it, &used);
 
-    if (rc == BRIDGE_TOOBIG) return fail(r->err, rc, "JSON: number with more than %d characters", CODEC_MAX_DIGITS);
+    if (rc == BRIDGE_TOOBIG) return fail(r->err, rc, "JSON: number with more than %d characters or an exponent beyond %d",
+                    CODEC_MAX_DIGITS, NUMBER_MAX_EXPONENT);
     if (rc < 0) return bad(r, "value expected");
     r->p += used;
     return 0;

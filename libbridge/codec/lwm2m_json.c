@@ -159,11 +159,11 @@ static int put_value(json_writer *w, const bridge_record *r)
 /* Names below the base get what of it the base name does not say: prefix, and a '/' if there is a name. */
 static int put_record(json_writer *w, const bridge_record *r, text prefix, bool slash, double bt)
 {
-    char name[2 * CODEC_MAX_NAME + 2];
+    char name[CODEC_MAX_NAME + 2];
     size_t len = strlen(r->name), n = 0;
     int rc = json_put(w, ITEM(.kind = ITEM_MAP));
 
-    if (len + prefix.len > 2 * CODEC_MAX_NAME) return fail(w->err, BRIDGE_TOOBIG, "LwM2M JSON: name with too many bytes");
+    if (len + prefix.len >= CODEC_MAX_NAME) return fail(w->err, BRIDGE_TOOBIG, "LwM2M JSON: name with too many bytes");
     if (!r->absolute) {
         if (prefix.len) memcpy(name, prefix.p, prefix.len);
         n = prefix.len;
@@ -194,11 +194,15 @@ static int write_codec(bridge_scratch *s, const char *base, const bridge_record 
     size_t len = strlen(base);
     bool named = true, absolute = false, slash = len && base[len - 1] != '/';
     double bt = count ? records[0].time : 0;
-    char *bn = scratch_text(s, base, len + 1);
+    char *bn;
     int rc;
 
+    if (!senml_name_ok(base, len, true) || len > CODEC_MAX_NAME) base = "", len = 0, slash = false; /* stays unsaid */
+    bn = scratch_text(s, base, len + 1);
     if (!bn) return scratch_fail(s, err);
     for (size_t i = 0; i < count; i++) {
+        if (!senml_name_ok(records[i].name, strlen(records[i].name), len == 0 || records[i].absolute))
+            return fail(err, BRIDGE_UNPROCESSABLE, "LwM2M JSON: a name has characters that it cannot have");
         if (!records[i].name[0]) named = false;
         if (records[i].absolute) absolute = true;
         if (bt + (records[i].time - bt) != records[i].time) bt = 0;

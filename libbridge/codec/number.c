@@ -13,7 +13,7 @@ static bool digit(char c)
 
 /* What the grammar sees: [-] int [. fraction] [e exponent]. */
 typedef struct parts {
-    bool negative, whole; /* whole: neither fraction nor exponent */
+    bool negative, too_big, whole; /* whole: neither fraction nor exponent */
     uint64_t mantissa;    /* of the first 19 digits */
     int64_t digits;       /* without leading zeros */
     int64_t exponent;     /* of the mantissa were it all digits */
@@ -43,7 +43,8 @@ static bool take_exponent(const char **p, const char *end, parts *n)
 
     if (*p < end && (**p == '-' || **p == '+')) minus = *(*p)++ == '-';
     for (start = *p; *p < end && digit(**p); ++*p)
-        if (e < 100000000) e = e * 10 + (**p - '0'); /* far beyond any double; still a decimal */
+        if (e <= NUMBER_MAX_EXPONENT) e = e * 10 + (**p - '0');
+    n->too_big = e > NUMBER_MAX_EXPONENT;
     n->exponent += minus ? -e : e;
     n->whole = false;
     return *p > start;
@@ -112,7 +113,7 @@ int number_read(const char *p, const char *end, item *out, size_t *used)
 
     if (!split(&at, end, &n)) return BRIDGE_SYNTAX;
     len = *used = (size_t)(at - p);
-    if (len > CODEC_MAX_DIGITS) return BRIDGE_TOOBIG;
+    if (len > CODEC_MAX_DIGITS || n.too_big) return BRIDGE_TOOBIG;
     out->p = p;
     out->len = len;
     if (n.whole && n.digits <= 19 && n.mantissa <= INT64_MAX && !(n.negative && n.mantissa == 0)) {

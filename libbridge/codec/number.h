@@ -14,6 +14,8 @@ typedef struct decimal {
 
 enum { NUMBER_ROOM = 32 };
 
+enum { NUMBER_MAX_EXPONENT = 1000000 }; /* far beyond any double; a decimal still */
+
 /* A JSON number (RFC 8259 6), all of it, into kind, value and digits.  SYNTAX, TOOBIG. */
 int number_parse(const char *p, size_t len, item *out);
 /* The number that starts at p and ends where it ends; *used of its characters. */

@@ -4,9 +4,21 @@
 #include "codec/number.h"
 #include <math.h>
 
+bool utf8_with_nul(const char *p, size_t len)
+{
+    const char *nul;
+
+    while (len && (nul = memchr(p, 0, len))) {
+        if (!text_is_utf8(p, (size_t)(nul - p))) return false;
+        len -= (size_t)(nul - p) + 1;
+        p = nul + 1;
+    }
+    return text_is_utf8(p, len);
+}
+
 static text without_blanks(text t)
 {
-    while (t.len && strchr(" \t\r\n", t.p[t.len - 1])) t.len--;
+    while (t.len && strchr(" \t\r\n", t.p[t.len - 1]) && t.p[t.len - 1]) t.len--;
     return text_trim(t);
 }
 
@@ -21,7 +33,7 @@ static int text_read(bridge_scratch *s, const char *base, double now, const void
     int rc;
 
     (void)base, (void)now;
-    if (!text_is_utf8(data, len)) return fail(err, BRIDGE_SYNTAX, "the text is not UTF-8");
+    if (!utf8_with_nul(data, len)) return fail(err, BRIDGE_SYNTAX, "the text is not UTF-8");
     if (text_is(t, "true") || text_is(t, "false"))
         it = (item){.kind = ITEM_BOOL, .tag = ITEM_NO_TAG, .b = text_is(t, "true")};
     else if (t.len && t.len <= CODEC_MAX_DIGITS && number_parse(t.p, t.len, &it) < 0)

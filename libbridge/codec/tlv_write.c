@@ -39,7 +39,7 @@ static int put_value(buf *out, const bridge_record *r)
     case BRIDGE_REAL: n = store_real(bytes, r->as.d); break;
     case BRIDGE_OBJLNK: n = store(bytes, (uint64_t)r->as.link.object << 16 | r->as.link.instance, 4); break;
     case BRIDGE_STRING:
-    case BRIDGE_OPAQUE: return buf_put(out, r->as.bytes.p, r->as.bytes.len);
+    case BRIDGE_OPAQUE: return r->as.bytes.len == 0 ? 0 : buf_put(out, r->as.bytes.p, r->as.bytes.len);
     default: break;
     }
     return buf_put(out, bytes, n);
