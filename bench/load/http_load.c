@@ -156,6 +156,17 @@ static void turns(double seconds)
     while (now_ns() < end && !all.closed) loop_turn(&all.loop, 50);
 }
 
+/* What is asked for has to be there first. */
+static void keep_one(void)
+{
+    make_request("PUT");
+    ask(all.peers);
+    conn_flush(&all.peers->conn);
+    while (all.responses == 0 && !all.closed) loop_turn(&all.loop, 100);
+    free(all.request);
+    make_request("GET");
+}
+
 static int run_requests(double seconds)
 {
     uint64_t before, asked = 0, answered = 0, patience;
@@ -163,6 +174,7 @@ static int run_requests(double seconds)
 
     all.peers = zeroed((size_t)all.connections, sizeof(peer));
     start(all.peers, all.connections, false);
+    if (strcmp(all.verb, "get") == 0) keep_one();
     all.asking = all.measuring = true;
     for (int i = 0; i < all.connections; i++) {
         ask(all.peers + i);
