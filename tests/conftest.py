@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ class Bridged(Program):
 
     def errors(self):
         return Path(self.log).read_text(errors="backslashreplace")
+
+    def wait_for_error(self, words):
+        """Polls the log: the one thing that bridged tells by file only."""
+        for _ in range(2000):
+            if words in self.errors():
+                return
+            time.sleep(0.01)
+        raise AssertionError(self.errors())
 
     def end(self):
         """Stops it as a service manager would, and expects a clean end."""

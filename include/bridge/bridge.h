@@ -246,6 +246,7 @@ typedef struct bridge_ask { /* borrow */
     const char *path;    /* canonical path or pattern; on CONNECT the client id */
     const void *secret;  /* on CONNECT the password, or NULL */
     size_t secret_len;
+    const char *certified; /* on CONNECT the name that TLS has proved (client certificate, PSK identity), or NULL */
 } bridge_ask;
 typedef bridge_verdict (*bridge_policy_fn)(void *user, const bridge_ask *ask);
 /* A password file (as mosquitto_passwd writes it) and an ACL file (as mosquitto reads it) for all listeners that do not name their

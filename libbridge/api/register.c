@@ -204,6 +204,7 @@ static int do_rules(bridge *b, void *args)
     int rc = r->password_file || r->acl_file ? auth_new(&fresh, b->mem, r->password_file, r->acl_file, r->err) : 0;
 
     if (rc < 0) return rc;
+    auth_inherit(fresh, b->hub->auth);
     auth_unref(b->hub->auth);
     b->hub->auth = fresh;
     return 0;

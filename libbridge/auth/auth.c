@@ -9,8 +9,8 @@ struct auth { /* belongs to the loop's thread */
     mem *mem;
     unsigned refs;
     char *password_file, *acl_file; /* or NULL */
-    passwords *passwords;
-    acl *acl;
+    passwords *passwords, *next_passwords; /* next: staged */
+    acl *acl, *next_acl;
 };
 
 static int read_passwords(const auth *a, passwords **out, bridge_error *err)
@@ -35,23 +35,57 @@ static int read_acl(const auth *a, acl **out, bridge_error *err)
     return rc;
 }
 
+int auth_stage(auth *a, bridge_error *err)
+{
+    int rc = 0;
+
+    auth_settle(a, false);
+    if (a->password_file) rc = read_passwords(a, &a->next_passwords, err);
+    if (rc == 0 && a->acl_file) rc = read_acl(a, &a->next_acl, err);
+    if (rc < 0) auth_settle(a, false);
+    return rc;
+}
+
+void auth_settle(auth *a, bool take)
+{
+    if (take && a->next_passwords) {
+        if (a->passwords) passwords_inherit(a->next_passwords, a->passwords);
+        passwords_free(a->passwords);
+        a->passwords = a->next_passwords;
+        a->next_passwords = NULL;
+    }
+    if (take && a->next_acl) {
+        acl_free(a->acl);
+        a->acl = a->next_acl;
+        a->next_acl = NULL;
+    }
+    passwords_free(a->next_passwords);
+    acl_free(a->next_acl);
+    a->next_passwords = NULL;
+    a->next_acl = NULL;
+}
+
 int auth_reload(auth *a, bridge_error *err)
 {
-    passwords *p = NULL;
-    acl *rules = NULL;
-    int rc = a->password_file ? read_passwords(a, &p, err) : 0;
+    int rc = auth_stage(a, err);
 
-    if (rc == 0 && a->acl_file) rc = read_acl(a, &rules, err);
-    if (rc < 0) {
-        passwords_free(p);
-        return rc;
-    }
-    if (p && a->passwords) passwords_inherit(p, a->passwords);
-    passwords_free(a->passwords);
-    acl_free(a->acl);
-    a->passwords = p;
-    a->acl = rules;
-    return 0;
+    auth_settle(a, rc == 0);
+    return rc;
+}
+
+void auth_inherit(auth *fresh, const auth *old)
+{
+    if (fresh && old && fresh->passwords && old->passwords) passwords_inherit(fresh->passwords, old->passwords);
+}
+
+bool auth_has_passwords(const auth *a)
+{
+    return a && a->passwords != NULL;
+}
+
+bool auth_has_acl(const auth *a)
+{
+    return a && a->acl != NULL;
 }
 
 int auth_new(auth **out, mem *m, const char *password_file, const char *acl_file, bridge_error *err)
@@ -80,6 +114,7 @@ auth *auth_ref(auth *a)
 void auth_unref(auth *a)
 {
     if (!a || --a->refs) return;
+    auth_settle(a, false);
     passwords_free(a->passwords);
     acl_free(a->acl);
     mem_free(a->mem, a->password_file);

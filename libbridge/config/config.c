@@ -141,21 +141,17 @@ static void restore_ports(load *l, entry_kind kind)
 
 /* ---- rules, limits, log */
 
+/* The files are read again, those that listeners name, too. */
 static int swap_rules(load *l)
 {
     const settings *s = l->next;
-    int rc = 0;
+    int rc = rules_stage(l->b->hub, l->err);
 
+    if (rc < 0) return rc;
     if (s->passwords || s->allow || (l->old && (l->old->passwords || l->old->allow)))
         rc = bridge_rules(l->b, s->passwords, s->allow, l->err);
-    if (rc < 0 && l->err) { /* the line that the reader of that file gave is one of that file, not of ours */
-        char said[sizeof l->err->text];
-        int line = l->err->line;
-
-        memcpy(said, l->err->text, sizeof said);
-        if (line > 0) fail_line(l->err, rc, s->rules_line, "line %d there: %.200s", line, said);
-        l->err->line = s->rules_line;
-    }
+    if (rc < 0 && l->err) l->err->line = s->rules_line; /* the sentence names the line of the other file */
+    rules_settle(l->b->hub, rc == 0);
     return rc;
 }
 

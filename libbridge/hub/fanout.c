@@ -135,7 +135,7 @@ static unsigned hand_out(hub *h, size_t base, bool gone)
         bridge_peer *p = x.watch->peer;
         bridge_delivery how = {.watch = x.watch, .user = x.watch->user, .qos = x.qos, .keep_retain = x.keep_retain, .gone = gone, .ids = ids};
         if (x.merged || p->gone || !still_wanted(h, &x)) continue;
-        if (!policy_is_open(p) && policy_check(p, BRIDGE_NOTIFY, x.msg->path) < 0) continue;
+        if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, x.msg->path) < 0) continue;
         how.id_count = x.more || x.watch->id ? ids_of(h, &x, ids) : 0;
         p->deliver(p->state, x.msg, &how);
         told++;
@@ -184,7 +184,7 @@ static unsigned follow(hub *h, plan *known, bridge_peer *from, bridge_msg *msg, 
         bridge_delivery how = {.watch = w, .user = w->user, .qos = w->qos < msg->qos ? w->qos : msg->qos,
                                .keep_retain = w->keep_retain, .gone = gone, .ids = &w->id, .id_count = w->id != 0};
         if (w->gone || p->gone || (w->no_local && p == from)) continue;
-        if (!policy_is_open(p) && policy_check(p, BRIDGE_NOTIFY, msg->path) < 0) continue;
+        if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, msg->path) < 0) continue;
         p->deliver(p->state, msg, &how);
         told++;
     }
@@ -319,7 +319,7 @@ static int on_permitted(void *user, bridge_msg *msg)
 {
     struct permitted *x = user;
 
-    return policy_check(x->peer, BRIDGE_GET, msg->path) < 0 ? 0 : x->fn(x->user, msg);
+    return policy_check_name(x->peer, BRIDGE_GET, msg->path) < 0 ? 0 : x->fn(x->user, msg);
 }
 
 int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *, bridge_msg *), void *user)
@@ -343,7 +343,7 @@ static int on_replay(void *user, bridge_msg *msg)
     bridge_delivery how = {.watch = w, .user = w->user, .retained = true, .keep_retain = w->keep_retain, .ids = &w->id, .id_count = w->id != 0};
 
     if (w->gone || p->gone) return 1;
-    if (!policy_is_open(p) && policy_check(p, BRIDGE_NOTIFY, msg->path) < 0) return 0;
+    if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, msg->path) < 0) return 0;
     how.qos = w->qos < msg->qos ? w->qos : msg->qos;
     p->port->hub->count.delivered++;
     p->deliver(p->state, msg, &how);

@@ -199,7 +199,10 @@ void hub_cancel_calls(hub *h);
 
 /* ---- policy.c */
 int policy_check(bridge_peer *peer, bridge_verb verb, const char *path); /* 0, UNAUTHENTICATED, DENIED */
-int policy_login(bridge_port *port, bridge_ask *ask);
+int policy_check_name(bridge_peer *peer, bridge_verb verb, const char *name); /* the same of the path that its protocol calls so */
+int policy_login(bridge_port *port, bridge_ask *ask); /* ask->user becomes what is proved, or NULL */
+int rules_stage(hub *h, bridge_error *err);   /* reads the files of all listeners again ... */
+void rules_settle(hub *h, bool take);         /* ... and takes what was read, or forgets it */
 int policies_new(hub *h);
 int policy_add(hub *h, bridge_policy_fn fn, void *user, void **out);
 void policy_remove(hub *h, void *policy);
@@ -227,6 +230,8 @@ static inline bool routes_give_names(const hub *h) /* has any scheme names of it
     return h->naming_routes != 0;
 }
 bool routes_has_names(const hub *h, uint8_t scheme);
+/* The canonical path that a scheme calls by this name, NUL-terminated: its length; 0: it has no name route. */
+int routes_path_in(hub *h, uint8_t scheme, text name, char *out, size_t room);
 /* The name that a scheme has for a canonical path: its length in out[room], NUL-terminated; 0: none but the path. */
 int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room);
 int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by);

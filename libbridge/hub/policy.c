@@ -1,6 +1,7 @@
 /* Who may do what: the application's functions are asked first, newest first; then the files of the listener, or the bridge's. */
 #include "auth/auth.h"
 #include "hub/hub.h"
+#include "hub/port.h"
 
 typedef struct policy {
     list link;
@@ -86,35 +87,99 @@ static int refuse(hub *h, const char *user)
     return user ? BRIDGE_DENIED : BRIDGE_UNAUTHENTICATED;
 }
 
-int policy_check(bridge_peer *peer, bridge_verb verb, const char *path)
+/* A listener's own file stands in for the bridge's file of the same kind. */
+static bridge_verdict ask_files(const bridge_peer *peer, bridge_verb verb, const char *path)
+{
+    const char *client = peer->origin->text + peer->origin->scheme_len + 1;
+    const hub *h = peer->port->hub;
+    bridge_verdict v = peer->auth ? auth_allows(peer->auth, peer->user, client, verb, path) : BRIDGE_DEFER;
+
+    return v == BRIDGE_DEFER && h->auth ? auth_allows(h->auth, peer->user, client, verb, path) : v;
+}
+
+static int check(bridge_peer *peer, bridge_verb verb, const char *path, bool files_know_it)
 {
     hub *h = peer->port->hub;
-    struct auth *rules = peer->auth ? peer->auth : h->auth;
     bridge_ask ask = {.size = sizeof ask, .verb = verb, .who = peer->origin->text, .user = peer->user, .path = path};
-    bridge_verdict v;
+    bridge_verdict v = ask_application(h, &ask);
 
-    if (peer->port == h->app_port || (!rules && list_empty(&h->policies->all))) return 0;
-    v = ask_application(h, &ask);
-    if (v == BRIDGE_DEFER && rules) v = auth_allows(rules, peer->user, peer->origin->text + peer->origin->scheme_len + 1, verb, path);
+    if (v == BRIDGE_DEFER && files_know_it) v = ask_files(peer, verb, path);
     return v == BRIDGE_DENY ? refuse(h, peer->user) : 0;
 }
 
-/* The application's word on a login is final; else the name must be proved when there is a password file. */
+int policy_check(bridge_peer *peer, bridge_verb verb, const char *path)
+{
+    return policy_is_open(peer) ? 0 : check(peer, verb, path, true);
+}
+
+/* Rules are about canonical paths.  A wildcard under which a protocol has names of its own cannot be put into one path: then
+ * each delivery alone decides. */
+int policy_check_name(bridge_peer *peer, bridge_verb verb, const char *name)
+{
+    hub *h = peer->port->hub;
+    char path[PATH_BYTES + 1];
+    int len;
+
+    if (policy_is_open(peer)) return 0;
+    if (!routes_has_names(h, peer->scheme)) return check(peer, verb, name, true);
+    if (verb == BRIDGE_WATCH && strpbrk(name, "+#{")) return check(peer, verb, name, false);
+    len = routes_path_in(h, peer->scheme, text_of(name), path, sizeof path);
+    return check(peer, verb, len > 0 ? path : name, true);
+}
+
+/* ---- logging in */
+
+static struct auth *passwords_of(const bridge_port *port)
+{
+    if (auth_has_passwords(port->auth)) return port->auth;
+    return auth_has_passwords(port->hub->auth) ? port->hub->auth : NULL;
+}
+
+/* The application's word is final.  Else a name must be proved when there is a password file; without one it is not believed.
+ * What TLS has proved is a name as well, for who says no other. */
 int policy_login(bridge_port *port, bridge_ask *ask)
 {
-    hub *h = port->hub;
-    struct auth *rules = port->auth ? port->auth : h->auth;
+    struct auth *rules = passwords_of(port);
     bool proven = false;
     int rc = 0;
 
     ask->verb = BRIDGE_CONNECT;
-    switch (ask_application(h, ask)) {
-    case BRIDGE_ALLOW: return 0;
+    switch (ask_application(port->hub, ask)) {
+    case BRIDGE_ALLOW:
+        if (!ask->user) ask->user = ask->certified;
+        return 0;
     case BRIDGE_DENY: return ask->secret || ask->user ? BRIDGE_DENIED : BRIDGE_UNAUTHENTICATED;
     case BRIDGE_DEFER: break;
     }
-    if (!ask->user && port->open_to_all) return 0;
-    if (!ask->user && port->deny_anonymous) return BRIDGE_UNAUTHENTICATED;
-    if (rules) rc = auth_login(rules, ask->user, ask->secret, ask->secret_len, &proven);
+    if (ask->certified && (!ask->user || !rules)) {
+        ask->user = ask->certified;
+        return 0;
+    }
+    if (rules && (ask->user || !port->open_to_all)) rc = auth_login(rules, ask->user, ask->secret, ask->secret_len, &proven);
+    if (rc == 0 && !proven) ask->user = NULL;
+    return rc == 0 && !proven && port->deny_anonymous ? BRIDGE_UNAUTHENTICATED : rc;
+}
+
+/* ---- files that have changed */
+
+int rules_stage(hub *h, bridge_error *err)
+{
+    int rc = 0;
+
+    list_each(it, &h->ports)
+    {
+        bridge_port *p = list_of(it, bridge_port, link);
+        if (rc == 0 && p->auth) rc = auth_stage(p->auth, err);
+    }
+    if (rc < 0) rules_settle(h, false);
     return rc;
+}
+
+void rules_settle(hub *h, bool take)
+{
+    list_each(it, &h->ports)
+    {
+        bridge_port *p = list_of(it, bridge_port, link);
+        if (p->auth) auth_settle(p->auth, take);
+    }
 }

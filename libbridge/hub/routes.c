@@ -213,6 +213,14 @@ int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out)
     return route_apply(h, r, msg, (text){path, (size_t)len}, out);
 }
 
+int routes_path_in(hub *h, uint8_t scheme, text name, char *out, size_t room)
+{
+    ptrie_entry *e = best_in(h->routes, scheme, name);
+    const route *r = e ? route_of(e) : NULL;
+
+    return r ? fill(r, true, r->from, name, out, room) : 0;
+}
+
 int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by)
 {
     struct routes *rs = h->routes;
