@@ -1,5 +1,5 @@
-/* bench/convert.c - how fast a pack of 100 SenML records crosses from JSON to CBOR, beside yajl that only parses the same text.
- * Interleaved rounds, CPU time, best of each.  Fails below half of the speed of yajl. */
+/* bench/convert.c - how fast a pack of 100 SenML records crosses from JSON to CBOR, beside yajl that only parses the
+ * same text. Interleaved rounds, CPU time, best of each.  Fails below half of the speed of yajl. */
 #include "codec/registry.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@ static double cpu(void)
 
 static size_t make_pack(char *to)
 {
-    size_t n = (size_t)sprintf(to, "[{\"bn\":\"urn:dev:ow:10e2073a0108006:\",\"bt\":1.276020076001e+09,\"bu\":\"A\",\"n\":\"voltage\",\"u\":\"V\",\"v\":120.1}");
+    size_t n = (size_t)sprintf(to, "[{\"bn\":\"urn:dev:ow:10e2073a0108006:\",\"bt\":1.276020076001e+09,\"bu\":\"A\","
+                                   "\"n\":\"voltage\",\"u\":\"V\",\"v\":120.1}");
 
     for (int i = 1; i < RECORDS; i++)
         n += (size_t)sprintf(to + n, ",{\"n\":\"current%d\",\"t\":%d,\"v\":%d.%d}", i % 7, i - RECORDS, 1 + i % 3, i);
@@ -32,7 +33,9 @@ static double yajl_alone(const char *pack, size_t len)
 
     for (int i = 0; i < REPEAT; i++) {
         yajl_handle h = yajl_alloc(NULL, NULL, NULL);
-        if (yajl_parse(h, (const unsigned char *)pack, len) != yajl_status_ok || yajl_complete_parse(h) != yajl_status_ok) abort();
+        if (yajl_parse(h, (const unsigned char *)pack, len) != yajl_status_ok ||
+            yajl_complete_parse(h) != yajl_status_ok)
+            abort();
         yajl_free(h);
     }
     return (cpu() - start) / REPEAT;

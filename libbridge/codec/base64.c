@@ -24,8 +24,10 @@ static int put(buf *out, const uint8_t *p, size_t len, const char *alphabet, boo
     if (rest == 0) return 0;
     *to++ = alphabet[p[i] >> 2];
     *to++ = alphabet[(p[i] & 3) << 4 | (rest == 2 ? p[i + 1] >> 4 : 0)];
-    if (rest == 2) *to++ = alphabet[(p[i + 1] & 15) << 2];
-    else if (pad) *to++ = '=';
+    if (rest == 2)
+        *to++ = alphabet[(p[i + 1] & 15) << 2];
+    else if (pad)
+        *to++ = '=';
     if (pad) *to++ = '=';
     return 0;
 }

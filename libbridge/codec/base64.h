@@ -1,8 +1,8 @@
 /* codec/base64.h - RFC 4648 sections 4 and 5. */
 #ifndef CODEC_BASE64_H
 #define CODEC_BASE64_H
-#include "codec/scratch.h"
 #include "base/buf.h"
+#include "codec/scratch.h"
 
 int base64_put(buf *out, const void *p, size_t len);    /* section 4, padded */
 int base64url_put(buf *out, const void *p, size_t len); /* section 5, not padded */

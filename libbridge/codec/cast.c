@@ -44,10 +44,14 @@ static bool to_bool(scratch *s, bridge_record *r)
 static bool to_int(scratch *s, bridge_record *r)
 {
     if (r->type == BRIDGE_STRING && !number_of_text(s, r)) return false;
-    if (r->type == BRIDGE_BOOL) r->as.i = r->as.b;
-    else if (r->type == BRIDGE_REAL && (r->as.d != floor(r->as.d) || fabs(r->as.d) >= 9223372036854775808.0)) return false;
-    else if (r->type == BRIDGE_REAL) r->as.i = (int64_t)r->as.d;
-    else if (r->type != BRIDGE_INT) return false;
+    if (r->type == BRIDGE_BOOL)
+        r->as.i = r->as.b;
+    else if (r->type == BRIDGE_REAL && (r->as.d != floor(r->as.d) || fabs(r->as.d) >= 9223372036854775808.0))
+        return false;
+    else if (r->type == BRIDGE_REAL)
+        r->as.i = (int64_t)r->as.d;
+    else if (r->type != BRIDGE_INT)
+        return false;
     r->digits = NULL;
     return true;
 }
@@ -133,8 +137,8 @@ int record_cast(scratch *s, bridge_record *r, bridge_type type, bridge_error *er
         if (ok && !(type == BRIDGE_UINT && out.type == BRIDGE_INT)) out.type = type;
     }
     if (!ok)
-        return fail(err, BRIDGE_UNPROCESSABLE, "\"%.60s\": a %s is not the %s it should be", r->name, record_type_name(r->type),
-                    record_type_name(type));
+        return fail(err, BRIDGE_UNPROCESSABLE, "\"%.60s\": a %s is not the %s it should be", r->name,
+                    record_type_name(r->type), record_type_name(type));
     *r = out;
     return 0;
 }

@@ -5,8 +5,9 @@
 #include "codec/item.h"
 #include "codec/registry.h"
 
-/* All of data is one well-formed data item.  Bignums and decimal fractions come as numbers with digits, bigfloats as REAL;
- * of nested tags the innermost is told.  A key may be a list (LwM2M CBOR has those).  SYNTAX, TOOBIG, UNPROCESSABLE (a tag whose content does not fit it), NOMEM. */
+/* All of data is one well-formed data item.  Bignums and decimal fractions come as numbers with digits, bigfloats as
+ * REAL; of nested tags the innermost is told.  A key may be a list (LwM2M CBOR has those).  SYNTAX, TOOBIG,
+ * UNPROCESSABLE (a tag whose content does not fit it), NOMEM. */
 int cbor_read(scratch *s, const void *data, size_t len, item_fn fn, void *user, bridge_error *err);
 
 typedef struct cbor_level {

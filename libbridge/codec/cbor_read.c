@@ -136,10 +136,12 @@ static int big_digits(reader *r, const uint8_t *p, size_t len, bool negative, ch
     char back[CODEC_MAX_DIGITS];
     size_t used = 0;
 
-    while (len && *p == 0) p++, len--;
+    while (len && *p == 0)
+        p++, len--;
     if (len > 52) return fail(r->err, BRIDGE_TOOBIG, "CBOR: number with more than %d digits", CODEC_MAX_DIGITS);
     memcpy(n + 1, p, len);
-    for (size_t i = len; negative && ++n[i] == 0; i--) {}
+    for (size_t i = len; negative && ++n[i] == 0; i--) {
+    }
     for (;;) {
         unsigned rest = 0, any = 0;
         for (size_t i = 0; i <= len; i++) {
@@ -153,7 +155,8 @@ static int big_digits(reader *r, const uint8_t *p, size_t len, bool negative, ch
     }
     *count = 0;
     if (negative) out[(*count)++] = '-';
-    while (used) out[(*count)++] = back[--used];
+    while (used)
+        out[(*count)++] = back[--used];
     return 0;
 }
 
@@ -222,12 +225,14 @@ static int fraction(reader *r, bool decimal_base, item *it)
     if (rc == 0) rc = number_part(r, &e, 0);
     if (rc == 0) rc = number_part(r, &m, 1);
     if (rc < 0) return rc;
-    if (e.kind != ITEM_INT || e.i > NUMBER_MAX_EXPONENT || e.i < -NUMBER_MAX_EXPONENT || m.kind < ITEM_INT || m.kind > ITEM_REAL)
+    if (e.kind != ITEM_INT || e.i > NUMBER_MAX_EXPONENT || e.i < -NUMBER_MAX_EXPONENT || m.kind < ITEM_INT ||
+        m.kind > ITEM_REAL)
         return fail(r->err, BRIDGE_UNPROCESSABLE, "CBOR: a fraction out of any use");
     if (!decimal_base) {
         it->kind = ITEM_REAL;
         it->d = ldexp(item_real(&m), (int)e.i);
-        if (isfinite(it->d) && fabs(item_real(&m)) <= 9007199254740992.0 && (it->d != 0 || item_real(&m) == 0)) return 0;
+        if (isfinite(it->d) && fabs(item_real(&m)) <= 9007199254740992.0 && (it->d != 0 || item_real(&m) == 0))
+            return 0;
         return fail(r->err, BRIDGE_UNPROCESSABLE, "CBOR: a bigfloat that no double holds");
     }
     if (!m.p) {
@@ -345,13 +350,9 @@ static int value(reader *r, int depth, item *it)
         it->kind = h.value <= INT64_MAX ? ITEM_INT : ITEM_UINT;
         it->u = h.value;
         return r->fn(r->user, it);
-    case CBOR_NEGATIVE:
-        rc = negative_item(r, h.value, it);
-        return rc ? rc : r->fn(r->user, it);
+    case CBOR_NEGATIVE: rc = negative_item(r, h.value, it); return rc ? rc : r->fn(r->user, it);
     case CBOR_BYTES:
-    case CBOR_TEXT:
-        rc = string_item(r, &h, it);
-        return rc ? rc : r->fn(r->user, it);
+    case CBOR_TEXT: rc = string_item(r, &h, it); return rc ? rc : r->fn(r->user, it);
     case CBOR_LIST:
     case CBOR_MAP: return nested(r, &h, depth, it);
     case CBOR_TAG: return tagged(r, h.value, depth, it);

@@ -24,8 +24,10 @@ int cbor_put_head(buf *out, int major, uint64_t value)
     uint8_t *to = item_room(out, size, &rc);
 
     if (!to) return rc;
-    if (size == 1) *to = (uint8_t)(major << 5 | (int)value);
-    else store_head(to, major, value, size);
+    if (size == 1)
+        *to = (uint8_t)(major << 5 | (int)value);
+    else
+        store_head(to, major, value, size);
     out->len += size;
     return 0;
 }
@@ -119,8 +121,10 @@ static int put_big(buf *out, const char *digits, int count, bool negative)
             n[k] = (uint8_t)carry;
         }
     }
-    for (size_t k = sizeof n; negative && k-- > 0 && n[k]-- == 0;) {}
-    for (first = 0; first < sizeof n && n[first] == 0;) first++;
+    for (size_t k = sizeof n; negative && k-- > 0 && n[k]-- == 0;) {
+    }
+    for (first = 0; first < sizeof n && n[first] == 0;)
+        first++;
     if (sizeof n - first <= 8) {
         uint64_t v = 0;
         for (; first < sizeof n; first++)
@@ -138,7 +142,8 @@ int cbor_put_number(buf *out, const char *digits, size_t len, double d)
 
     if (!digits || number_fits_double(digits, len, d)) return cbor_put_real(out, d);
     decimal_of(digits, len, &v);
-    if (v.exponent >= 0 && v.count + v.exponent <= CODEC_MAX_DIGITS && !memchr(digits, 'e', len) && !memchr(digits, 'E', len)) {
+    if (v.exponent >= 0 && v.count + v.exponent <= CODEC_MAX_DIGITS && !memchr(digits, 'e', len) &&
+        !memchr(digits, 'E', len)) {
         memset(v.digits + v.count, '0', (size_t)v.exponent);
         return put_big(out, v.digits, v.count + (int)v.exponent, v.negative);
     }
@@ -171,8 +176,7 @@ static int put_open(cbor_writer *w, const item *it)
     cbor_level *level = &w->levels[w->depth];
     int major = it->kind == ITEM_MAP ? CBOR_MAP : CBOR_LIST;
 
-    if (w->depth >= CODEC_MAX_DEPTH)
-        return fail(w->err, BRIDGE_TOOBIG, "nested deeper than %d", CODEC_MAX_DEPTH);
+    if (w->depth >= CODEC_MAX_DEPTH) return fail(w->err, BRIDGE_TOOBIG, "nested deeper than %d", CODEC_MAX_DEPTH);
     *level = (cbor_level){.at = w->out->len, .known = it->count != ITEM_UNKNOWN};
     w->depth++;
     if (level->known) return cbor_put_head(w->out, major, it->count);

@@ -24,7 +24,8 @@ static int unsuited(bridge_format format, bridge_error *err)
 {
     const char *name = format_media_type(format);
 
-    return fail(err, BRIDGE_FORMAT, "a value of %s cannot be changed by this kind of patch", name ? name : "this format");
+    return fail(err, BRIDGE_FORMAT, "a value of %s cannot be changed by this kind of patch",
+                name ? name : "this format");
 }
 
 static int patch_tree(scratch *s, bridge_format format, const void *data, size_t len, bridge_format patch,
@@ -36,18 +37,21 @@ static int patch_tree(scratch *s, bridge_format format, const void *data, size_t
 
     if (tree == BRIDGE_FORMAT_NAMED) return unsuited(format, err);
     rc = node_read(s, BRIDGE_JSON, patch_data, patch_len, &change, err);
-    if (rc == 0 && len) rc = node_read(s, tree, data, len, &target, err);
-    else if (rc == 0 && patch == BRIDGE_JSON_PATCH) rc = node_read(s, BRIDGE_JSON, "null", 4, &target, err);
-    if (rc == 0) rc = patch == BRIDGE_JSON_PATCH ? patch_json(s, &target, change, err) : patch_merge(s, &target, change, err);
+    if (rc == 0 && len)
+        rc = node_read(s, tree, data, len, &target, err);
+    else if (rc == 0 && patch == BRIDGE_JSON_PATCH)
+        rc = node_read(s, BRIDGE_JSON, "null", 4, &target, err);
+    if (rc == 0)
+        rc = patch == BRIDGE_JSON_PATCH ? patch_json(s, &target, change, err) : patch_merge(s, &target, change, err);
     return rc ? rc : node_write(target, tree, out, err);
 }
 
-typedef int etch_fn(scratch *s, const char *path, double now, bool json, const void *data, size_t len, collector *target,
-                    bridge_error *err);
+typedef int etch_fn(scratch *s, const char *path, double now, bool json, const void *data, size_t len,
+                    collector *target, bridge_error *err);
 
-static int through_etch(scratch *s, etch_fn *etch, const char *path, double now, const bridge_codec *from, const void *data,
-                        size_t len, bridge_format kind, const void *etch_data, size_t etch_len, const bridge_codec *to,
-                        buf *out, bridge_error *err)
+static int through_etch(scratch *s, etch_fn *etch, const char *path, double now, const bridge_codec *from,
+                        const void *data, size_t len, bridge_format kind, const void *etch_data, size_t etch_len,
+                        const bridge_codec *to, buf *out, bridge_error *err)
 {
     collector records = {.scratch = s, .err = err};
     int rc = len ? from->read(s, path, now, data, len, collect, &records, err) : 0;
@@ -85,8 +89,11 @@ int codec_patch(mem *m, const char *path, double now, bridge_format format, cons
         rc = patch_tree(&s, format, data, len, patch, patch_data, patch_len, out, err);
     } else {
         codec = codec_find(format == BRIDGE_FORMAT_AUTO ? codec_guess(data, len) : format);
-        if (!codec || !codec->read || !codec->write) rc = unsuited(format, err);
-        else rc = through_etch(&s, etch_patch, path, now, codec, data, len, patch, patch_data, patch_len, codec, out, err);
+        if (!codec || !codec->read || !codec->write)
+            rc = unsuited(format, err);
+        else
+            rc = through_etch(&s, etch_patch, path, now, codec, data, len, patch, patch_data, patch_len, codec, out,
+                              err);
     }
     scratch_done(&s);
     if (rc) out->len = start;
@@ -105,7 +112,8 @@ int codec_fetch(mem *m, const char *path, double now, bridge_format format, cons
 
     if (err) err->status = 0;
     if (len == 0) data = "";
-    if (fetch != BRIDGE_SENML_ETCH_JSON && fetch != BRIDGE_SENML_ETCH_CBOR) return codec_missing(BRIDGE_FORMAT, fetch, err);
+    if (fetch != BRIDGE_SENML_ETCH_JSON && fetch != BRIDGE_SENML_ETCH_CBOR)
+        return codec_missing(BRIDGE_FORMAT, fetch, err);
     if (!from || !from->read) return codec_missing(BRIDGE_FORMAT, format, err);
     if (!to || !to->write) return codec_missing(BRIDGE_NOTACCEPTABLE, target, err);
     scratch_init(&s, m);

@@ -4,8 +4,8 @@
 #include "codec/item.h"
 #include "codec/registry.h"
 
-extern const bridge_codec text_codec, bytes_codec, json_codec, cbor_codec, senml_json_codec, senml_cbor_codec, tlv_codec,
-    lwm2m_json_codec, lwm2m_cbor_codec;
+extern const bridge_codec text_codec, bytes_codec, json_codec, cbor_codec, senml_json_codec, senml_cbor_codec,
+    tlv_codec, lwm2m_json_codec, lwm2m_cbor_codec;
 
 /* A record without name, unit or time, of a scalar item.  false: not a scalar, or a number that no record holds. */
 int record_of_item(scratch *s, const item *it, bridge_record *out, bridge_error *err);

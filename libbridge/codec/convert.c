@@ -54,7 +54,8 @@ int codec_missing(int status, bridge_format format, bridge_error *err)
 int codec_said(int rc, bridge_error *err)
 {
     if (rc >= 0 || (err && err->status == rc)) return rc;
-    return fail(err, rc, "%s", rc == BRIDGE_TOOBIG ? "the converted payload is over the size limit" : bridge_status_text(rc));
+    return fail(err, rc, "%s",
+                rc == BRIDGE_TOOBIG ? "the converted payload is over the size limit" : bridge_status_text(rc));
 }
 
 int codec_convert(mem *m, const char *path, double now, bridge_format source, bridge_format target, const void *data,

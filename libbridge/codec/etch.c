@@ -1,12 +1,11 @@
 /* SenML-ETCH (RFC 8790): records of one pack pick or change records of another. */
+#include "codec/etch.h"
 #include "codec/cbor.h"
 #include "codec/collect.h"
-#include "codec/etch.h"
 #include "codec/json.h"
 #include "codec/senml.h"
 
 enum { MAX_STEPS = 5000000 }; /* pairs of records compared */
-
 
 typedef struct reader {
     senml_reader senml;
@@ -32,7 +31,8 @@ static int read_etch(scratch *s, const char *path, double now, bool json, const 
     r->records.err = err;
     senml_reader_init(&r->senml, s, path, now, json, on_record, r, err);
     r->senml.etch = true;
-    return json ? json_read(s, data, len, senml_item, &r->senml, err) : cbor_read(s, data, len, senml_item, &r->senml, err);
+    return json ? json_read(s, data, len, senml_item, &r->senml, err)
+                : cbor_read(s, data, len, senml_item, &r->senml, err);
 }
 
 /* RFC 8790 3.1: the same name, and the same time if one is said. */
@@ -108,7 +108,8 @@ int etch_fetch(scratch *s, const char *path, double now, bool json, const void *
     if (rc) return rc;
     for (size_t i = 0; i < target->count; i++) {
         size_t k = 0;
-        while (k < r->records.count && !picks(&r->records.records[k], &target->records[i])) k++;
+        while (k < r->records.count && !picks(&r->records.records[k], &target->records[i]))
+            k++;
         if (k < r->records.count) target->records[kept++] = target->records[i];
     }
     target->count = kept;

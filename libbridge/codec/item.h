@@ -1,5 +1,6 @@
 /* codec/item.h - what JSON and CBOR have in common: a stream of scalars, keys, and lists and maps that open and end.
- * Readers say items to an item_fn, writers are item_fns, so any reader can feed any writer, or a tree (codec/node.h). */
+ * Readers say items to an item_fn, writers are item_fns, so any reader can feed any writer, or a tree (codec/node.h).
+ */
 #ifndef CODEC_ITEM_H
 #define CODEC_ITEM_H
 #include "base/buf.h"
@@ -10,14 +11,14 @@ typedef enum item_kind {
     ITEM_NULL,
     ITEM_BOOL,
     ITEM_INT,
-    ITEM_UINT,   /* above INT64_MAX */
-    ITEM_REAL,   /* also integers beyond 64 bits and decimals; the digits then say more than d */
+    ITEM_UINT, /* above INT64_MAX */
+    ITEM_REAL, /* also integers beyond 64 bits and decimals; the digits then say more than d */
     ITEM_STRING,
     ITEM_BYTES,
     ITEM_SIMPLE, /* CBOR simple value u; 23 is undefined */
     ITEM_LIST,
     ITEM_MAP,
-    ITEM_END     /* of the innermost list or map */
+    ITEM_END /* of the innermost list or map */
 } item_kind;
 
 #define ITEM_NO_TAG  UINT64_MAX
@@ -27,7 +28,8 @@ typedef struct item {
     item_kind kind;
     bool key;      /* of the map it is in; its value is the next item */
     uint64_t tag;  /* CBOR tag in front of it, or ITEM_NO_TAG */
-    const char *p; /* STRING, BYTES: what it holds; numbers: digits as written in JSON, or NULL.  Good as long as data and scratch */
+    const char *p; /* STRING, BYTES: what it holds; numbers: digits as written in JSON, or NULL.  Good as long as data
+                      and scratch */
     size_t len;
     union {
         bool b;
@@ -42,7 +44,8 @@ typedef int (*item_fn)(void *user, const item *it); /* non-zero stops and is ret
 
 #define ITEM(...) (&(item){.tag = ITEM_NO_TAG, __VA_ARGS__})
 
-/* Exactly n bytes at the end of b, not yet counted in len: writers of small things check once and then store.  NULL: *rc. */
+/* Exactly n bytes at the end of b, not yet counted in len: writers of small things check once and then store.  NULL:
+ * *rc. */
 static inline uint8_t *item_room(buf *b, size_t n, int *rc)
 {
     if (b->cap - b->len >= n) return b->data + b->len;
@@ -50,7 +53,10 @@ static inline uint8_t *item_room(buf *b, size_t n, int *rc)
     return *rc ? NULL : b->data + b->len;
 }
 
-static inline bool item_is_number(const item *it) { return it->kind >= ITEM_INT && it->kind <= ITEM_REAL; }
+static inline bool item_is_number(const item *it)
+{
+    return it->kind >= ITEM_INT && it->kind <= ITEM_REAL;
+}
 static inline double item_real(const item *it)
 {
     return it->kind == ITEM_INT ? (double)it->i : it->kind == ITEM_UINT ? (double)it->u : it->d;

@@ -18,7 +18,8 @@ static int bad(reader *r, const char *what)
 
 static void skip_blanks(reader *r)
 {
-    while (r->p < r->end && (unsigned char)*r->p <= ' ' && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
+    while (r->p < r->end && (unsigned char)*r->p <= ' ' &&
+           (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
         r->p++;
 }
 
@@ -95,8 +96,10 @@ static int unescape(reader *r, const char *p, size_t len, char *to, size_t *out)
             n = unicode_escape(p + 2, end, &c);
             if (n == 0) return bad(r, "bad \\u escape in the string");
             p += 2 + n;
-            if (to) to = put_utf8(to, c);
-            else put_utf8(spare, c);
+            if (to)
+                to = put_utf8(to, c);
+            else
+                put_utf8(spare, c);
         } else {
             name = memchr(names, p[1], sizeof names - 1);
             if (!name) return bad(r, "unknown escape in the string");
@@ -109,6 +112,7 @@ static int unescape(reader *r, const char *p, size_t len, char *to, size_t *out)
 }
 
 /* Ends a run of plain ASCII: quote, backslash, control characters, and what has its eighth bit set. */
+/* clang-format off */
 static const uint8_t stops[256] = {
     [0] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     ['"'] = 1, ['\\'] = 1,
@@ -117,12 +121,14 @@ static const uint8_t stops[256] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 };
+/* clang-format on */
 
 /* From behind the opening quote to the closing one. */
 static int string_span(reader *r, bool *escapes, bool *eighth_bit)
 {
     for (;;) {
-        while (r->p < r->end && !stops[(uint8_t)*r->p]) r->p++;
+        while (r->p < r->end && !stops[(uint8_t)*r->p])
+            r->p++;
         if (r->p >= r->end) return bad(r, "string without end");
         if (*r->p == '"') return 0;
         if ((uint8_t)*r->p < 0x20) return bad(r, "control character in a string");
@@ -176,8 +182,9 @@ static int number_item(reader *r, item *it)
     size_t used;
     int rc = number_read(r->p, r->end, it, &used);
 
-    if (rc == BRIDGE_TOOBIG) return fail(r->err, rc, "JSON: number with more than %d characters or an exponent beyond %d",
-                    CODEC_MAX_DIGITS, NUMBER_MAX_EXPONENT);
+    if (rc == BRIDGE_TOOBIG)
+        return fail(r->err, rc, "JSON: number with more than %d characters or an exponent beyond %d", CODEC_MAX_DIGITS,
+                    NUMBER_MAX_EXPONENT);
     if (rc < 0) return bad(r, "value expected");
     r->p += used;
     return 0;

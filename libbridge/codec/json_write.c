@@ -36,7 +36,8 @@ int json_put_string(buf *out, const char *p, size_t len)
     int rc = 0;
     uint8_t *to;
 
-    while (i < len && plain((unsigned char)p[i])) i++;
+    while (i < len && plain((unsigned char)p[i]))
+        i++;
     if (i == len) {
         to = item_room(out, len + 2, &rc);
         if (!to) return rc;
@@ -65,8 +66,9 @@ static int put_number(json_writer *w, const item *it)
     if (it->p) return buf_put(w->out, it->p, it->len);
     if (it->kind == ITEM_REAL && !isfinite(it->d))
         return fail(w->err, BRIDGE_UNPROCESSABLE, "JSON has no NaN and no infinity");
-    n = it->kind == ITEM_INT ? number_int(it->i, digits)
-        : it->kind == ITEM_UINT ? number_uint(it->u, digits) : number_real(it->d, digits);
+    n = it->kind == ITEM_INT    ? number_int(it->i, digits)
+        : it->kind == ITEM_UINT ? number_uint(it->u, digits)
+                                : number_real(it->d, digits);
     return buf_put(w->out, digits, n);
 }
 
@@ -121,8 +123,7 @@ static int put_key(json_writer *w, const item *it)
 
 static int put_open(json_writer *w, bool is_map)
 {
-    if (w->depth >= CODEC_MAX_DEPTH)
-        return fail(w->err, BRIDGE_TOOBIG, "nested deeper than %d", CODEC_MAX_DEPTH);
+    if (w->depth >= CODEC_MAX_DEPTH) return fail(w->err, BRIDGE_TOOBIG, "nested deeper than %d", CODEC_MAX_DEPTH);
     w->maps = is_map ? w->maps | (uint64_t)1 << w->depth : w->maps & ~((uint64_t)1 << w->depth);
     w->depth++;
     w->comma = false;

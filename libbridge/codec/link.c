@@ -8,7 +8,8 @@ static bool token_char(char c)
 
 static void skip_blanks(text *t)
 {
-    while (t->len && strchr(" \t\r\n", *t->p) && *t->p) t->p++, t->len--;
+    while (t->len && strchr(" \t\r\n", *t->p) && *t->p)
+        t->p++, t->len--;
 }
 
 /* How long the quoted string is, both quotes included; 0: it has no end. */
@@ -30,7 +31,8 @@ static int take_param(text *t, link_param *out)
     if (!t->len || *t->p != ';') return 0;
     t->p++, t->len--;
     skip_blanks(t);
-    while (n < t->len && token_char(t->p[n])) n++;
+    while (n < t->len && token_char(t->p[n]))
+        n++;
     if (n == 0) return BRIDGE_SYNTAX;
     *out = (link_param){.name = {t->p, n}};
     t->p += n, t->len -= n;
@@ -45,7 +47,8 @@ static int take_param(text *t, link_param *out)
         out->quoted = true;
         out->value = (text){t->p + 1, n - 2};
     } else { /* ptoken of RFC 6690 2: more than a token, so that dates and URIs pass */
-        for (n = 0; n < t->len && t->p[n] > ' ' && t->p[n] < 0x7f && !strchr("\",;\\", t->p[n]); n++) {}
+        for (n = 0; n < t->len && t->p[n] > ' ' && t->p[n] < 0x7f && !strchr("\",;\\", t->p[n]); n++) {
+        }
         if (n == 0) return BRIDGE_SYNTAX;
         out->value = (text){t->p, n};
     }
@@ -69,8 +72,11 @@ int link_next(text *rest, link_item *out, bridge_error *err)
     params = close + 1;
     t.len -= (size_t)(params - t.p);
     t.p = params;
-    while ((rc = take_param(&t, &ignored)) > 0) {}
-    if (rc < 0) return fail(err, rc, "link-format: bad parameter of <%.*s>", out->target.len > 80 ? 80 : (int)out->target.len, out->target.p);
+    while ((rc = take_param(&t, &ignored)) > 0) {
+    }
+    if (rc < 0)
+        return fail(err, rc, "link-format: bad parameter of <%.*s>", out->target.len > 80 ? 80 : (int)out->target.len,
+                    out->target.p);
     out->params = (text){params, (size_t)(t.p - params)};
     if (t.len && *t.p != ',') return fail(err, BRIDGE_SYNTAX, "link-format: ',' or ';' expected");
     if (t.len) {
@@ -117,8 +123,10 @@ int link_put(buf *out, text target)
 
     for (size_t i = 0; i < target.len && rc == 0; i++) {
         unsigned char c = (unsigned char)target.p[i];
-        if (c <= ' ' || c == '<' || c == '>' || c == '"' || c >= 0x7f) rc = buf_print(out, "%%%02X", c);
-        else rc = buf_put_u8(out, c);
+        if (c <= ' ' || c == '<' || c == '>' || c == '"' || c >= 0x7f)
+            rc = buf_print(out, "%%%02X", c);
+        else
+            rc = buf_put_u8(out, c);
     }
     return rc ? rc : buf_put_u8(out, '>');
 }
@@ -178,7 +186,8 @@ static bool value_matches(const link_filter *f, text value)
 
 static bool has_many(text name)
 {
-    return text_is(name, "rt") || text_is(name, "if") || text_is(name, "rel") || text_is(name, "rev") || text_is(name, "ct");
+    return text_is(name, "rt") || text_is(name, "if") || text_is(name, "rel") || text_is(name, "rev") ||
+           text_is(name, "ct");
 }
 
 static bool param_matches(const link_filter *f, const link_param *p)

@@ -1,4 +1,5 @@
-/* codec/link.h - link-format (RFC 6690): reading, writing, and the filters of /.well-known/core and resource directories. */
+/* codec/link.h - link-format (RFC 6690): reading, writing, and the filters of /.well-known/core and resource
+ * directories. */
 #ifndef CODEC_LINK_H
 #define CODEC_LINK_H
 #include "base/text.h"
@@ -27,9 +28,9 @@ int link_put_param(buf *out, const char *name, text value); /* quoted; quotes an
 int link_put_token(buf *out, const char *name, text value); /* not quoted: numbers and tokens, ct=40 */
 int link_put_flag(buf *out, const char *name);              /* ;obs */
 
-/* One "name=value" of a query, percent-decoded (CoAP's Uri-Query, RFC 6690 4.1, RFC 9176 6.2): a '*' at the end of the value stands
- * for anything; rt, if, rel, rev and ct may hold several values with blanks between, of which one must match; href is the
- * target; a name without '=' asks whether it is there.  Several filters must all match. */
+/* One "name=value" of a query, percent-decoded (CoAP's Uri-Query, RFC 6690 4.1, RFC 9176 6.2): a '*' at the end of the
+ * value stands for anything; rt, if, rel, rev and ct may hold several values with blanks between, of which one must
+ * match; href is the target; a name without '=' asks whether it is there.  Several filters must all match. */
 typedef struct link_filter {
     text name, value;
     bool has_value, prefix;

@@ -1,4 +1,5 @@
-/* LwM2M CBOR (LwM2M Core 1.2, 7.4.6): maps in maps by id, where a key may also be a list of ids: {3: {0: {0: "x"}}}, {[3, 0, 0]: "x"}. */
+/* LwM2M CBOR (LwM2M Core 1.2, 7.4.6): maps in maps by id, where a key may also be a list of ids: {3: {0: {0: "x"}}},
+ * {[3, 0, 0]: "x"}. */
 #include "codec/cbor.h"
 #include "codec/oma.h"
 #include "codec/senml.h"
@@ -6,9 +7,9 @@
 typedef struct reader {
     scratch *scratch;
     oma_path base, path;
-    int depth;                        /* of maps */
-    int start[CODEC_MAX_DEPTH + 1];   /* path.count above each map */
-    bool in_key;                      /* inside a key that is a list */
+    int depth;                      /* of maps */
+    int start[CODEC_MAX_DEPTH + 1]; /* path.count above each map */
+    bool in_key;                    /* inside a key that is a list */
     bridge_record_fn fn;
     void *user;
     bridge_error *err;
@@ -66,8 +67,8 @@ static int on_item(void *user, const item *it)
     return on_value(r, it);
 }
 
-static int read_codec(bridge_scratch *s, const char *base, double now, const void *data, size_t len, bridge_record_fn fn,
-                      void *user, bridge_error *err)
+static int read_codec(bridge_scratch *s, const char *base, double now, const void *data, size_t len,
+                      bridge_record_fn fn, void *user, bridge_error *err)
 {
     reader r = {.scratch = s, .base = oma_base(base), .fn = fn, .user = user, .err = err};
 
@@ -88,7 +89,8 @@ static int put_level(buf *out, const oma_leaf *leaves, size_t count, int level)
     rc = cbor_put_head(out, CBOR_MAP, members);
     for (size_t i = 0; i < count && rc == 0; i = end) {
         uint16_t id = leaves[i].path.id[level - 1];
-        for (end = i + 1; end < count && leaves[end].path.id[level - 1] == id; end++) {}
+        for (end = i + 1; end < count && leaves[end].path.id[level - 1] == id; end++) {
+        }
         rc = cbor_put_head(out, CBOR_UINT, id);
         if (rc == 0 && leaves[i].path.count > level) {
             rc = put_level(out, leaves + i, end - i, level + 1);
@@ -109,9 +111,10 @@ static int write_codec(bridge_scratch *s, const char *base_path, const bridge_re
 
     rc = oma_leaves(s, &base, records, count, &leaves, err);
     if (rc) return rc;
-    if (count && leaves[0].path.count == 0) return fail(err, BRIDGE_UNPROCESSABLE, "LwM2M CBOR: a value without a path");
+    if (count && leaves[0].path.count == 0)
+        return fail(err, BRIDGE_UNPROCESSABLE, "LwM2M CBOR: a value without a path");
     return put_level(out, leaves, count, OMA_OBJECT);
 }
 
-const bridge_codec lwm2m_cbor_codec = {sizeof(bridge_codec), BRIDGE_LWM2M_CBOR, "lwm2m+cbor", "application/vnd.oma.lwm2m+cbor",
-                                       read_codec, write_codec};
+const bridge_codec lwm2m_cbor_codec = {
+    sizeof(bridge_codec), BRIDGE_LWM2M_CBOR, "lwm2m+cbor", "application/vnd.oma.lwm2m+cbor", read_codec, write_codec};

@@ -1,4 +1,5 @@
-/* LwM2M JSON (LwM2M 1.0 6.4.4): {"bn":"/3/0/","bt":1,"e":[{"n":"0","t":-5,"sv":"x"}]} with v, sv, bv (a truth value) and ov. */
+/* LwM2M JSON (LwM2M 1.0 6.4.4): {"bn":"/3/0/","bt":1,"e":[{"n":"0","t":-5,"sv":"x"}]} with v, sv, bv (a truth value)
+ * and ov. */
 #include "codec/base64.h"
 #include "codec/json.h"
 #include "codec/node.h"
@@ -27,7 +28,8 @@ static int set_name(reader *r, text n, bridge_record *out)
     size_t len = r->bn.len + slash + n.len;
     char *name;
 
-    if (len > CODEC_MAX_NAME) return fail(r->err, BRIDGE_TOOBIG, "LwM2M JSON: name with more than %d bytes", CODEC_MAX_NAME);
+    if (len > CODEC_MAX_NAME)
+        return fail(r->err, BRIDGE_TOOBIG, "LwM2M JSON: name with more than %d bytes", CODEC_MAX_NAME);
     name = scratch_aligned(r->scratch, len + 1, 1);
     if (!name) return scratch_fail(r->scratch, r->err);
     memcpy(name, r->bn.p, r->bn.len);
@@ -102,8 +104,8 @@ static int on_element(reader *r, const node *e)
     return rc ? rc : r->fn(r->user, &out);
 }
 
-static int read_codec(bridge_scratch *s, const char *base, double now, const void *data, size_t len, bridge_record_fn fn,
-                      void *user, bridge_error *err)
+static int read_codec(bridge_scratch *s, const char *base, double now, const void *data, size_t len,
+                      bridge_record_fn fn, void *user, bridge_error *err)
 {
     reader r = {.scratch = s, .base = base, .bn = {"", 0}, .now = now, .fn = fn, .user = user, .err = err};
     node *root, **e, **bn, **bt;
@@ -115,7 +117,8 @@ static int read_codec(bridge_scratch *s, const char *base, double now, const voi
     bn = node_member(root, text_of("bn"));
     bt = node_member(root, text_of("bt"));
     if (!e || (*e)->it.kind != ITEM_LIST) return wrong(&r, "\"e\" is a list of objects");
-    if ((bn && (*bn)->it.kind != ITEM_STRING) || (bt && !item_is_number(&(*bt)->it))) return wrong(&r, "bad \"bn\" or \"bt\"");
+    if ((bn && (*bn)->it.kind != ITEM_STRING) || (bt && !item_is_number(&(*bt)->it)))
+        return wrong(&r, "bad \"bn\" or \"bt\"");
     if (bn) r.bn = (text){(*bn)->it.p, (*bn)->it.len};
     if (bt) r.bt = item_real(&(*bt)->it);
     for (const node *m = (*e)->first; m && rc == 0; m = m->next)
@@ -149,7 +152,8 @@ static int put_value(json_writer *w, const bridge_record *r)
     int rc;
 
     if (r->type == BRIDGE_NIL) return 0;
-    if (r->type >= BRIDGE_TREE) return fail(w->err, BRIDGE_UNPROCESSABLE, "LwM2M JSON has no objects and lists as values");
+    if (r->type >= BRIDGE_TREE)
+        return fail(w->err, BRIDGE_UNPROCESSABLE, "LwM2M JSON has no objects and lists as values");
     rc = json_put(w, ITEM(.kind = ITEM_STRING, .key = true, .p = labels[r->type], .len = strlen(labels[r->type])));
     item_of_record(r, &it, link);
     if (it.kind == ITEM_BYTES) it.tag = 22; /* 6.4.4: Base64 */
@@ -207,8 +211,10 @@ static int write_codec(bridge_scratch *s, const char *base, const bridge_record 
         if (records[i].absolute) absolute = true;
         if (bt + (records[i].time - bt) != records[i].time) bt = 0;
     }
-    if (absolute) prefix = (text){base, len}, len = 0;
-    else if (slash && named) bn[len++] = '/', slash = false;
+    if (absolute)
+        prefix = (text){base, len}, len = 0;
+    else if (slash && named)
+        bn[len++] = '/', slash = false;
     rc = json_put(w, ITEM(.kind = ITEM_MAP));
     if (rc == 0 && len) rc = put_text(w, "bn", bn, len);
     if (rc == 0 && bt != 0) rc = put_seconds(w, "bt", bt);
@@ -216,5 +222,5 @@ static int write_codec(bridge_scratch *s, const char *base, const bridge_record 
     return rc ? rc : json_put(w, ITEM(.kind = ITEM_END));
 }
 
-const bridge_codec lwm2m_json_codec = {sizeof(bridge_codec), BRIDGE_LWM2M_JSON, "lwm2m+json", "application/vnd.oma.lwm2m+json",
-                                       read_codec, write_codec};
+const bridge_codec lwm2m_json_codec = {
+    sizeof(bridge_codec), BRIDGE_LWM2M_JSON, "lwm2m+json", "application/vnd.oma.lwm2m+json", read_codec, write_codec};

@@ -104,10 +104,12 @@ static bool number_equal(const item *a, const item *b)
         const char *p = items[i]->p;
         size_t len = items[i]->len;
         if (!p) {
-            if (items[i]->kind == ITEM_REAL && !(items[i]->d - items[i]->d == 0)) return a->kind == b->kind && a->d == b->d;
+            if (items[i]->kind == ITEM_REAL && !(items[i]->d - items[i]->d == 0))
+                return a->kind == b->kind && a->d == b->d;
             p = digits[i];
-            len = items[i]->kind == ITEM_INT ? number_int(items[i]->i, digits[i])
-                : items[i]->kind == ITEM_UINT ? number_uint(items[i]->u, digits[i]) : number_real(items[i]->d, digits[i]);
+            len = items[i]->kind == ITEM_INT    ? number_int(items[i]->i, digits[i])
+                  : items[i]->kind == ITEM_UINT ? number_uint(items[i]->u, digits[i])
+                                                : number_real(items[i]->d, digits[i]);
         }
         decimal_of(p, len, &v[i]);
     }
@@ -182,7 +184,8 @@ node **node_member(node *map, text name)
 int node_read(scratch *s, bridge_format format, const void *data, size_t len, node **out, bridge_error *err)
 {
     node_builder *b = NODE_BUILDER(s, err);
-    int rc = format == BRIDGE_CBOR ? cbor_read(s, data, len, node_add, b, err) : json_read(s, data, len, node_add, b, err);
+    int rc =
+        format == BRIDGE_CBOR ? cbor_read(s, data, len, node_add, b, err) : json_read(s, data, len, node_add, b, err);
 
     if (rc == 0) *out = b->root;
     return rc;
@@ -190,5 +193,6 @@ int node_read(scratch *s, bridge_format format, const void *data, size_t len, no
 
 int node_write(const node *n, bridge_format format, buf *out, bridge_error *err)
 {
-    return format == BRIDGE_CBOR ? node_walk(n, cbor_put, CBOR_WRITER(out, err)) : node_walk(n, json_put, JSON_WRITER(out, err));
+    return format == BRIDGE_CBOR ? node_walk(n, cbor_put, CBOR_WRITER(out, err))
+                                 : node_walk(n, json_put, JSON_WRITER(out, err));
 }

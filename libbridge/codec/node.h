@@ -1,4 +1,5 @@
-/* codec/node.h - a JSON or CBOR value as a tree, for what cannot be done in passing: patches, and telling values from trees. */
+/* codec/node.h - a JSON or CBOR value as a tree, for what cannot be done in passing: patches, and telling values from
+ * trees. */
 #ifndef CODEC_NODE_H
 #define CODEC_NODE_H
 #include "base/text.h"
@@ -6,8 +7,8 @@
 #include "codec/registry.h"
 
 typedef struct node {
-    item it;          /* LIST and MAP: the members follow */
-    const item *key;  /* in a map */
+    item it;         /* LIST and MAP: the members follow */
+    const item *key; /* in a map */
     struct node *first, *next;
 } node;
 
@@ -27,7 +28,7 @@ int node_walk(const node *n, item_fn fn, void *user); /* says the items again */
 int node_copy(scratch *s, const node *n, size_t *budget, node **out, bridge_error *err);
 /* By value: numbers numerically, maps whatever their order (RFC 6902 4.6). */
 bool node_equal(const node *a, const node *b);
-size_t node_total(const node *n); /* all of them, itself included */
+size_t node_total(const node *n);         /* all of them, itself included */
 node **node_member(node *map, text name); /* the place that points to it: of the last with that name; NULL: none */
 node **node_member_key(node *map, const item *key);
 size_t node_count(const node *n);

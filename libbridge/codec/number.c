@@ -14,9 +14,9 @@ static bool digit(char c)
 /* What the grammar sees: [-] int [. fraction] [e exponent]. */
 typedef struct parts {
     bool negative, too_big, whole; /* whole: neither fraction nor exponent */
-    uint64_t mantissa;    /* of the first 19 digits */
-    int64_t digits;       /* without leading zeros */
-    int64_t exponent;     /* of the mantissa were it all digits */
+    uint64_t mantissa;             /* of the first 19 digits */
+    int64_t digits;                /* without leading zeros */
+    int64_t exponent;              /* of the mantissa were it all digits */
 } parts;
 
 static bool take_digits(const char **p, const char *end, parts *n, bool fraction)
@@ -25,7 +25,8 @@ static bool take_digits(const char **p, const char *end, parts *n, bool fraction
     uint64_t mantissa = n->mantissa;
     int64_t digits = n->digits;
 
-    while (digits == 0 && at < end && *at == '0') at++;
+    while (digits == 0 && at < end && *at == '0')
+        at++;
     for (first = at; at < end && digit(*at); at++)
         if (digits + (at - first) < 19) mantissa = mantissa * 10 + (uint64_t)(*at - '0');
     n->mantissa = mantissa;
@@ -157,7 +158,8 @@ void decimal_of(const char *p, size_t len, decimal *out)
     if (out->count == 0) out->exponent = 0;
 }
 
-/* The digits that the C library prints for d, a positive one.  Whatever its decimal point is, it is what is no digit. */
+/* The digits that the C library prints for d, a positive one.  Whatever its decimal point is, it is what is no digit.
+ */
 static void printed(double d, int count, decimal *v)
 {
     char all[48], *e;
@@ -242,8 +244,10 @@ static size_t put_places(uint64_t m, int places, char *out)
     whole = n - (size_t)places;
     memcpy(out, all, whole);
     out[whole] = '.';
-    if (places == 0) out[whole + 1] = '0', places = 1;
-    else memcpy(out + whole + 1, all + whole, (size_t)places);
+    if (places == 0)
+        out[whole + 1] = '0', places = 1;
+    else
+        memcpy(out + whole + 1, all + whole, (size_t)places);
     return whole + 1 + (size_t)places;
 }
 

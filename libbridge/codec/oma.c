@@ -30,12 +30,14 @@ oma_path oma_base(const char *base)
     oma_path out = {0};
     int found = 0;
 
-    while (end && base[end - 1] == '/') end--;
+    while (end && base[end - 1] == '/')
+        end--;
     start[0] = end;
     while (found < OMA_LEVELS && end) {
         size_t at = end;
         uint64_t id;
-        while (at && base[at - 1] != '/') at--;
+        while (at && base[at - 1] != '/')
+            at--;
         if (end - at > 5 || !text_to_u64((text){base + at, end - at}, 65535, &id)) break;
         start[++found] = at;
         end = at ? at - 1 : 0;
@@ -53,7 +55,8 @@ static int by_path(const void *a, const void *b)
     return x->path.count - y->path.count;
 }
 
-int oma_leaves(scratch *s, const oma_path *base, const bridge_record *records, size_t count, oma_leaf **out, bridge_error *err)
+int oma_leaves(scratch *s, const oma_path *base, const bridge_record *records, size_t count, oma_leaf **out,
+               bridge_error *err)
 {
     oma_leaf *leaves = scratch_array(s, oma_leaf, count);
 
@@ -64,7 +67,8 @@ int oma_leaves(scratch *s, const oma_path *base, const bridge_record *records, s
         if (name[0] == '/' || records[i].absolute) leaves[i].path.count = 0;
         if (!oma_add(&leaves[i].path, name))
             return fail(err, BRIDGE_UNPROCESSABLE, "LwM2M: \"%.60s\" is no path of numbers", name);
-        if (records[i].type == BRIDGE_TREE) return fail(err, BRIDGE_UNPROCESSABLE, "LwM2M: no objects and lists as values");
+        if (records[i].type == BRIDGE_TREE)
+            return fail(err, BRIDGE_UNPROCESSABLE, "LwM2M: no objects and lists as values");
     }
     if (count) qsort(leaves, count, sizeof *leaves, by_path);
     for (size_t i = 1; i < count; i++) { /* sorted, so what is inside of something stands behind it */
@@ -82,7 +86,8 @@ int oma_name(scratch *s, const oma_path *base, const oma_path *path, const char 
     size_t n = 0;
     int i = 0;
 
-    while (i < base->count && i < path->count && base->id[i] == path->id[i]) i++;
+    while (i < base->count && i < path->count && base->id[i] == path->id[i])
+        i++;
     if (i < base->count) { /* elsewhere: from the root */
         i = 0;
         name[n++] = '/';

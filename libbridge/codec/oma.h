@@ -1,4 +1,5 @@
-/* codec/oma.h - LwM2M's numeric paths, object/instance/resource/resource instance, for the formats that are made of them. */
+/* codec/oma.h - LwM2M's numeric paths, object/instance/resource/resource instance, for the formats that are made of
+ * them. */
 #ifndef CODEC_OMA_H
 #define CODEC_OMA_H
 #include "codec/codecs.h"
@@ -19,9 +20,10 @@ typedef struct oma_leaf {
 oma_path oma_base(const char *base);
 /* "5700", "0/5700", "/3303/0/5700" behind base; false: not numbers, or more than four. */
 bool oma_add(oma_path *path, const char *name);
-/* Where records belong, in ascending order; a name that starts with '/' counts from the object.  UNPROCESSABLE for names
- * that are no numbers, for two records in one place, and for objects and lists. */
-int oma_leaves(scratch *s, const oma_path *base, const bridge_record *records, size_t count, oma_leaf **out, bridge_error *err);
+/* Where records belong, in ascending order; a name that starts with '/' counts from the object.  UNPROCESSABLE for
+ * names that are no numbers, for two records in one place, and for objects and lists. */
+int oma_leaves(scratch *s, const oma_path *base, const bridge_record *records, size_t count, oma_leaf **out,
+               bridge_error *err);
 /* The name below base of what is at path, in the scratch. */
 int oma_name(scratch *s, const oma_path *base, const oma_path *path, const char **out, bridge_error *err);
 #endif

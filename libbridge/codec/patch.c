@@ -1,4 +1,5 @@
-/* Partial changes (RFC 8132, 5789): merge-patch (RFC 7396) and json-patch (RFC 6902) on trees, SenML-ETCH on records. */
+/* Partial changes (RFC 8132, 5789): merge-patch (RFC 7396) and json-patch (RFC 6902) on trees, SenML-ETCH on records.
+ */
 #include "codec/patch.h"
 #include "codec/codecs.h"
 #include "codec/node.h"
@@ -10,7 +11,8 @@ enum {
 
 static int cannot(bridge_error *err, const char *what, text where)
 {
-    return fail(err, BRIDGE_UNPROCESSABLE, "patch: %s at \"%.*s\"", what, where.len > 100 ? 100 : (int)where.len, where.p);
+    return fail(err, BRIDGE_UNPROCESSABLE, "patch: %s at \"%.*s\"", what, where.len > 100 ? 100 : (int)where.len,
+                where.p);
 }
 
 /* ---- RFC 7396 */
@@ -57,7 +59,8 @@ static int merge_member(patcher *p, node *map, const node *m)
     if (rc) return rc;
     fresh->key = m->key;
     fresh->next = NULL;
-    for (at = &map->first; *at; at = &(*at)->next) {}
+    for (at = &map->first; *at; at = &(*at)->next) {
+    }
     *at = fresh;
     return 0;
 }
@@ -104,7 +107,8 @@ static bool next_token(scratch *s, text *pointer, text *token, int *rc, bridge_e
     if (!pointer->len) return false;
     if (*pointer->p != '/') return *rc = fail(err, BRIDGE_SYNTAX, "patch: a path starts with '/'"), false;
     pointer->p++, pointer->len--;
-    for (raw = (text){pointer->p, 0}; raw.len < pointer->len && raw.p[raw.len] != '/'; raw.len++) {}
+    for (raw = (text){pointer->p, 0}; raw.len < pointer->len && raw.p[raw.len] != '/'; raw.len++) {
+    }
     pointer->p += raw.len, pointer->len -= raw.len;
     to = scratch_aligned(s, raw.len + 1, 1);
     if (!to) return *rc = scratch_fail(s, err), false;
@@ -133,7 +137,8 @@ static node **list_place(node *list, text token, bool add)
 
 /* Where a pointer points to.  add: the last token may name what is not there yet; it is answered in *token, the map or
  * list it belongs to in *parent. */
-static int resolve(scratch *s, node **root, text pointer, bool add, node ***out, node **parent, text *token, bridge_error *err)
+static int resolve(scratch *s, node **root, text pointer, bool add, node ***out, node **parent, text *token,
+                   bridge_error *err)
 {
     text rest = pointer;
     node **at = root;
@@ -144,10 +149,13 @@ static int resolve(scratch *s, node **root, text pointer, bool add, node ***out,
         node *in = *at;
         bool last = !rest.len;
         *parent = in;
-        if (in->it.kind == ITEM_LIST) at = list_place(in, *token, add && last);
-        else at = in->it.kind == ITEM_MAP ? node_member(in, *token) : NULL;
+        if (in->it.kind == ITEM_LIST)
+            at = list_place(in, *token, add && last);
+        else
+            at = in->it.kind == ITEM_MAP ? node_member(in, *token) : NULL;
         if (!at && in->it.kind == ITEM_MAP && add && last)
-            for (at = &in->first; *at; at = &(*at)->next) {}
+            for (at = &in->first; *at; at = &(*at)->next) {
+            }
         if (!at) return cannot(err, "nothing there", pointer);
     }
     if (rc) return rc;
@@ -196,8 +204,10 @@ static int take_from(patcher *p, text pointer, node **out)
 
     if (rc) return rc;
     taken = *at;
-    if (parent) *at = taken->next;
-    else if (!(*p->root = new_node(p->scratch, ITEM_NULL))) return scratch_fail(p->scratch, p->err);
+    if (parent)
+        *at = taken->next;
+    else if (!(*p->root = new_node(p->scratch, ITEM_NULL)))
+        return scratch_fail(p->scratch, p->err);
     if (out) *out = taken;
     return 0;
 }
@@ -219,7 +229,8 @@ static int test(patcher *p, text pointer, const node *value)
 
     if (rc) return rc;
     if (node_equal(*at, value)) return 0;
-    return fail(p->err, BRIDGE_CONFLICT, "patch: the test at \"%.*s\" says no", pointer.len > 100 ? 100 : (int)pointer.len, pointer.p);
+    return fail(p->err, BRIDGE_CONFLICT, "patch: the test at \"%.*s\" says no",
+                pointer.len > 100 ? 100 : (int)pointer.len, pointer.p);
 }
 
 static bool member_text(node *operation, const char *name, text *out)

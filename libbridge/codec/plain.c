@@ -202,7 +202,8 @@ static entry *index_names(scratch *s, const bridge_record *records, size_t count
 
 static int put_entry(sink *w, const entry *e)
 {
-    int rc = w->put(w->writer, ITEM(.kind = ITEM_STRING, .key = true, .p = e->record->name, .len = strlen(e->record->name)));
+    int rc =
+        w->put(w->writer, ITEM(.kind = ITEM_STRING, .key = true, .p = e->record->name, .len = strlen(e->record->name)));
 
     if (rc || !e->same) return rc ? rc : put_record(w, e->record);
     rc = w->put(w->writer, ITEM(.kind = ITEM_LIST, .count = ITEM_UNKNOWN));
@@ -239,7 +240,7 @@ static int cbor_codec_write(bridge_scratch *s, const char *base, const bridge_re
     return write_records(&(sink){s, cbor_put, CBOR_WRITER(out, err), err}, records, count);
 }
 
-const bridge_codec json_codec = {sizeof(bridge_codec), BRIDGE_JSON, "json", "application/json",
-                                 json_codec_read, json_codec_write};
-const bridge_codec cbor_codec = {sizeof(bridge_codec), BRIDGE_CBOR, "cbor", "application/cbor",
-                                 cbor_codec_read, cbor_codec_write};
+const bridge_codec json_codec = {sizeof(bridge_codec), BRIDGE_JSON,     "json",
+                                 "application/json",   json_codec_read, json_codec_write};
+const bridge_codec cbor_codec = {sizeof(bridge_codec), BRIDGE_CBOR,     "cbor",
+                                 "application/cbor",   cbor_codec_read, cbor_codec_write};

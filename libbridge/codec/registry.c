@@ -64,8 +64,10 @@ static const format *find(bridge_format number)
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (formats[middle].number == (unsigned)number) return &formats[middle];
-        if (formats[middle].number < (unsigned)number) low = middle + 1;
-        else high = middle;
+        if (formats[middle].number < (unsigned)number)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -101,7 +103,8 @@ static bool next_parameter(text *rest, text *name, text *value)
     return true;
 }
 
-/* cose-type tells the six COSE formats apart, cf is coap-payload's number; a charset must be one whose bytes are UTF-8. */
+/* cose-type tells the six COSE formats apart, cf is coap-payload's number; a charset must be one whose bytes are UTF-8.
+ */
 static bool parameters(text rest, text *cose, text *number)
 {
     text name, value;
@@ -149,8 +152,9 @@ bridge_format format_of_name(text name)
 
 /* ---- codecs */
 
-static const bridge_codec *const codecs[] = {&text_codec, &bytes_codec, &json_codec, &cbor_codec, &senml_json_codec,
-                                           &senml_cbor_codec, &tlv_codec, &lwm2m_json_codec, &lwm2m_cbor_codec};
+static const bridge_codec *const codecs[] = {&text_codec, &bytes_codec,      &json_codec,
+                                             &cbor_codec, &senml_json_codec, &senml_cbor_codec,
+                                             &tlv_codec,  &lwm2m_json_codec, &lwm2m_cbor_codec};
 
 /* Numbers whose bytes are those of another: old ones of OMA, and streams that end (RFC 8428 8). */
 static bridge_format same_bytes(bridge_format number)
@@ -190,7 +194,8 @@ bridge_format codec_guess(const void *data, size_t len)
 {
     const char *p = data, *end = p + len;
 
-    while (p < end && strchr(" \t\r\n", *p) && *p) p++;
+    while (p < end && strchr(" \t\r\n", *p) && *p)
+        p++;
     if (p < end && (*p == '{' || *p == '[') && json_read(NULL, data, len, NULL, NULL, NULL) == 0) return BRIDGE_JSON;
     return is_text(data, len) ? BRIDGE_TEXT : BRIDGE_BYTES;
 }

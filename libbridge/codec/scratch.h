@@ -9,9 +9,9 @@ typedef struct scratch_block scratch_block;
 typedef struct bridge_scratch {
     mem *mem;
     uint8_t *at, *end;
-    scratch_block *blocks; /* newest first */
-    size_t left;           /* what may still be asked of mem */
-    bool over;             /* the last failure was this limit */
+    scratch_block *blocks;            /* newest first */
+    size_t left;                      /* what may still be asked of mem */
+    bool over;                        /* the last failure was this limit */
     _Alignas(16) uint8_t first[4096]; /* most conversions need no more than this, on the stack */
 } scratch;
 

@@ -76,12 +76,14 @@ static int on_field(senml_reader *r, const item *it)
 
 bool senml_name_ok(const char *p, size_t len, bool first)
 {
+    /* clang-format off */
     static const uint8_t ok[256] = { /* 1: anywhere, 2: not in front */
         ['0'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         ['A'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         ['a'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         ['/'] = 1, ['-'] = 2, [':'] = 2, ['.'] = 2, ['_'] = 2,
     };
+    /* clang-format on */
 
     if (len == 0) return true;
     if (first && ok[(uint8_t)p[0]] == 2) return false;
@@ -130,7 +132,8 @@ static int check_version(senml_reader *r)
 
     if (it->kind != ITEM_INT || it->i < 1 || (it->i > SENML_VERSION && it->i != SENML_SECONDARY_UNITS))
         return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: version not supported");
-    if (r->version && r->version != (uint64_t)it->i) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: two versions in a pack");
+    if (r->version && r->version != (uint64_t)it->i)
+        return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: two versions in a pack");
     r->version = (uint64_t)it->i;
     return 0;
 }
@@ -160,7 +163,8 @@ static int set_name(senml_reader *r, bridge_record *out)
 
     if (len > CODEC_MAX_NAME) return fail(r->err, BRIDGE_TOOBIG, "SenML: name with more than %d bytes", CODEC_MAX_NAME);
     if (len == 0) return out->name = "", 0;
-    if (more && !senml_name_ok(n->p, more, r->bn.len == 0)) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: bad name");
+    if (more && !senml_name_ok(n->p, more, r->bn.len == 0))
+        return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: bad name");
     name = scratch_aligned(r->scratch, len + 1, 1);
     if (!name) return scratch_fail(r->scratch, r->err);
     memcpy(name, r->bn.p, r->bn.len);
@@ -190,7 +194,8 @@ static int set_number(senml_reader *r, bridge_record *out)
             v = (item){.kind = ITEM_INT, .i = sum};
         else
             v = (item){.kind = ITEM_REAL, .d = item_real(&r->bv) + item_real(&v)};
-        if (v.kind == ITEM_REAL && !isfinite(v.d)) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: value out of range");
+        if (v.kind == ITEM_REAL && !isfinite(v.d))
+            return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: value out of range");
     }
     out->type = v.kind == ITEM_INT ? BRIDGE_INT : v.kind == ITEM_UINT ? BRIDGE_UINT : BRIDGE_REAL;
     out->as.u = v.u;
@@ -237,7 +242,8 @@ static int set_value(senml_reader *r, bridge_record *out)
     uint32_t values = r->seen & (1u << SENML_V | 1u << SENML_VS | 1u << SENML_VB | 1u << SENML_VD | 1u << SENML_VLO);
 
     if (values & (values - 1)) return fail(r->err, BRIDGE_UNPROCESSABLE, "SenML: two values in a record");
-    if (has(r, SENML_V) || (!values && item_is_number(&r->bv) && !has(r, SENML_S) && !r->etch)) return set_number(r, out);
+    if (has(r, SENML_V) || (!values && item_is_number(&r->bv) && !has(r, SENML_S) && !r->etch))
+        return set_number(r, out);
     if (has(r, SENML_VD)) return set_data(r, out);
     if (has(r, SENML_VLO)) return set_link(r, out);
     if (has(r, SENML_VB)) {

@@ -11,9 +11,9 @@ typedef struct writer {
     bridge_error *err;
     const char *bn, *bu; /* for all records, or NULL */
     size_t bn_len;
-    size_t skip;         /* bytes of every name that the base name says */
-    text prefix;         /* of names below the base: what of it the base name does not say ... */
-    bool slash;          /* ... and a '/', if there is a name */
+    size_t skip; /* bytes of every name that the base name says */
+    text prefix; /* of names below the base: what of it the base name does not say ... */
+    bool slash;  /* ... and a '/', if there is a name */
     double bt;
     bool secondary;
 } writer;
@@ -22,7 +22,9 @@ static int put_label(writer *w, senml_label label)
 {
     static const uint8_t lengths[SENML_OTHER] = {2, 2, 2, 2, 2, 4, 1, 1, 1, 2, 2, 1, 1, 2, 2, 3};
 
-    if (w->json) return json_put(w->json, ITEM(.kind = ITEM_STRING, .key = true, .p = senml_names[label], .len = lengths[label]));
+    if (w->json)
+        return json_put(w->json,
+                        ITEM(.kind = ITEM_STRING, .key = true, .p = senml_names[label], .len = lengths[label]));
     return label == SENML_VLO ? cbor_put_text(w->out, "vlo", 3) : cbor_put_int(w->out, (int)label - 6);
 }
 
@@ -97,7 +99,8 @@ static int put_record(writer *w, const bridge_record *r, bool first)
     char full[CODEC_MAX_NAME + 2];
     text name = rest_of_name(w, r, full);
     bool unit_here = r->unit && !w->bu;
-    size_t fields = (name.len > 0) + unit_here + (r->type != BRIDGE_NIL) + r->has_sum + (r->time != w->bt) + (r->update != 0);
+    size_t fields =
+        (name.len > 0) + unit_here + (r->type != BRIDGE_NIL) + r->has_sum + (r->time != w->bt) + (r->update != 0);
     int rc;
 
     if (first) fields += w->secondary + (w->bn_len > 0) + (w->bt != 0) + (w->bu != NULL);
@@ -127,7 +130,8 @@ static size_t common_start(const bridge_record *records, size_t count)
     for (size_t i = 1; i < count && same; i++) {
         size_t n = 0;
         if (strncmp(records[i].name, first, same) == 0) continue;
-        while (records[i].name[n] == first[n]) n++;
+        while (records[i].name[n] == first[n])
+            n++;
         same = n;
     }
     return same;
@@ -150,7 +154,8 @@ static int check_names(const writer *w, size_t base_len, const bridge_record *re
 }
 
 /* A base name ends with a separator, so that what is left are names, too. */
-static int find_base_name(writer *w, const char *base, const bridge_record *records, size_t count, size_t same, scratch *s)
+static int find_base_name(writer *w, const char *base, const bridge_record *records, size_t count, size_t same,
+                          scratch *s)
 {
     size_t len = strlen(base), absolute = 0;
     bool named = true;
@@ -165,7 +170,8 @@ static int find_base_name(writer *w, const char *base, const bridge_record *reco
     w->prefix.len = 0;
     if (len == 0 || absolute) {
         w->slash = false;
-        while (same && records[0].name[same - 1] != '/' && records[0].name[same - 1] != ':') same--;
+        while (same && records[0].name[same - 1] != '/' && records[0].name[same - 1] != ':')
+            same--;
         if (same * (count - 1) < 8) return 0; /* not worth a field */
         w->bn = records[0].name;
         w->bn_len = w->skip = same;
@@ -229,7 +235,8 @@ int senml_write(scratch *s, const char *base, const bridge_record *records, size
     size_t len = strlen(base);
     int rc;
 
-    if (!senml_name_ok(base, len, true) || len >= CODEC_MAX_NAME) base = "", len = 0; /* cannot be spelt, stays unsaid */
+    if (!senml_name_ok(base, len, true) || len >= CODEC_MAX_NAME)
+        base = "", len = 0; /* cannot be spelt, stays unsaid */
     w.slash = len && base[len - 1] != '/';
     rc = count ? find_bases(&w, base, records, count, s) : 0;
     if (rc == 0) rc = json ? json_put(w.json, ITEM(.kind = ITEM_LIST)) : cbor_put_head(out, CBOR_LIST, count);
@@ -241,8 +248,8 @@ int senml_write(scratch *s, const char *base, const bridge_record *records, size
 
 /* ---- the two codecs */
 
-static int json_codec_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len, bridge_record_fn fn,
-                           void *user, bridge_error *err)
+static int json_codec_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len,
+                           bridge_record_fn fn, void *user, bridge_error *err)
 {
     senml_reader r;
 
@@ -250,8 +257,8 @@ static int json_codec_read(bridge_scratch *s, const char *base, double now, cons
     return json_read(s, data, len, senml_item, &r, err);
 }
 
-static int cbor_codec_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len, bridge_record_fn fn,
-                           void *user, bridge_error *err)
+static int cbor_codec_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len,
+                           bridge_record_fn fn, void *user, bridge_error *err)
 {
     senml_reader r;
 
@@ -271,7 +278,7 @@ static int cbor_codec_write(bridge_scratch *s, const char *base, const bridge_re
     return senml_write(s, base, records, count, false, out, err);
 }
 
-const bridge_codec senml_json_codec = {sizeof(bridge_codec), BRIDGE_SENML_JSON, "senml+json", "application/senml+json",
-                                       json_codec_read, json_codec_write};
-const bridge_codec senml_cbor_codec = {sizeof(bridge_codec), BRIDGE_SENML_CBOR, "senml+cbor", "application/senml+cbor",
-                                       cbor_codec_read, cbor_codec_write};
+const bridge_codec senml_json_codec = {sizeof(bridge_codec),     BRIDGE_SENML_JSON, "senml+json",
+                                       "application/senml+json", json_codec_read,   json_codec_write};
+const bridge_codec senml_cbor_codec = {sizeof(bridge_codec),     BRIDGE_SENML_CBOR, "senml+cbor",
+                                       "application/senml+cbor", cbor_codec_read,   cbor_codec_write};

@@ -18,14 +18,15 @@ bool utf8_with_nul(const char *p, size_t len)
 
 static text without_blanks(text t)
 {
-    while (t.len && strchr(" \t\r\n", t.p[t.len - 1]) && t.p[t.len - 1]) t.len--;
+    while (t.len && strchr(" \t\r\n", t.p[t.len - 1]) && t.p[t.len - 1])
+        t.len--;
     return text_trim(t);
 }
 
 /* What text says is a number or a truth value when it is spelt like one in JSON, else a string.  Blanks around it, as
  * `echo 21.5 |` leaves them, do not make it a string. */
-static int text_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len,
-                     bridge_record_fn fn, void *user, bridge_error *err)
+static int text_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len, bridge_record_fn fn,
+                     void *user, bridge_error *err)
 {
     text whole = {data, len}, t = without_blanks(whole);
     item it = {.kind = ITEM_STRING, .tag = ITEM_NO_TAG, .p = data, .len = len};
@@ -99,7 +100,7 @@ static int bytes_write(bridge_scratch *s, const char *base, const bridge_record 
     return rc ? rc : put_value(records, out, err);
 }
 
-const bridge_codec text_codec = {sizeof(bridge_codec), BRIDGE_TEXT, "text", "text/plain;charset=utf-8",
-                                 text_read, text_write};
-const bridge_codec bytes_codec = {sizeof(bridge_codec), BRIDGE_BYTES, "bytes", "application/octet-stream",
-                                  bytes_read, bytes_write};
+const bridge_codec text_codec = {sizeof(bridge_codec),       BRIDGE_TEXT, "text",
+                                 "text/plain;charset=utf-8", text_read,   text_write};
+const bridge_codec bytes_codec = {sizeof(bridge_codec),       BRIDGE_BYTES, "bytes",
+                                  "application/octet-stream", bytes_read,   bytes_write};

@@ -79,7 +79,8 @@ static int read_level(reader *r, const uint8_t *p, const uint8_t *end, int level
     return 0;
 }
 
-int tlv_read(scratch *s, const char *base, const void *data, size_t len, bridge_record_fn fn, void *user, bridge_error *err)
+int tlv_read(scratch *s, const char *base, const void *data, size_t len, bridge_record_fn fn, void *user,
+             bridge_error *err)
 {
     reader r = {.scratch = s, .base = oma_base(base), .fn = fn, .user = user, .err = err, .start = data};
 
@@ -185,7 +186,8 @@ void tlv_guess(bridge_record *r)
     size_t len = r->as.bytes.len;
     bool number = len == 1 || len == 2 || len == 4 || len == 8, text_like = printable(p, len);
 
-    if (text_like && (!number || (len > 2 && !likely_real(r)) || (len == 2 && letters(p, len)) || (len > 2 && letters(p, len))))
+    if (text_like &&
+        (!number || (len > 2 && !likely_real(r)) || (len == 2 && letters(p, len)) || (len > 2 && letters(p, len))))
         tlv_type(r, BRIDGE_STRING);
     else if (number && likely_real(r))
         tlv_type(r, BRIDGE_REAL);

@@ -71,9 +71,14 @@ static int put_level(buf *out, const oma_leaf *leaves, size_t count, int level, 
         const oma_path *path = &leaves[i].path;
         uint16_t id = path->id[level - 1];
         size_t at = out->len;
-        int rc, kind = level == OMA_INSTANCE ? 0 : level == OMA_RESOURCE_INSTANCE ? 1 : path->count == OMA_RESOURCE ? 3 : 2;
-        for (end = i + 1; end < count && leaves[end].path.id[level - 1] == id; end++) {}
-        rc = level == path->count ? put_value(out, leaves[i].record) : put_level(out, leaves + i, end - i, level + 1, err);
+        int rc, kind = level == OMA_INSTANCE            ? 0
+                       : level == OMA_RESOURCE_INSTANCE ? 1
+                       : path->count == OMA_RESOURCE    ? 3
+                                                        : 2;
+        for (end = i + 1; end < count && leaves[end].path.id[level - 1] == id; end++) {
+        }
+        rc = level == path->count ? put_value(out, leaves[i].record)
+                                  : put_level(out, leaves + i, end - i, level + 1, err);
         if (rc == 0) rc = put_head(out, at, kind, id, err);
         if (rc) return rc;
     }
@@ -94,7 +99,8 @@ static int tlv_write(bridge_scratch *s, const char *base_path, const bridge_reco
     top = base.count >= OMA_INSTANCE ? OMA_RESOURCE : OMA_INSTANCE;
     for (size_t i = 0; i < count; i++) {
         const oma_path *path = &leaves[i].path;
-        if (path->count < OMA_RESOURCE) return fail(err, BRIDGE_UNPROCESSABLE, "TLV: a value that belongs to no resource");
+        if (path->count < OMA_RESOURCE)
+            return fail(err, BRIDGE_UNPROCESSABLE, "TLV: a value that belongs to no resource");
         if (memcmp(path->id, leaves[0].path.id, (size_t)(top - 1) * sizeof *path->id) != 0)
             return fail(err, BRIDGE_UNPROCESSABLE, "TLV: values of more than one object or instance");
     }
@@ -115,12 +121,12 @@ static int guess(void *user, const bridge_record *record)
     return g->fn(g->user, &r);
 }
 
-static int tlv_codec_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len, bridge_record_fn fn,
-                          void *user, bridge_error *err)
+static int tlv_codec_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len,
+                          bridge_record_fn fn, void *user, bridge_error *err)
 {
     (void)now;
     return tlv_read(s, base, data, len, guess, &(guesser){fn, user}, err);
 }
 
 const bridge_codec tlv_codec = {sizeof(bridge_codec), BRIDGE_TLV, "tlv", "application/vnd.oma.lwm2m+tlv",
-                                tlv_codec_read, tlv_write};
+                                tlv_codec_read,       tlv_write};

@@ -5,11 +5,12 @@
 
 typedef struct unit {
     const char *name;
-    const char *primary;  /* of a secondary unit (RFC 8798 3): value in primary = value * scale + offset; else NULL */
+    const char *primary; /* of a secondary unit (RFC 8798 3): value in primary = value * scale + offset; else NULL */
     double scale, offset;
 } unit;
 
 const unit *unit_find(text name); /* NULL: not registered, which is no error */
-/* *value in the primary unit, whose name is answered; other units stay.  For rules that compare values of several sources. */
+/* *value in the primary unit, whose name is answered; other units stay.  For rules that compare values of several
+ * sources. */
 const char *unit_to_primary(const char *name, double *value);
 #endif

@@ -52,6 +52,7 @@ static bool value_equal(const bridge_record *a, const bridge_record *b)
 
 bool record_equal(const bridge_record *a, const bridge_record *b)
 {
-    return same_text(a->name, b->name) && a->absolute == b->absolute && same_text(a->unit, b->unit) && a->time == b->time && a->update == b->update &&
-           a->has_sum == b->has_sum && (!a->has_sum || a->sum == b->sum) && value_equal(a, b);
+    return same_text(a->name, b->name) && a->absolute == b->absolute && same_text(a->unit, b->unit) &&
+           a->time == b->time && a->update == b->update && a->has_sum == b->has_sum &&
+           (!a->has_sum || a->sum == b->sum) && value_equal(a, b);
 }

@@ -40,8 +40,8 @@ static inline void fuzz_convert(bridge_format from, bridge_format to, const char
 static inline void fuzz_codec(bridge_format from, const uint8_t *data, size_t len)
 {
     static const bridge_format formats[] = {
-        BRIDGE_TEXT, BRIDGE_BYTES, BRIDGE_JSON, BRIDGE_CBOR, BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, BRIDGE_TLV, BRIDGE_LWM2M_JSON,
-        BRIDGE_LWM2M_CBOR,
+        BRIDGE_TEXT,       BRIDGE_BYTES, BRIDGE_JSON,       BRIDGE_CBOR,       BRIDGE_SENML_JSON,
+        BRIDGE_SENML_CBOR, BRIDGE_TLV,   BRIDGE_LWM2M_JSON, BRIDGE_LWM2M_CBOR,
     };
     size_t count = 0;
 

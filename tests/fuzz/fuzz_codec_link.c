@@ -1,4 +1,5 @@
-/* "query\nlinks": what is a link and what its parameters are never depends on how it is walked, and what we write we read. */
+/* "query\nlinks": what is a link and what its parameters are never depends on how it is walked, and what we write we
+ * read. */
 #include "codec/link.h"
 #include "fuzz_codec.h"
 

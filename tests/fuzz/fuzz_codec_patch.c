@@ -1,10 +1,13 @@
-/* First byte: which patch and which value; then the value, a NUL, the patch (for CBOR: the length of the value in two bytes). */
+/* First byte: which patch and which value; then the value, a NUL, the patch (for CBOR: the length of the value in two
+ * bytes). */
 #include "fuzz_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static const bridge_format patches[] = {BRIDGE_MERGE_PATCH, BRIDGE_JSON_PATCH, BRIDGE_SENML_ETCH_JSON, BRIDGE_SENML_ETCH_CBOR};
-    static const bridge_format values[] = {BRIDGE_JSON, BRIDGE_CBOR, BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, BRIDGE_TLV, BRIDGE_FORMAT_AUTO};
+    static const bridge_format patches[] = {BRIDGE_MERGE_PATCH, BRIDGE_JSON_PATCH, BRIDGE_SENML_ETCH_JSON,
+                                            BRIDGE_SENML_ETCH_CBOR};
+    static const bridge_format values[] = {BRIDGE_JSON,       BRIDGE_CBOR, BRIDGE_SENML_JSON,
+                                           BRIDGE_SENML_CBOR, BRIDGE_TLV,  BRIDGE_FORMAT_AUTO};
     bridge_format patch, value;
     bridge_error err;
     size_t n;

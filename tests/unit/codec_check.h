@@ -17,8 +17,10 @@ static inline size_t unhex(const char *hex, uint8_t *to)
     for (; *hex; hex++) {
         int v = *hex >= '0' && *hex <= '9' ? *hex - '0' : *hex >= 'a' && *hex <= 'f' ? *hex - 'a' + 10 : -1;
         if (v < 0) continue;
-        if (half < 0) half = v;
-        else to[n++] = (uint8_t)(half << 4 | v), half = -1;
+        if (half < 0)
+            half = v;
+        else
+            to[n++] = (uint8_t)(half << 4 | v), half = -1;
     }
     return n;
 }
@@ -32,11 +34,13 @@ static inline void tohex(const uint8_t *p, size_t len, char *to)
 
 static inline int is_binary(bridge_format format)
 {
-    return format == BRIDGE_CBOR || format == BRIDGE_SENML_CBOR || format == BRIDGE_SENML_ETCH_CBOR || format == BRIDGE_TLV ||
-           format == BRIDGE_LWM2M_CBOR || format == BRIDGE_BYTES || (int)format == 113 || (int)format == 1542;
+    return format == BRIDGE_CBOR || format == BRIDGE_SENML_CBOR || format == BRIDGE_SENML_ETCH_CBOR ||
+           format == BRIDGE_TLV || format == BRIDGE_LWM2M_CBOR || format == BRIDGE_BYTES || (int)format == 113 ||
+           (int)format == 1542;
 }
 
-/* Bytes of a table's cell: hex where the format is binary.  Allocated to its exact length, so that ASan sees one byte more. */
+/* Bytes of a table's cell: hex where the format is binary.  Allocated to its exact length, so that ASan sees one byte
+ * more. */
 static inline uint8_t *cell(bridge_format format, const char *what, size_t *len)
 {
     uint8_t *p = malloc(strlen(what) + 1);
@@ -84,8 +88,8 @@ typedef struct row {
     int status;
 } row;
 
-static inline void check_row(const char *file, int line, const char *path, double now, bridge_format from, bridge_format to,
-                             const row *r)
+static inline void check_row(const char *file, int line, const char *path, double now, bridge_format from,
+                             bridge_format to, const row *r)
 {
     static char got[1 << 20], want[1 << 20];
     size_t len, want_len;
@@ -101,15 +105,18 @@ static inline void check_row(const char *file, int line, const char *path, doubl
         check_failed++;
     }
     if (rc < 0 && (err.status != rc || !err.text[0] || out.len)) {
-        fprintf(stderr, "%s:%d: %.300s: error %d says %d \"%s\", %zu bytes out\n", file, line, r->payload, rc, err.status, err.text,
-                out.len);
+        fprintf(stderr, "%s:%d: %.300s: error %d says %d \"%s\", %zu bytes out\n", file, line, r->payload, rc,
+                err.status, err.text, out.len);
         check_failed++;
     }
     if (rc == 0 && r->want) {
         expected = cell(to, r->want, &want_len);
         if (want_len != out.len || memcmp(out.data ? out.data : (uint8_t *)"", expected, want_len) != 0) {
-            if (is_binary(to)) tohex(out.data, out.len, got), tohex(expected, want_len, want);
-            else snprintf(got, sizeof got, "%.*s", (int)out.len, (char *)out.data), snprintf(want, sizeof want, "%s", r->want);
+            if (is_binary(to))
+                tohex(out.data, out.len, got), tohex(expected, want_len, want);
+            else
+                snprintf(got, sizeof got, "%.*s", (int)out.len, (char *)out.data),
+                    snprintf(want, sizeof want, "%s", r->want);
             fprintf(stderr, "%s:%d: %.300s\n   gave %s\n   not  %s\n", file, line, r->payload, got, want);
             check_failed++;
         }
@@ -120,7 +127,8 @@ static inline void check_row(const char *file, int line, const char *path, doubl
 }
 
 /* Reads, and compares what show_record() says. */
-static inline void check_records(const char *file, int line, const char *path, double now, bridge_format from, const row *r)
+static inline void check_records(const char *file, int line, const char *path, double now, bridge_format from,
+                                 const row *r)
 {
     size_t len;
     uint8_t *data = cell(from, r->payload, &len);
@@ -143,9 +151,9 @@ static inline void check_records(const char *file, int line, const char *path, d
 
 #define CHECK_RECORDS(path, now, from, rows)                                                                           \
     for (size_t i_ = 0; i_ < sizeof(rows) / sizeof *(rows); i_++)                                                      \
-        check_records(__FILE__, __LINE__, path, now, from, &(rows)[i_])
+    check_records(__FILE__, __LINE__, path, now, from, &(rows)[i_])
 #define CHECK_ROWS(path, now, from, to, rows)                                                                          \
     for (size_t i_ = 0; i_ < sizeof(rows) / sizeof *(rows); i_++)                                                      \
-        check_row(__FILE__, __LINE__, path, now, from, to, &(rows)[i_])
+    check_row(__FILE__, __LINE__, path, now, from, to, &(rows)[i_])
 #define CHECK_ROW(path, now, from, to, ...) check_row(__FILE__, __LINE__, path, now, from, to, &(row){__VA_ARGS__})
 #endif

@@ -1,5 +1,6 @@
-/* Properties instead of examples: random records survive every format that has words for them, random trees survive JSON and
- * CBOR, and a conversion that runs out of memory at its n-th allocation says so and leaves nothing behind, for every n. */
+/* Properties instead of examples: random records survive every format that has words for them, random trees survive
+ * JSON and CBOR, and a conversion that runs out of memory at its n-th allocation says so and leaves nothing behind, for
+ * every n. */
 #include "codec_check.h"
 #include "core/record.h"
 #include <math.h>
@@ -44,7 +45,8 @@ typedef struct pack {
     size_t count;
 } pack;
 
-static const char *const decimals[] = {"0.10", "21.50", "1e3", "-0", "0.12345678901234567890", "123456789012345678901234567890", "1E-7", "1e400", "-5.0"};
+static const char *const decimals[] = {
+    "0.10", "21.50", "1e3", "-0", "0.12345678901234567890", "123456789012345678901234567890", "1E-7", "1e400", "-5.0"};
 
 /* What every format has: different names of numbers, no time, no unit.  full: what SenML has beyond. */
 static void random_record(pack *p, size_t i, bool full)
@@ -52,7 +54,9 @@ static void random_record(pack *p, size_t i, bool full)
     static const char *const units[] = {"Cel", "ms", "V", NULL, NULL, "furlong"};
     bridge_record *r = &p->records[i];
 
-    *r = (bridge_record){.name = p->names[i], .type = (bridge_type[]){BRIDGE_BOOL, BRIDGE_INT, BRIDGE_REAL, BRIDGE_STRING, BRIDGE_UINT, BRIDGE_OPAQUE, BRIDGE_REAL}[dice(full ? 7 : 5)]};
+    *r = (bridge_record){.name = p->names[i],
+                         .type = (bridge_type[]){BRIDGE_BOOL, BRIDGE_INT, BRIDGE_REAL, BRIDGE_STRING, BRIDGE_UINT,
+                                                 BRIDGE_OPAQUE, BRIDGE_REAL}[dice(full ? 7 : 5)]};
     sprintf(p->names[i], "%zu", 10 * i + dice(10));
     switch (r->type) {
     case BRIDGE_BOOL: r->as.b = dice(2); break;
@@ -89,8 +93,10 @@ static int compare(void *user, const bridge_record *r)
     checker *c = user;
     const bridge_record *want = &c->p->records[c->seen];
 
-    if (c->seen++ >= c->p->count || !record_equal(r, want)) c->ok = false;
-    else if (c->types && (r->type == BRIDGE_REAL) != (want->type == BRIDGE_REAL) && !want->digits) c->ok = false;
+    if (c->seen++ >= c->p->count || !record_equal(r, want))
+        c->ok = false;
+    else if (c->types && (r->type == BRIDGE_REAL) != (want->type == BRIDGE_REAL) && !want->digits)
+        c->ok = false;
     return 0;
 }
 
@@ -111,7 +117,8 @@ static void survives(const pack *p, bridge_format format, const char *base, bool
         codec_read(mem_default(), base, 0, format, out.data, out.len, show_record, &seen, NULL);
         for (size_t i = 0; i < p->count; i++)
             show_record(&wanted, &p->records[i]);
-        fprintf(stderr, "format %d base %s: %d %s\n   wanted %s   got %s", format, base, rc, err.text, buf_cstr(&wanted), buf_cstr(&seen));
+        fprintf(stderr, "format %d base %s: %d %s\n   wanted %s   got %s", format, base, rc, err.text,
+                buf_cstr(&wanted), buf_cstr(&seen));
         if (!is_binary(format)) fprintf(stderr, "   in %.*s\n", (int)out.len, (char *)out.data);
         check_failed++;
         buf_done(&seen);
@@ -151,7 +158,9 @@ static void random_tree(buf *out, int depth)
 
     switch (kind) {
     case 0: buf_print(out, "%lld", (long long)random_int()); break;
-    case 1: buf_print(out, "%u%09u%09u%09u", dice(1000) + 1, dice(1000000000), dice(1000000000), dice(1000000000)); break;
+    case 1:
+        buf_print(out, "%u%09u%09u%09u", dice(1000) + 1, dice(1000000000), dice(1000000000), dice(1000000000));
+        break;
     case 2: buf_text(out, "\"a\\\"\xc3\xbc\\u0001\""); break;
     case 3: buf_text(out, (const char *[]){"true", "false", "null", "[]", "{}"}[dice(5)]); break;
     case 4: buf_print(out, "0.%u%09u%09u7", dice(9) + 1, dice(1000000000), dice(1000000000)); break;
@@ -231,7 +240,8 @@ static int run_out(mem *m, int what, buf *out, bridge_error *err)
     if (!n) {
         n = (size_t)sprintf(json, "[");
         for (int i = 0; i < 900; i++)
-            n += (size_t)sprintf(json + n, "%s{\"n\":\"sensor/%d\",\"u\":\"V\",\"v\":%d.5,\"x\\u0041\":[]}", i ? "," : "", i, i);
+            n += (size_t)sprintf(json + n, "%s{\"n\":\"sensor/%d\",\"u\":\"V\",\"v\":%d.5,\"x\\u0041\":[]}",
+                                 i ? "," : "", i, i);
         json[n++] = ']';
         patch_len = (size_t)sprintf(patch, "[{\"n\":\"sensor/5\",\"v\":null},{\"n\":\"sensor/x\",\"vd\":\"AQID\"}]");
     }
@@ -239,7 +249,8 @@ static int run_out(mem *m, int what, buf *out, bridge_error *err)
     case 0: return codec_convert(m, "a", 0, BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, json, n, out, err);
     case 1: return codec_convert(m, "a", 0, BRIDGE_SENML_JSON, BRIDGE_JSON, json, n, out, err);
     case 2: return codec_convert(m, "a", 0, BRIDGE_JSON, BRIDGE_CBOR, json, n, out, err);
-    case 3: return codec_patch(m, "a", 0, BRIDGE_SENML_JSON, json, n, BRIDGE_SENML_ETCH_JSON, patch, patch_len, out, err);
+    case 3:
+        return codec_patch(m, "a", 0, BRIDGE_SENML_JSON, json, n, BRIDGE_SENML_ETCH_JSON, patch, patch_len, out, err);
     case 4: return codec_patch(m, "a", 0, BRIDGE_JSON, json, n, BRIDGE_JSON_PATCH, copy, strlen(copy), out, err);
     case 5: return codec_patch(m, "a", 0, BRIDGE_JSON, json, n, BRIDGE_MERGE_PATCH, "{\"a\":{\"b\":1}}", 13, out, err);
     case 6: return codec_convert(m, "/3/0", 0, BRIDGE_JSON, BRIDGE_TLV, instance, strlen(instance), out, err);
@@ -263,7 +274,8 @@ static void memory(void)
             buf_init(&out, m, 0);
             rc = run_out(m, what, &out, &err);
             if (rc != want && (rc != BRIDGE_NOMEM || err.status != BRIDGE_NOMEM || out.len)) {
-                fprintf(stderr, "conversion %d without its %ld. allocation: %d (%s), %zu bytes\n", what, n, rc, err.text, out.len);
+                fprintf(stderr, "conversion %d without its %ld. allocation: %d (%s), %zu bytes\n", what, n, rc,
+                        err.text, out.len);
                 check_failed++;
                 break;
             }
