@@ -356,3 +356,85 @@ class Shim:
 
     def __exit__(self, *_):
         self.close()
+
+
+# ---- streams (RFC 8323)
+
+CSM, PING, PONG, RELEASE, ABORT = (code(f"7.0{n}") for n in range(1, 6))
+MAX_MESSAGE_SIZE, BLOCK_WISE = 2, 4
+
+
+def frame(message):
+    """The bytes of a message on a stream: no type, no id, the length in front."""
+    body = encode_options(message.options) + (b"\xff" + message.payload if message.payload else b"")
+    length = len(body)
+    if length < 13:
+        head, extra = length, b""
+    elif length < 269:
+        head, extra = 13, bytes([length - 13])
+    elif length < 65805:
+        head, extra = 14, struct.pack(">H", length - 269)
+    else:
+        head, extra = 15, struct.pack(">I", length - 65805)
+    return bytes([head << 4 | len(message.token)]) + extra + bytes([message.code]) + message.token + body
+
+
+class Stream(Socket):
+    """A client's TCP connection; what Socket does with datagrams it does with frames.  hello=False: it says nothing at first."""
+
+    def __init__(self, port, host="127.0.0.1", hello=True):
+        self.socket = socket.create_connection((host, port), PATIENCE)
+        self.aside, self.buffer = [], b""
+        self._ids = itertools.count(0)
+        self._tokens = itertools.count(random.randrange(1 << 24))
+        self.csm = self.hear_new()
+        if hello:
+            self.send(Message(code=CSM, options=[(MAX_MESSAGE_SIZE, uint(1 << 21)), (BLOCK_WISE, b"")]))
+
+    def send(self, message):
+        self.socket.sendall(frame(message))
+
+    def _bytes(self, count, timeout):
+        self.socket.settimeout(timeout)
+        while len(self.buffer) < count:
+            data = self.socket.recv(65536)
+            if not data:
+                raise EOFError("the server closed")
+            self.buffer += data
+        out, self.buffer = self.buffer[:count], self.buffer[count:]
+        return out
+
+    def hear_bytes(self, timeout=PATIENCE):
+        first = self._bytes(1, timeout)[0]
+        length, token_len = first >> 4, first & 15
+        if length >= 13:
+            extra, base = {13: (1, 13), 14: (2, 269), 15: (4, 65805)}[length]
+            length = base + int.from_bytes(self._bytes(extra, timeout), "big")
+        number, rest = self._bytes(1, timeout), self._bytes(token_len + length, timeout)
+        return bytes([0x40 | token_len]) + number + b"\0\0" + rest  # as a datagram, so that one parser reads both
+
+    def ack(self, message):
+        pass
+
+    def ping(self):
+        token = self.new_token()
+        self.send(Message(code=PING, token=token))
+        while True:
+            heard = self.hear_new()
+            if heard.code == PONG and heard.token == token:
+                return True
+            self.aside.append(heard)
+
+    def silent(self):
+        token = self.new_token()
+        self.send(Message(code=PING, token=token))
+        heard = self.hear()
+        return heard.code == PONG and heard.token == token
+
+    def ended(self):
+        """Waits for the end of the stream; True when nothing else came."""
+        try:
+            self.hear_new()
+        except (EOFError, ConnectionResetError):
+            return True
+        return False

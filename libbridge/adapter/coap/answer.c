@@ -105,7 +105,9 @@ void coap_answer_value(coap_port *cp, coap_reply *reply, bridge_msg *value, cons
     *made = NULL;
     if (as_wished(value, wish, made, &converted) < 0) {
         static const char why[] = "no representation in that format";
-        *reply = (coap_reply){.code = COAP_NOT_ACCEPTABLE, .data = why, .len = sizeof why - 1};
+        reply->code = COAP_NOT_ACCEPTABLE;
+        reply->data = why;
+        reply->len = sizeof why - 1;
         return;
     }
     reply->code = COAP_CONTENT;
@@ -145,6 +147,10 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
         }
     } else {
         reply.code = coap_code_of(status, verb);
+    }
+    if (observer && coap_class(reply.code) != 2) {
+        coap_unwatch(coap_observer_user(observer), 0);
+        reply.observer = NULL;
     }
     coap_respond(r, &reply);
     bridge_msg_unref(made);

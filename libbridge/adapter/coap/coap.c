@@ -1,7 +1,9 @@
 /* CoAP (RFC 7252, 7641, 7959) as an adapter: ports, peers, time.  README.md tells what is in. */
 #include "adapter/coap/coap.h"
+#include "adapter/coap/link.h"
 #include "base/status.h"
 #include "core/url.h"
+#include "loop/tls.h"
 #include <stdio.h>
 
 extern const bridge_adapter coap_adapter;
@@ -11,16 +13,20 @@ extern const bridge_adapter coap_adapter;
 static uint8_t *on_room(void *user, coap_peer *peer, size_t len)
 {
     coap_port *cp = user;
+    coap_link *l = coap_peer_link(peer);
 
-    (void)peer;
-    return coap_udp_room(cp->udp, len);
+    return l ? coap_link_room(l, len) : coap_udp_room(cp->udp, len);
 }
 
 static void on_send(void *user, coap_peer *peer, const uint8_t *p, size_t len)
 {
     coap_port *cp = user;
+    coap_link *l = coap_peer_link(peer);
 
-    coap_udp_send(cp->udp, coap_peer_address(peer), p, len);
+    if (l)
+        coap_link_send(l, p, len);
+    else
+        coap_udp_send(cp->udp, coap_peer_address(peer), p, len);
 }
 
 static void on_dropped(void *user, coap_request *r)
@@ -59,7 +65,10 @@ bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused)
     bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .who = who, .path = ""};
 
     if (*known) return *known;
-    coap_address_text(coap_peer_address(peer), who + 5);
+    if (coap_peer_link(peer))
+        snprintf(who + 5, sizeof who - 5, "%s", coap_link_name(coap_peer_link(peer)));
+    else
+        coap_address_text(coap_peer_address(peer), who + 5);
     *refused = bridge_port_login(cp->port, &ask);
     if (*refused < 0) return NULL;
     *refused = bridge_peer_new(known, cp->port, who + 5, NULL, 0, NULL);
@@ -73,7 +82,7 @@ static void on_tick(timer *t)
     coap_port *cp = list_of(t, coap_port, tick);
 
     coap_engine_tick(cp->engine, loop_now(cp->loop));
-    coap_udp_flush(cp->udp);
+    if (cp->udp) coap_udp_flush(cp->udp);
     coap_rearm(cp);
 }
 
@@ -93,7 +102,7 @@ static void on_turn_end(turn_end *t)
 {
     coap_port *cp = list_of(t, coap_port, flush);
 
-    coap_udp_flush(cp->udp);
+    if (cp->udp) coap_udp_flush(cp->udp);
     coap_rearm(cp);
 }
 
@@ -117,6 +126,9 @@ static void port_free(coap_port *cp)
     turn_end_cancel(&cp->flush);
     coap_engine_free(cp->engine);
     coap_udp_close(cp->udp);
+    listener_close(cp->listener);
+    tls_free(cp->tls);
+    buf_done(&cp->frame);
     mem_free(cp->mem, cp->spare);
     mem_free(cp->mem, cp->mount);
     mem_free(cp->mem, cp->path);
@@ -141,8 +153,14 @@ static const char *const options[] = {"max_peers", "max_observers", "nstart", "b
 static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
 {
     uint64_t peers, observers, nstart, block;
-    int rc = url_check(u, options, err);
+    const char *known[64];
+    size_t n = 0;
+    int rc;
 
+    for (const char *const *o = options; *o; o++) known[n++] = *o;
+    for (const char *const *o = tls_url_options; strcmp(u->scheme, "coaps+tcp") == 0 && *o && n < 63; o++) known[n++] = *o;
+    known[n] = NULL;
+    rc = url_check(u, known, err);
     if (rc == 0) rc = url_get_u64(u, "max_peers", 0, 10 * 1000 * 1000, &peers, err);
     if (rc == 0) rc = url_get_u64(u, "max_observers", 0, 10 * 1000 * 1000, &observers, err);
     if (rc == 0) rc = url_get_u64(u, "nstart", 0, 1000, &nstart, err);
@@ -173,32 +191,39 @@ static void tell_name(coap_port *cp, const bridge_url *u)
     bridge_port_named(cp->port, name);
 }
 
+static int udp_open(coap_port *cp, const bridge_url *u, bridge_error *err)
+{
+    bool multicast = false;
+    int rc = url_get_bool(u, "multicast", false, &multicast, err);
+
+    if (rc == 0) rc = coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5683 : u->port, on_datagram, cp, err);
+    if (rc == 0 && multicast) rc = coap_udp_multicast(cp->udp, err);
+    if (rc < 0) return rc;
+    coap_udp_on_batch(cp->udp, on_batch);
+    tell_name(cp, u);
+    return 0;
+}
+
 static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     coap_port *cp = bridge_port_state(port);
     coap_limits l = {.max_body = port_limits(port)->max_message};
-    bool multicast = false;
     int rc;
 
     cp->port = port;
     cp->mem = port_mem(port);
     cp->loop = port_loop(port);
     list_init(&cp->waiting);
+    list_init(&cp->links);
+    buf_init(&cp->frame, cp->mem, 0);
     turn_end_init(&cp->flush, on_turn_end);
     rc = take_limits(u, &l, err);
-    if (rc == 0) rc = url_get_bool(u, "multicast", false, &multicast, err);
     if (rc == 0) rc = take_mount(cp, u, err);
     if (rc == 0 && !(cp->path = mem_alloc(cp->mem, COAP_PATH_MAX + 1))) rc = fail_nomem(err);
     if (rc == 0 && coap_engine_new(&cp->engine, cp->mem, &hooks, cp, &l, loop_now(cp->loop)) < 0) rc = fail_nomem(err);
-    if (rc == 0) rc = coap_udp_open(&cp->udp, port, u->host, u->port < 0 ? 5683 : u->port, on_datagram, cp, err);
-    if (rc == 0 && multicast) rc = coap_udp_multicast(cp->udp, err);
-    if (rc < 0) {
-        port_free(cp);
-        return rc;
-    }
-    coap_udp_on_batch(cp->udp, on_batch);
-    tell_name(cp, u);
-    return 0;
+    if (rc == 0) rc = strcmp(u->scheme, "coap") == 0 ? udp_open(cp, u, err) : coap_links_open(cp, u, err);
+    if (rc < 0) port_free(cp);
+    return rc;
 }
 
 static void on_bury(timer *t)
@@ -210,6 +235,12 @@ static void on_bury(timer *t)
     bridge_port_closed(port);
 }
 
+void coap_bury_soon(coap_port *cp)
+{
+    if (!cp->closing || !list_empty(&cp->links) || cp->bury.loop) return;
+    if (timer_start(&cp->bury, cp->loop, 0, on_bury) < 0 && !cp->reading) on_bury(&cp->bury);
+}
+
 /* It may be called from within a request of ours, so what is under way ends first. */
 static void coap_close(bridge_port *port)
 {
@@ -218,7 +249,8 @@ static void coap_close(bridge_port *port)
     if (cp->closing) return;
     cp->closing = true;
     timer_stop(&cp->tick);
-    if (timer_start(&cp->bury, cp->loop, 0, on_bury) < 0 && !cp->reading) on_bury(&cp->bury);
+    coap_links_close(cp);
+    coap_bury_soon(cp);
 }
 
 static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
@@ -238,19 +270,19 @@ static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     fn(user, "bridge_coap_refused_total", "", (double)n.refused);
     fn(user, "bridge_coap_notifications_total", "", (double)n.notifications);
     fn(user, "bridge_coap_skipped_total", "", (double)n.skipped);
-    fn(user, "bridge_coap_lost_total", "", (double)coap_udp_lost(cp->udp));
+    fn(user, "bridge_coap_lost_total", "", cp->udp ? (double)coap_udp_lost(cp->udp) : 0);
     fn(user, "bridge_coap_peers", "", n.peers);
     fn(user, "bridge_coap_observers", "", n.observers);
     fn(user, "bridge_coap_transfers", "", n.transfers);
     fn(user, "bridge_coap_pending", "", n.pending);
 }
 
-static const char *const schemes[] = {"coap", NULL};
+static const char *const schemes[] = {"coap", "coap+tcp", "coaps+tcp", NULL};
 const bridge_adapter coap_adapter = {
     .size = sizeof(bridge_adapter),
     .scheme = "coap",
     .schemes = schemes,
-    .summary = "CoAP over UDP (RFC 7252), observe, blockwise, discovery",
+    .summary = "CoAP over UDP, TCP and TLS (RFC 7252, 8323), observe, blockwise, discovery",
     .state_size = sizeof(coap_port),
     .open = coap_open,
     .close = coap_close,

@@ -2,7 +2,7 @@
  *
  *   coap.c      ports: open, close, peers, time        serve.c     a request becomes a question to the hub
  *   answer.c    outcomes and values become replies     watch.c     observers
- *   discover.c  /.well-known/core, lists of paths      udp.c       the socket */
+ *   discover.c  /.well-known/core, lists of paths      udp.c       the socket             link.c  streams */
 #ifndef COAP_COAP_H
 #define COAP_COAP_H
 #include "adapter/coap/engine.h"
@@ -21,6 +21,10 @@ typedef struct coap_port {
     coap_udp *udp;
     char *mount;    /* "r"; "" is everywhere */
     char *path;     /* scratch: the path of the request under way */
+    struct listener *listener; /* streams (link.c); then there is no udp */
+    struct tls *tls;
+    list links;
+    buf frame;      /* scratch: one message to a stream */
     timer tick, bury;
     turn_end flush;
     list waiting;   /* coap_wait */
@@ -62,6 +66,7 @@ typedef struct coap_wish {
 /* coap.c */
 bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused); /* logs in a new one; NULL: *refused says why */
 void coap_rearm(coap_port *cp);
+void coap_bury_soon(coap_port *cp); /* when it is closing and the last connection has gone */
 
 /* serve.c */
 void coap_serve(void *user, coap_request *r);
