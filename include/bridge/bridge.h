@@ -237,7 +237,12 @@ BRIDGE_API void bridge_call_unref(bridge_call *call); /* [any] last one unanswer
 /* ---- 8. Policy: asked before anything crosses -------------------------------------------------------------------
  * DEFER goes to the next, newest first; then come password and ACL files, whose word is final; when nobody decides, it is
  * allowed (docs/security.md). */
-typedef enum bridge_verdict { BRIDGE_DEFER, BRIDGE_ALLOW, BRIDGE_DENY } bridge_verdict;
+typedef enum bridge_verdict {
+    BRIDGE_DEFER,
+    BRIDGE_ALLOW,
+    BRIDGE_DENY,
+    BRIDGE_CHALLENGE /* CONNECT with a method only: not yet; what bridge_ask_reply() said is sent, its answer is asked again */
+} bridge_verdict;
 typedef struct bridge_ask { /* borrow */
     size_t size;
     bridge_verb verb;
@@ -247,8 +252,13 @@ typedef struct bridge_ask { /* borrow */
     const void *secret;  /* on CONNECT the password, or NULL */
     size_t secret_len;
     const char *certified; /* on CONNECT the name that TLS has proved (client certificate, PSK identity), or NULL */
+    const char *method;    /* on CONNECT the method of an enhanced authentication (MQTT 5 4.12): secret is its data; else NULL */
+    unsigned step;         /* of it: 0 at first, one more after each challenge */
+    void *reply;           /* see bridge_ask_reply() */
 } bridge_ask;
 typedef bridge_verdict (*bridge_policy_fn)(void *user, const bridge_ask *ask);
+/* Inside a policy function, about an ask with a method: data for the peer, sent with a challenge or with the welcome.  Copies. */
+BRIDGE_API int bridge_ask_reply(const bridge_ask *ask, const void *data, size_t len);
 /* A password file (as mosquitto_passwd writes it) and an ACL file (as mosquitto reads it) for all listeners that do not name their
  * own; either may be NULL.  Calling it again reads them again; both NULL takes them away.  SYNTAX with the line, IO. */
 BRIDGE_API int bridge_rules(bridge *b, const char *password_file, const char *acl_file, bridge_error *err);

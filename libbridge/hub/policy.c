@@ -135,6 +135,15 @@ static struct auth *passwords_of(const bridge_port *port)
     return auth_has_passwords(port->hub->auth) ? port->hub->auth : NULL;
 }
 
+int bridge_ask_reply(const bridge_ask *ask, const void *data, size_t len)
+{
+    buf *b = ask->size >= sizeof *ask ? ask->reply : NULL;
+
+    if (!b || (len && !data)) return BRIDGE_INVALID;
+    buf_clear(b);
+    return buf_put(b, data, len);
+}
+
 /* The application's word is final.  Else a name must be proved when there is a password file; without one it is not believed.
  * What TLS has proved is a name as well, for who says no other. */
 int policy_login(bridge_port *port, bridge_ask *ask)
@@ -149,8 +158,10 @@ int policy_login(bridge_port *port, bridge_ask *ask)
         if (!ask->user) ask->user = ask->certified;
         return 0;
     case BRIDGE_DENY: return ask->secret || ask->user ? BRIDGE_DENIED : BRIDGE_UNAUTHENTICATED;
+    case BRIDGE_CHALLENGE: return ask->method ? BRIDGE_PENDING : BRIDGE_DENIED;
     case BRIDGE_DEFER: break;
     }
+    if (ask->method) return BRIDGE_UNSUPPORTED; /* only an application knows methods */
     if (ask->certified && (!ask->user || !rules)) {
         ask->user = ask->certified;
         return 0;

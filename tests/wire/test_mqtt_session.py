@@ -1,6 +1,8 @@
 """Connecting, sessions, takeover, what waits for a client and what was in flight: MQTT 5.0 3.1, 3.2, 4.1, 4.4, 4.6."""
 import pytest
 
+from peers.process import run
+from peers.tools import need
 from peers.mqtt import (CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Client, Closed, ack, connect, publish,
                         subscribe)
 
@@ -261,13 +263,21 @@ def test_packet_identifiers_are_never_0_and_never_twice(mqtt_port):  # MQTT-2.2.
                 stuck = 0
 
 
-def test_a_session_belongs_to_its_user(mqtt_port):
-    with Client(mqtt_port, 5).connect("mine", clean=False, props=FOR_EVER, user="alice") as c:
+def test_a_session_belongs_to_its_user(start_bridged, tmp_path):
+    passwords = tmp_path / "passwords"
+    for n, user in enumerate(("alice", "mallory")):
+        run(need("mosquitto_passwd"), "-b", *(["-c"] if n == 0 else []), passwords, user, "secret")
+    port = start_bridged(f"mqtt://127.0.0.1:0?password_file={passwords}").port("mqtt")
+    with Client(port, 5).connect("mine", clean=False, props=FOR_EVER, user="alice", password="secret") as c:
         c.subscribe(("mine/t", 1))
         c.disconnect()
 
-    with Client(mqtt_port, 5).connect("mine", clean=False, props=FOR_EVER, user="mallory") as c:
+    with Client(port, 5).connect("mine", clean=False, props=FOR_EVER, user="mallory", password="secret") as c:
         assert not c.connack.session_present
+    with Client(port, 5).connect("mine", reason=0x86, user="mallory", password="wrong") as c:
+        c.closed()
+    with Client(port, 4).connect("mine", reason=4, user="mallory", password="wrong") as c:
+        c.closed()
 
 
 def test_too_many_connections_are_told(start_bridged):

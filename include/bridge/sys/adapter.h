@@ -61,7 +61,8 @@ bridge *bridge_port_bridge(bridge_port *port);
 bridge_port *bridge_port_home(bridge_port *port);
 void bridge_port_named(bridge_port *port, const char *url); /* copies; the address that was really bound */
 void bridge_port_closed(bridge_port *port);
-/* May this one come in?  Fill in verb CONNECT, who, user, secret.  0, UNAUTHENTICATED, DENIED, BUSY. */
+/* May this one come in?  Fill in verb CONNECT, who, user, secret.  0, UNAUTHENTICATED, DENIED, BUSY.  With a method (and reply
+ * a struct bridge_buffer) also BRIDGE_PENDING, a challenge, and UNSUPPORTED, nobody knows the method. */
 int bridge_port_login(bridge_port *port, bridge_ask *ask);
 /* Hands a byte stream to the adapter that speaks `scheme` ("mqtt"), under this port's policy; UNSUPPORTED when not built in. */
 int bridge_port_hand_over(bridge_port *port, const char *scheme, struct stream *stream, const bridge_ask *who);

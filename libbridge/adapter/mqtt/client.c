@@ -82,6 +82,7 @@ static void on_close(void *user, int status)
     mem_free(port->shared->mem, c->aliases_in);
     mem_free(port->shared->mem, c->aliases_out);
     mem_free(port->shared->mem, c->user);
+    mqtt_auth_free(c);
     list_remove(&c->link);
     port->client_count--;
     mem_free(port->shared->mem, c);
@@ -130,7 +131,7 @@ static int handle(mqtt_client *c, const wire_packet *p)
     case WIRE_UNSUBSCRIBE: return mqtt_handle_unsubscribe(c, p);
     case WIRE_PINGREQ: return stream_write(c->stream, "\xd0", 2) < 0 ? WIRE_UNSPECIFIED : 0;
     case WIRE_DISCONNECT: return mqtt_handle_disconnect(c, p);
-    case WIRE_AUTH: return WIRE_PROTOCOL_ERROR; /* no method was agreed on [5: 4.12.0-1] */
+    case WIRE_AUTH: return mqtt_handle_auth(c, p);
     default: return WIRE_PROTOCOL_ERROR; /* a second CONNECT [5: 3.1.0-2], or a server's packet */
     }
 }
@@ -149,11 +150,20 @@ static void take_packet(mqtt_client *c, const uint8_t *p, size_t len)
         if (rc != 0)
             mqtt_refuse(c, (uint8_t)rc, "CONNECT cannot be understood");
         else
-            mqtt_handle_connect(c, &packet);
+            mqtt_handle_connect(c, &packet, p, len);
+        return;
+    }
+    if (rc == 0 && c->state == MQTT_ASKING && packet.type != WIRE_AUTH) { /* [5: 3.1.2-30] */
+        if (packet.type != WIRE_DISCONNECT) mqtt_refuse(c, WIRE_PROTOCOL_ERROR, "AUTH is awaited");
+        mqtt_leave(c, false);
         return;
     }
     if (rc == 0) rc = handle(c, &packet);
-    if (rc != 0) mqtt_kick(c, (uint8_t)rc, wire_type_name(p[0] >> 4));
+    if (rc == 0) return;
+    if (c->state == MQTT_ASKING)
+        mqtt_refuse(c, (uint8_t)rc, "authentication");
+    else
+        mqtt_kick(c, (uint8_t)rc, wire_type_name(p[0] >> 4));
 }
 
 /* Over the rate of this connection? */

@@ -24,6 +24,7 @@ static uint8_t login_reason(int status, bool claims)
     case BRIDGE_UNAUTHENTICATED: return claims ? WIRE_BAD_LOGIN : WIRE_NOT_AUTHORIZED;
     case BRIDGE_DENIED: return WIRE_NOT_AUTHORIZED;
     case BRIDGE_BUSY: return WIRE_BUSY;
+    case BRIDGE_UNSUPPORTED: return WIRE_BAD_AUTH_METHOD;
     default: return WIRE_UNSPECIFIED;
     }
 }
@@ -56,16 +57,22 @@ static int spell(mqtt_client *c, const wire_connect *k, wire_slice id, login *ou
     return 0;
 }
 
-static int log_in(mqtt_client *c, const wire_connect *k, login *l)
+static int log_in(mqtt_client *c, login *l, wire_slice secret)
 {
     bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .user = l->user, .path = l->who,
-                      .secret = k->password.p, .secret_len = k->password.len};
+                      .secret = secret.p, .secret_len = secret.len};
     char who[64 + 8];
     char *whole = who;
     size_t len = l->id.len + sizeof "mqtt:";
     if (len > sizeof who && !(whole = mem_alloc(c->port->shared->mem, len))) return BRIDGE_NOMEM;
     snprintf(whole, len, "mqtt:%s", l->who);
     ask.who = whole;
+    if (c->auth) {
+        buf_clear(&c->auth->reply);
+        ask.method = c->auth->method;
+        ask.step = c->auth->step++;
+        ask.reply = &c->auth->reply;
+    }
     int rc = bridge_port_login(c->via, &ask);
     if (whole != who) mem_free(c->port->shared->mem, whole);
     if (rc == 0) l->user = ask.user; /* what was proved, not what was claimed */
@@ -145,6 +152,7 @@ static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool assi
     if (limits->topic_aliases) props->has |= WIRE_HAS_ALIAS_MAX, props->alias_max = (uint16_t)limits->topic_aliases;
     if (c->keep_alive != p->connect.keep_alive)
         props->has |= WIRE_HAS_SERVER_KEEP_ALIVE, props->server_keep_alive = c->keep_alive;
+    if (c->auth) mqtt_auth_props(c, props);
     if (assigned) props->has |= WIRE_HAS_ASSIGNED_ID, props->assigned_id = (wire_slice){(uint8_t *)s->id, s->id_len};
     return mqtt_send(c, &k);
 }
@@ -172,26 +180,12 @@ static int refuse(mqtt_client *c, uint8_t reason, const char *why)
     return 0;
 }
 
-int mqtt_handle_connect(mqtt_client *c, const wire_packet *p)
+/* Let in: the session, its will, the welcome. */
+static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assigned)
 {
-    const wire_connect *k = &p->connect;
-    char made[24];
-    bool assigned = k->client_id.len == 0, present;
-    wire_slice id = assigned ? make_id(made) : k->client_id;
-    login l;
-
-    take_settings(c, p);
-    if (c->over) return refuse(c, p->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "too many connections");
-    if (assigned && (p->version == WIRE_V31 || (p->version == WIRE_V311 && !k->clean))) /* [3: 3.1.3-8] */
-        return refuse(c, WIRE_BAD_CLIENT_ID, "no client id");
-    if (p->props.has & WIRE_HAS_AUTH_METHOD) return refuse(c, WIRE_BAD_AUTH_METHOD, "no such authentication method");
-    if (k->has_will && k->will_qos > c->port->limits.max_qos) return refuse(c, WIRE_NO_QOS, "QoS of the will");
-    if (spell(c, k, id, &l) < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
-    int rc = log_in(c, k, &l);
-    if (c->state == MQTT_GONE) return 0; /* a callback closed the listener */
-    if (rc < 0) return refuse(c, login_reason(rc, l.claims), "login");
-    if (mqtt_user_enter(c, l.user) < 0) return refuse(c, WIRE_QUOTA, "too many connections of this user");
-    rc = take_session(c, k, &l, &present);
+    bool present;
+    if (mqtt_user_enter(c, l->user) < 0) return refuse(c, WIRE_QUOTA, "too many connections of this user");
+    int rc = take_session(c, &p->connect, l, &present);
     if (rc < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
     c->state = MQTT_ONLINE;
     c->session->expiry = expiry_of(c, p);
@@ -205,6 +199,46 @@ int mqtt_handle_connect(mqtt_client *c, const wire_packet *p)
     mqtt_client_arm(c);
     if (c->session) mqtt_queue_pump(c->session);
     return 0;
+}
+
+/* CONNECT, and again after each challenge, then with the data of AUTH for a secret. */
+static int go_on(mqtt_client *c, const wire_packet *p, wire_slice secret)
+{
+    const wire_connect *k = &p->connect;
+    char made[24];
+    bool assigned = k->client_id.len == 0;
+    wire_slice id = assigned ? make_id(made) : k->client_id;
+    login l;
+    if (spell(c, k, id, &l) < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
+    int rc = log_in(c, &l, secret);
+    if (c->state == MQTT_GONE) return 0; /* a callback closed the listener */
+    if (rc == BRIDGE_PENDING) {
+        c->state = MQTT_ASKING;
+        mqtt_auth_send(c, WIRE_CONTINUE_AUTH);
+        return 0;
+    }
+    if (rc < 0) return refuse(c, login_reason(rc, l.claims), "login");
+    return enter(c, p, &l, assigned);
+}
+
+int mqtt_connect_go_on(mqtt_client *c, wire_slice data)
+{
+    wire_packet p; /* its slices point into c->auth->connect */
+    if (wire_parse(&p, c->auth->connect, c->auth->connect_len, WIRE_V5, 0) != 0) return WIRE_UNSPECIFIED;
+    return go_on(c, &p, data);
+}
+
+int mqtt_handle_connect(mqtt_client *c, const wire_packet *p, const uint8_t *raw, size_t len)
+{
+    const wire_connect *k = &p->connect;
+    take_settings(c, p);
+    if (c->over) return refuse(c, p->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "too many connections");
+    if (k->client_id.len == 0 && (p->version == WIRE_V31 || (p->version == WIRE_V311 && !k->clean))) /* [3: 3.1.3-8] */
+        return refuse(c, WIRE_BAD_CLIENT_ID, "no client id");
+    if (k->has_will && k->will_qos > c->port->limits.max_qos) return refuse(c, WIRE_NO_QOS, "QoS of the will");
+    if (!(p->props.has & WIRE_HAS_AUTH_METHOD)) return go_on(c, p, k->password);
+    if (mqtt_auth_new(c, p, raw, len) < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
+    return go_on(c, p, p->props.has & WIRE_HAS_AUTH_DATA ? p->props.auth_data : (wire_slice){NULL, 0});
 }
 
 /* DISCONNECT [5: 3.14]: with reason 0 the will is taken back. */

@@ -5,7 +5,7 @@
  *   session.c         what outlives a connection        handle_subscribe.c   SUBSCRIBE, UNSUBSCRIBE
  *   queue.c           what waits, what is in flight     handle_ack.c         PUBACK, PUBREC, PUBCOMP
  *   deliver.c         messages on their way out         message.c            PUBLISH <-> bridge_msg
- *   will.c            the last word of a client
+ *   will.c            the last word of a client           handle_auth.c        AUTH
  * The codec below (wire.h) knows nothing of all this. */
 #ifndef ADAPTER_MQTT_SESSION_H
 #define ADAPTER_MQTT_SESSION_H
@@ -86,9 +86,19 @@ struct mqtt_shared {
 
 /* A connection.
  *
- *     NEW --CONNECT--> ONLINE --DISCONNECT, error, limit, takeover--> GONE
- *      `--------------- error, timeout -----------------------------------^      then on_close frees it */
-typedef enum mqtt_state { MQTT_NEW, MQTT_ONLINE, MQTT_GONE } mqtt_state;
+ *     NEW --CONNECT--> ONLINE --DISCONNECT, error, limit, takeover--> GONE      then on_close frees it
+ *      |                  ^                                             ^
+ *      `--CONNECT--> ASKING --AUTH--> ASKING ... ---- error, timeout ---'        (enhanced authentication)  */
+typedef enum mqtt_state { MQTT_NEW, MQTT_ASKING, MQTT_ONLINE, MQTT_GONE } mqtt_state;
+
+typedef struct mqtt_auth { /* enhanced authentication [5: 4.12]; lives as long as the connection */
+    char *method;
+    uint8_t *connect; /* the packet, until the client is let in */
+    size_t connect_len;
+    unsigned step;
+    bool again; /* under way on a connection that is ONLINE */
+    buf reply;  /* the application's data for the client */
+} mqtt_auth;
 
 typedef struct mqtt_alias_out {
     char *topic;
@@ -104,6 +114,7 @@ struct mqtt_client {
     mqtt_session *session; /* while ONLINE */
     timer timer;           /* until CONNECT its timeout, then keep-alive */
     int64_t seen;          /* when the last packet came */
+    mqtt_auth *auth;       /* or NULL */
     char *user;            /* proven before MQTT began: a certificate, a WebSocket's login */
     char **aliases_in;     /* [limits.topic_aliases], made with the first */
     mqtt_alias_out *aliases_out;
@@ -230,7 +241,8 @@ int64_t mqtt_msg_ttl(const mqtt_shared *sh, const bridge_msg *msg); /* seconds l
 uint8_t mqtt_reason(int status); /* of a bridge_status, for PUBACK and PUBREC */
 
 /* ---- handle_*.c: 0, or the reason code to disconnect with */
-int mqtt_handle_connect(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_connect(mqtt_client *c, const wire_packet *p, const uint8_t *raw, size_t len);
+int mqtt_connect_go_on(mqtt_client *c, wire_slice data); /* AUTH after a challenge */
 void mqtt_refuse(mqtt_client *c, uint8_t reason, const char *why); /* CONNACK with an error, and close */
 int mqtt_handle_publish(mqtt_client *c, const wire_packet *p);
 int mqtt_handle_pubrel(mqtt_client *c, const wire_packet *p);
@@ -241,4 +253,11 @@ int mqtt_handle_puback(mqtt_client *c, const wire_packet *p);
 int mqtt_handle_pubrec(mqtt_client *c, const wire_packet *p);
 int mqtt_handle_pubcomp(mqtt_client *c, const wire_packet *p);
 int mqtt_handle_disconnect(mqtt_client *c, const wire_packet *p);
+int mqtt_handle_auth(mqtt_client *c, const wire_packet *p);
+
+/* ---- handle_auth.c */
+int mqtt_auth_new(mqtt_client *c, const wire_packet *connect, const uint8_t *raw, size_t len);
+void mqtt_auth_free(mqtt_client *c);
+void mqtt_auth_send(mqtt_client *c, uint8_t reason); /* AUTH with the application's data */
+void mqtt_auth_props(const mqtt_client *c, wire_props *props);
 #endif
