@@ -1,4 +1,5 @@
 """Programs as peers: started, heard line by line, stopped.  Waiting is for an event, never for a time to pass."""
+import os
 import queue
 import signal
 import subprocess
@@ -85,8 +86,9 @@ class Program:
 
 def run(*argv, stdin=None, timeout=PATIENCE, check=True):
     """Runs a program to its end; CompletedProcess with bytes in .stdout and .stderr."""
-    done = subprocess.run([str(a) for a in argv], input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-                          capture_output=True, timeout=timeout)
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # a sanitizer is not for curl
+    done = subprocess.run([str(a) for a in argv], input=stdin, env=environment, capture_output=True, timeout=timeout,
+                          stdin=None if stdin is not None else subprocess.DEVNULL)
     if check and done.returncode != 0:
         raise AssertionError(f"{argv} ended with {done.returncode}: {done.stderr.decode(errors='backslashreplace')}"
                              f"{done.stdout.decode(errors='backslashreplace')}")
