@@ -31,7 +31,8 @@ def test_a_bridge_works_while_the_program_does_other_things():
     with Bridge("mqtt://127.0.0.1:0") as b:
         heard = b.subscribe("home/#", timeout=20)
 
-        subprocess.run([need("mosquitto_pub"), "-p", str(b.port("mqtt")), "-t", "home/a", "-m", "21.5", "-q", "1"], check=True)
+        subprocess.run([need("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(b.port("mqtt")), "-t", "home/a", "-m", "21.5",
+                        "-q", "1"], check=True)
 
         message = next(heard)
         assert (message.path, message.value, message.qos) == ("home/a", 21.5, 1)
@@ -142,7 +143,8 @@ def test_a_login_asks_for_the_password(bridge):
         return user == "ann" and password == b"sesame"
 
     def publish(*who):
-        return subprocess.run([need("mosquitto_pub"), "-p", str(bridge.port("mqtt")), *who, "-t", "a", "-m", "x"],
+        return subprocess.run([need("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(bridge.port("mqtt")), *who,
+                               "-t", "a", "-m", "x"],
                               capture_output=True, timeout=20).returncode
 
     assert publish("-u", "ann", "-P", "sesame") == 0
@@ -199,7 +201,7 @@ def test_many_messages_from_outside_reach_a_handler_in_order(bridge, mqtt):
         if len(got) == 5000:
             done.set()
 
-    subprocess.run([need("mosquitto_pub"), "-p", str(bridge.port("mqtt")), "-t", "n/x", "-l", "-q", "1"],
+    subprocess.run([need("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(bridge.port("mqtt")), "-t", "n/x", "-l", "-q", "1"],
                    input="".join(f"{n}\n" for n in range(5000)).encode(), check=True, timeout=60)
 
     assert done.wait(30)
