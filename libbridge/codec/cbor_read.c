@@ -163,7 +163,7 @@ static int big_digits(reader *r, const uint8_t *p, size_t len, bool negative, ch
 static int bignum(reader *r, const item *bytes, bool negative, item *it)
 {
     char digits[CODEC_MAX_DIGITS + 1];
-    size_t n;
+    size_t n = 0;
     int rc;
 
     if (bytes->kind != ITEM_BYTES) return fail(r->err, BRIDGE_UNPROCESSABLE, "CBOR: a bignum is made of bytes");

@@ -21,7 +21,7 @@ int cbor_put_head(buf *out, int major, uint64_t value)
 {
     size_t size = head_size(value);
     int rc = 0;
-    uint8_t *to = item_room(out, size, &rc);
+    uint8_t *to = buf_at_end(out, size, &rc);
 
     if (!to) return rc;
     if (size == 1)
@@ -41,7 +41,7 @@ static int put_string(buf *out, int major, const void *p, size_t len)
 {
     size_t size = head_size(len);
     int rc = 0;
-    uint8_t *to = item_room(out, size + len, &rc);
+    uint8_t *to = buf_at_end(out, size + len, &rc);
 
     if (!to) return rc;
     store_head(to, major, len, size);
@@ -159,14 +159,14 @@ int cbor_put_number(buf *out, const char *digits, size_t len, double d)
 int cbor_put_scalar(buf *out, const item *it)
 {
     switch (it->kind) {
-    case ITEM_BOOL: return buf_put_u8(out, it->b ? 0xf5 : 0xf4);
+    case ITEM_BOOL: return buf_byte(out, it->b ? 0xf5 : 0xf4);
     case ITEM_INT: return cbor_put_int(out, it->i);
     case ITEM_UINT: return cbor_put_head(out, CBOR_UINT, it->u);
     case ITEM_REAL: return cbor_put_number(out, it->p, it->len, it->d);
     case ITEM_STRING: return cbor_put_text(out, it->p, it->len);
     case ITEM_BYTES: return cbor_put_bytes(out, it->p, it->len);
     case ITEM_SIMPLE: return cbor_put_head(out, CBOR_SIMPLE, it->u);
-    default: return buf_put_u8(out, 0xf6);
+    default: return buf_byte(out, 0xf6);
     }
 }
 
@@ -180,7 +180,7 @@ static int put_open(cbor_writer *w, const item *it)
     *level = (cbor_level){.at = w->out->len, .known = it->count != ITEM_UNKNOWN};
     w->depth++;
     if (level->known) return cbor_put_head(w->out, major, it->count);
-    return buf_put_u8(w->out, (uint8_t)(major << 5));
+    return buf_byte(w->out, (uint8_t)(major << 5));
 }
 
 static int put_end(cbor_writer *w)
@@ -191,7 +191,7 @@ static int put_end(cbor_writer *w)
     uint8_t *to;
 
     if (level->known) return 0;
-    if (more && !item_room(w->out, more, &rc)) return rc;
+    if (more && !buf_at_end(w->out, more, &rc)) return rc;
     to = w->out->data + level->at;
     major = *to >> 5;
     if (more) memmove(to + size, to + 1, w->out->len - level->at - 1);

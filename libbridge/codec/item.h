@@ -42,15 +42,28 @@ typedef struct item {
 
 typedef int (*item_fn)(void *user, const item *it); /* non-zero stops and is returned */
 
+/* Into its callers even at -O2: what runs for every token. */
+#define INNERMOST __attribute__((always_inline)) inline
 #define ITEM(...) (&(item){.tag = ITEM_NO_TAG, __VA_ARGS__})
 
 /* Exactly n bytes at the end of b, not yet counted in len: writers of small things check once and then store.  NULL:
  * *rc. */
-static inline uint8_t *item_room(buf *b, size_t n, int *rc)
+static inline uint8_t *buf_at_end(buf *b, size_t n, int *rc)
 {
     if (b->cap - b->len >= n) return b->data + b->len;
     *rc = buf_room(b, n);
     return *rc ? NULL : b->data + b->len;
+}
+
+static inline int buf_byte(buf *b, uint8_t byte)
+{
+    int rc = 0;
+    uint8_t *to = buf_at_end(b, 1, &rc);
+
+    if (!to) return rc;
+    *to = byte;
+    b->len++;
+    return 0;
 }
 
 static inline bool item_is_number(const item *it)

@@ -16,7 +16,7 @@ static int bad(reader *r, const char *what)
     return fail(r->err, BRIDGE_SYNTAX, "JSON: %s at byte %zu", what, (size_t)(r->p - r->start));
 }
 
-static void skip_blanks(reader *r)
+static INNERMOST void skip_blanks(reader *r)
 {
     while (r->p < r->end && (unsigned char)*r->p <= ' ' &&
            (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
@@ -124,7 +124,7 @@ static const uint8_t stops[256] = {
 /* clang-format on */
 
 /* From behind the opening quote to the closing one. */
-static int string_span(reader *r, bool *escapes, bool *eighth_bit)
+static INNERMOST int string_span(reader *r, bool *escapes, bool *eighth_bit)
 {
     for (;;) {
         while (r->p < r->end && !stops[(uint8_t)*r->p])
@@ -141,7 +141,7 @@ static int string_span(reader *r, bool *escapes, bool *eighth_bit)
     }
 }
 
-static int string_item(reader *r, item *it)
+static INNERMOST int string_item(reader *r, item *it)
 {
     const char *start = ++r->p;
     bool escapes = false, eighth_bit = false;

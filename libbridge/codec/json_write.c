@@ -3,17 +3,6 @@
 #include "codec/number.h"
 #include <math.h>
 
-static int put_char(buf *out, char c)
-{
-    int rc = 0;
-    uint8_t *to = item_room(out, 1, &rc);
-
-    if (!to) return rc;
-    *to = (uint8_t)c;
-    out->len++;
-    return 0;
-}
-
 static bool plain(unsigned char c)
 {
     return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
@@ -39,7 +28,7 @@ int json_put_string(buf *out, const char *p, size_t len)
     while (i < len && plain((unsigned char)p[i]))
         i++;
     if (i == len) {
-        to = item_room(out, len + 2, &rc);
+        to = buf_at_end(out, len + 2, &rc);
         if (!to) return rc;
         to[0] = '"';
         if (len) memcpy(to + 1, p, len);
@@ -47,7 +36,7 @@ int json_put_string(buf *out, const char *p, size_t len)
         out->len += len + 2;
         return 0;
     }
-    rc = buf_put_u8(out, '"');
+    rc = buf_byte(out, '"');
     for (; i < len && rc == 0; i++) {
         if (plain((unsigned char)p[i])) continue;
         rc = buf_put(out, p + start, i - start);
@@ -55,7 +44,7 @@ int json_put_string(buf *out, const char *p, size_t len)
         start = i + 1;
     }
     if (rc == 0) rc = buf_put(out, p + start, len - start);
-    return rc ? rc : buf_put_u8(out, '"');
+    return rc ? rc : buf_byte(out, '"');
 }
 
 static int put_number(json_writer *w, const item *it)
@@ -76,7 +65,7 @@ static int put_number(json_writer *w, const item *it)
 static int put_bytes(buf *out, const item *it)
 {
     static const char hex[] = "0123456789abcdef";
-    int rc = buf_put_u8(out, '"');
+    int rc = buf_byte(out, '"');
 
     if (rc == 0 && it->tag == 22) {
         rc = base64_put(out, it->p, it->len);
@@ -88,7 +77,7 @@ static int put_bytes(buf *out, const item *it)
     } else if (rc == 0) {
         rc = base64url_put(out, it->p, it->len);
     }
-    return rc ? rc : buf_put_u8(out, '"');
+    return rc ? rc : buf_byte(out, '"');
 }
 
 static int put_scalar(json_writer *w, const item *it)
@@ -112,13 +101,13 @@ static int put_key(json_writer *w, const item *it)
     if (it->kind == ITEM_STRING || it->kind == ITEM_BYTES) {
         rc = put_scalar(w, it);
     } else if (it->kind == ITEM_INT || it->kind == ITEM_UINT) {
-        rc = buf_put_u8(w->out, '"');
+        rc = buf_byte(w->out, '"');
         if (rc == 0) rc = put_number(w, it);
-        if (rc == 0) rc = buf_put_u8(w->out, '"');
+        if (rc == 0) rc = buf_byte(w->out, '"');
     } else {
         return fail(w->err, BRIDGE_UNPROCESSABLE, "JSON has no names that are neither text nor whole numbers");
     }
-    return rc ? rc : put_char(w->out, ':');
+    return rc ? rc : buf_byte(w->out, ':');
 }
 
 static int put_open(json_writer *w, bool is_map)
@@ -127,7 +116,7 @@ static int put_open(json_writer *w, bool is_map)
     w->maps = is_map ? w->maps | (uint64_t)1 << w->depth : w->maps & ~((uint64_t)1 << w->depth);
     w->depth++;
     w->comma = false;
-    return buf_put_u8(w->out, is_map ? '{' : '[');
+    return buf_byte(w->out, is_map ? '{' : '[');
 }
 
 int json_put(void *writer, const item *it)
@@ -138,9 +127,9 @@ int json_put(void *writer, const item *it)
     if (it->kind == ITEM_END) {
         w->comma = true;
         w->depth--;
-        return buf_put_u8(w->out, w->maps >> w->depth & 1 ? '}' : ']');
+        return buf_byte(w->out, w->maps >> w->depth & 1 ? '}' : ']');
     }
-    if (w->comma) rc = put_char(w->out, ',');
+    if (w->comma) rc = buf_byte(w->out, ',');
     if (rc) return rc;
     w->comma = !it->key;
     if (it->key) return put_key(w, it);

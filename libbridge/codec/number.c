@@ -19,7 +19,7 @@ typedef struct parts {
     int64_t exponent;              /* of the mantissa were it all digits */
 } parts;
 
-static bool take_digits(const char **p, const char *end, parts *n, bool fraction)
+static INNERMOST bool take_digits(const char **p, const char *end, parts *n, bool fraction)
 {
     const char *start = *p, *at = start, *first;
     uint64_t mantissa = n->mantissa;
@@ -51,7 +51,7 @@ static bool take_exponent(const char **p, const char *end, parts *n)
     return *p > start;
 }
 
-static bool split(const char **at, const char *end, parts *n)
+static INNERMOST bool split(const char **at, const char *end, parts *n)
 {
     const char *p = *at, *first;
 

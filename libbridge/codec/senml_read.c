@@ -285,12 +285,12 @@ int senml_item(void *reader, const item *it)
     bool opens = it->kind == ITEM_LIST || it->kind == ITEM_MAP;
 
     if (r->depth == 2) {
+        if (it->key && !r->skip) return on_label(r, it);
         if (r->skip || opens) {
             r->skip += opens ? 1 : it->kind == ITEM_END ? -1 : 0;
             if (r->label != SENML_OTHER) return on_field(r, it); /* no field of ours is a list: says so */
             return 0;
         }
-        if (it->key) return on_label(r, it);
         if (it->kind != ITEM_END) return on_field(r, it);
         r->depth = 1;
         return on_record(r);

@@ -21,11 +21,12 @@ typedef struct writer {
 static int put_label(writer *w, senml_label label)
 {
     static const uint8_t lengths[SENML_OTHER] = {2, 2, 2, 2, 2, 4, 1, 1, 1, 2, 2, 1, 1, 2, 2, 3};
+    static const uint8_t cbor[SENML_OTHER] = {0x25, 0x24, 0x23, 0x22, 0x21, 0x20, 0, 1, 2, 3, 4, 5, 6, 7, 8};
 
     if (w->json)
         return json_put(w->json,
                         ITEM(.kind = ITEM_STRING, .key = true, .p = senml_names[label], .len = lengths[label]));
-    return label == SENML_VLO ? cbor_put_text(w->out, "vlo", 3) : cbor_put_int(w->out, (int)label - 6);
+    return label == SENML_VLO ? cbor_put_text(w->out, "vlo", 3) : buf_byte(w->out, cbor[label]);
 }
 
 static int put_item(writer *w, const item *it)

@@ -18,24 +18,47 @@ static const char *matching(const char *links, const char *query)
     }
     got[0] = 0;
     while ((rc = link_next(&rest, &l, NULL)) > 0)
-        if (link_matches(&l, filters, count)) n += (size_t)sprintf(got + n, "%s%.*s", n ? " " : "", (int)l.target.len, l.target.p);
+        if (link_matches(&l, filters, count))
+            n += (size_t)sprintf(got + n, "%s%.*s", n ? " " : "", (int)l.target.len, l.target.p);
     return rc < 0 ? "!" : got;
 }
 
-static const char sensors[] = "</sensors>;ct=40;title=\"Sensor Index\",</sensors/temp>;rt=\"temperature-c\";if=\"sensor\",</sensors/light>;rt=\"light-lux core.sen-light\";if=\"sensor\";ct=\"0 41\","
-                              "<http://www.example.com/sensors/t123>;anchor=\"/sensors/temp\";rel=\"describedby\",</t>;anchor=\"/sensors/temp\";rel=\"alternate\";obs";
+static const char sensors[] = "</sensors>;ct=40;title=\"Sensor "
+                              "Index\",</sensors/temp>;rt=\"temperature-c\";if=\"sensor\",</sensors/"
+                              "light>;rt=\"light-lux core.sen-light\";if=\"sensor\";ct=\"0 41\","
+                              "<http://www.example.com/sensors/t123>;anchor=\"/sensors/temp\";rel=\"describedby\",</"
+                              "t>;anchor=\"/sensors/temp\";rel=\"alternate\";obs";
 
 static void filters(void)
 {
     static const struct {
         const char *query, *want;
     } rows[] = {
-        {"", "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t"}, {"rt=light-lux", "/sensors/light"}, {"rt=core.sen-light", "/sensors/light"},
-        {"rt=light-lux core.sen-light", "/sensors/light"}, {"rt=temperature*", "/sensors/temp"}, {"rt=core*", "/sensors/light"}, {"rt=light", ""}, {"rt=*", "/sensors/temp /sensors/light"},
-        {"if=sensor", "/sensors/temp /sensors/light"}, {"if=sensor&rt=core*", "/sensors/light"}, {"href=/sensors*", "/sensors /sensors/temp /sensors/light"}, {"href=/sensors", "/sensors"},
-        {"href=*", "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t"}, {"ct=40", "/sensors"}, {"ct=41", "/sensors/light"}, {"obs", "/t"}, {"obs=1", ""},
-        {"anchor=/sensors/temp", "http://www.example.com/sensors/t123 /t"}, {"title=Sensor Index", "/sensors"}, {"title=Sensor", ""}, {"title=Sen*", "/sensors"}, {"rel=alternate", "/t"},
-        {"rt=\"temperature-c\"", "/sensors/temp"}, {"foo=*", ""}, {"", "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t"},
+        {"", "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t"},
+        {"rt=light-lux", "/sensors/light"},
+        {"rt=core.sen-light", "/sensors/light"},
+        {"rt=light-lux core.sen-light", "/sensors/light"},
+        {"rt=temperature*", "/sensors/temp"},
+        {"rt=core*", "/sensors/light"},
+        {"rt=light", ""},
+        {"rt=*", "/sensors/temp /sensors/light"},
+        {"if=sensor", "/sensors/temp /sensors/light"},
+        {"if=sensor&rt=core*", "/sensors/light"},
+        {"href=/sensors*", "/sensors /sensors/temp /sensors/light"},
+        {"href=/sensors", "/sensors"},
+        {"href=*", "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t"},
+        {"ct=40", "/sensors"},
+        {"ct=41", "/sensors/light"},
+        {"obs", "/t"},
+        {"obs=1", ""},
+        {"anchor=/sensors/temp", "http://www.example.com/sensors/t123 /t"},
+        {"title=Sensor Index", "/sensors"},
+        {"title=Sensor", ""},
+        {"title=Sen*", "/sensors"},
+        {"rel=alternate", "/t"},
+        {"rt=\"temperature-c\"", "/sensors/temp"},
+        {"foo=*", ""},
+        {"", "/sensors /sensors/temp /sensors/light http://www.example.com/sensors/t123 /t"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -44,7 +67,22 @@ static void filters(void)
 
 static void malformed(void)
 {
-    static const char *const rows[] = {"a", "<a", "a>", "<a>;", "<a>;=1", "<a>,", "<a>,,<b>", "<a><b>", "<a>;rt=", "<a>;rt=\"x", "<a>;rt=\"x\\\"", "<a>;rt x", "<<a>", ",<a>", "<a>;rt=\"x\"y", "<a>;r t=1"};
+    static const char *const rows[] = {"a",
+                                       "<a",
+                                       "a>",
+                                       "<a>;",
+                                       "<a>;=1",
+                                       "<a>,",
+                                       "<a>,,<b>",
+                                       "<a><b>",
+                                       "<a>;rt=",
+                                       "<a>;rt=\"x",
+                                       "<a>;rt=\"x\\\"",
+                                       "<a>;rt x",
+                                       "<<a>",
+                                       ",<a>",
+                                       "<a>;rt=\"x\"y",
+                                       "<a>;r t=1"};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         CHECK_STR(matching(rows[i], ""), "!");
@@ -77,7 +115,9 @@ static void writing(void)
     buf out;
 
     buf_init(&out, mem_default(), 0);
-    CHECK_INT(link_put(&out, text_of("/sensors/k\xc3\xbc" "che <1>")), 0);
+    CHECK_INT(link_put(&out, text_of("/sensors/k\xc3\xbc"
+                                     "che <1>")),
+              0);
     CHECK_INT(link_put_param(&out, "rt", text_of("a \"b\" \\")), 0);
     CHECK_INT(link_put(&out, text_of("/t%20x")), 0);
     CHECK_INT(link_put_token(&out, "ct", text_of("40")), 0);
