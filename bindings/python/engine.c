@@ -141,21 +141,31 @@ static void on_done(void *user, int status, bridge_msg *reply)
     free(r);
 }
 
-/* True, False or None; anything else, and an exception, is a no. */
-static bridge_verdict verdict_of(PyObject *answer)
+/* True, False or None; in an enhanced authentication bytes are a challenge, and (True, bytes) a welcome with data.  Anything
+ * else, and an exception, is a no. */
+static bridge_verdict verdict_of(PyObject *answer, const bridge_ask *ask)
 {
+    bridge_verdict verdict = BRIDGE_CHALLENGE;
+    PyObject *data = answer;
+
     if (answer == Py_None) return BRIDGE_DEFER;
-    return answer == Py_True ? BRIDGE_ALLOW : BRIDGE_DENY;
+    if (answer == Py_True) return BRIDGE_ALLOW;
+    if (PyTuple_Check(answer) && PyTuple_GET_SIZE(answer) == 2 && PyTuple_GET_ITEM(answer, 0) == Py_True) {
+        data = PyTuple_GET_ITEM(answer, 1);
+        verdict = BRIDGE_ALLOW;
+    }
+    if (!ask->method || !PyBytes_Check(data)) return BRIDGE_DENY;
+    return bridge_ask_reply(ask, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data)) < 0 ? BRIDGE_DENY : verdict;
 }
 
 static bridge_verdict on_access(void *user, const bridge_ask *ask)
 {
     held *h = user;
     PyGILState_STATE gil = PyGILState_Ensure();
-    PyObject *answer = PyObject_CallFunction(h->asked, "sizsy#", ask->who ? ask->who : "", (int)ask->verb, ask->user,
+    PyObject *answer = PyObject_CallFunction(h->asked, "sizsy#zzI", ask->who ? ask->who : "", (int)ask->verb, ask->user,
                                              ask->path ? ask->path : "", (const char *)ask->secret,
-                                             (Py_ssize_t)ask->secret_len);
-    bridge_verdict verdict = answer ? verdict_of(answer) : BRIDGE_DENY;
+                                             (Py_ssize_t)ask->secret_len, ask->certified, ask->method, ask->step);
+    bridge_verdict verdict = answer ? verdict_of(answer, ask) : BRIDGE_DENY;
 
     if (!answer) PyErr_WriteUnraisable(h->asked);
     Py_XDECREF(answer);

@@ -250,3 +250,28 @@ def test_a_program_may_end_without_closing(tmp_path):
     with Program(sys.executable, program, env={**os.environ, "PYTHONPATH": path}) as running:
         assert running.rest() == ["a"]
         assert running.wait() == 0
+
+
+def test_an_enhanced_authentication_is_led_step_by_step(bridge):  # MQTT 5 4.12
+    from peers.mqtt import AUTH, CONNACK, Client, auth, connect
+
+    @bridge.challenge("COUNT")
+    def count(client, step, data):
+        if step == 0:
+            return b"what comes after " + data
+        return (True, b"well done") if data == b"8" else False
+
+    @bridge.login
+    def login(client, user, password):
+        raise AssertionError("a password is not asked for here")
+
+    for answer, reason in ((b"8", 0), (b"9", 0x87)):
+        peer = Client(bridge.port("mqtt"), version=5)
+        peer.send(connect("me", version=5, props={"auth_method": "COUNT", "auth_data": b"7"}))
+        asked = peer.expect(AUTH)
+        assert asked.props["auth_data"] == b"what comes after 7"
+        peer.send(auth(0x18, props={"auth_method": "COUNT", "auth_data": answer}))
+        welcome = peer.expect(CONNACK)
+        assert welcome.reason == reason
+        assert reason or welcome.props["auth_data"] == b"well done"
+        peer.drop()

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping, Optional, Union
+from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 
 from . import _bridge
 from .clock import Clock
@@ -26,6 +26,7 @@ log = logging.getLogger("libbridge")
 Sink = Callable[[Any, int], None]
 Config = Union[str, Path, Mapping[str, Any]]
 Allow = Callable[[str, str, str], Optional[bool]]
+Challenge = Callable[[str, int, bytes], Union[bool, None, bytes, Tuple[bool, bytes]]]
 Login = Callable[[str, Optional[str], Optional[bytes]], Optional[bool]]
 
 
@@ -270,17 +271,29 @@ class Owner:
 
         It is called on the bridge's thread in the middle of its work: answer at once, and do not call the bridge.
         """
-        def ask(who: str, verb: int, user: Any, path: str, secret: Any) -> Optional[bool]:
+        def ask(who: str, verb: int, user: Any, path: str, *_: Any) -> Optional[bool]:
             return fn(who, VERBS[verb], path)
         self._on_loop(self._core.engine.on_access, ask)
         return fn
 
     def login(self, fn: Login) -> Login:
         """Decorator: fn(client, user, password) is asked when a peer logs in; True, False or None as for `allow`."""
-        def ask(who: str, verb: int, user: Any, path: str, secret: Any) -> Optional[bool]:
-            return fn(path, user, secret) if VERBS[verb] == "CONNECT" else None
+        def ask(who: str, verb: int, user: Any, path: str, secret: Any, certified: Any, method: Any, step: int) -> Any:
+            return fn(path, user, secret) if VERBS[verb] == "CONNECT" and method is None else None
         self._on_loop(self._core.engine.on_access, ask)
         return fn
+
+    def challenge(self, method: str) -> Callable[[Challenge], Challenge]:
+        """Decorator: fn(client, step, data) leads an enhanced authentication (MQTT 5, 4.12) by this method.
+
+        It returns bytes to ask on (step counts from 0), True or (True, bytes) to let the peer in, False to refuse it.
+        """
+        def register(fn: Challenge) -> Challenge:
+            def ask(who: str, verb: int, user: Any, path: str, secret: Any, certified: Any, said: Any, step: int) -> Any:
+                return fn(path, step, secret or b"") if said == method else None
+            self._on_loop(self._core.engine.on_access, ask)
+            return fn
+        return register
 
 
 class Core:
