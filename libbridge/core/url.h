@@ -1,5 +1,5 @@
 /* core/url.h - listeners, uplinks and stores are URLs: scheme://user:password@host:port/path?key=value&...
- * Leave out the host for "every address"; [::1] for IPv6; "scheme+unix:/run/x.sock" for a Unix socket path. */
+ * Leave out the host for "every address"; [::1] for IPv6; "scheme+unix:///run/x.sock" for a Unix socket path. */
 #ifndef CORE_URL_H
 #define CORE_URL_H
 #include "base/mem.h"

@@ -135,7 +135,7 @@ static int listen_on(mqtt_port *p, const url *u, bridge_error *err)
         p->tls = NULL;
         return rc;
     }
-    snprintf(name, sizeof name, local ? "%s:%s" : "%s://%s", u->scheme, listener_address(p->listener));
+    snprintf(name, sizeof name, "%s://%s", u->scheme, listener_address(p->listener));
     bridge_port_named(p->port, name);
     return 0;
 }
