@@ -63,8 +63,20 @@ int bridge_msg_as(bridge_msg *msg, bridge_format format, bridge_msg **out, bridg
     return 0;
 }
 
+/* RFC 5789, RFC 8132: the value that is there, changed in part, is put in its place.  Nothing comes between reading and putting. */
 int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *terms)
 {
-    (void)h, (void)from, (void)patch, (void)terms;
-    return BRIDGE_UNSUPPORTED;
+    bridge_msg *value = values_get(h, msg_path(patch)), *fresh = NULL;
+    bridge_format format = value ? msg_format(value) : codec_patch_makes((bridge_format)patch->format);
+    buf b;
+    int rc;
+
+    buf_init(&b, h->mem, h->limits.max_message);
+    rc = codec_patch(h->mem, patch->path, (double)patch->time / 1000, format, value ? msg_data(value) : NULL, value ? value->len : 0,
+                     (bridge_format)patch->format, msg_data(patch), patch->len, &b, NULL);
+    if (rc == 0) rc = msg_with(patch, format, b.data, b.len, &fresh);
+    buf_done(&b);
+    if (rc == 0) rc = hub_accept(h, from, BRIDGE_PUT, fresh, terms, NULL);
+    bridge_msg_unref(fresh);
+    return rc;
 }

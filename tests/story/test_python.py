@@ -150,6 +150,12 @@ def test_a_patch_changes_a_part(bridge):
     bridge.patch("a", {"x": None, "z": 3})
 
     assert bridge.get("a").value == {"y": 2, "z": 3}
+    with pytest.raises(libbridge.Conflict):
+        bridge.patch("a", [{"op": "test", "path": "/y", "value": 5}], format=Format.JSON_PATCH)
+    with pytest.raises(libbridge.UnknownFormat):
+        bridge.patch("a", "x", format="text")
+    bridge.patch("new", {"made": True})
+    assert bridge.get("new").value == {"made": True}
 
 
 def test_properties_and_correlation_go_along(bridge):

@@ -327,7 +327,7 @@ class Bridge(Owner):
         return await self.request("DELETE", path, timeout=timeout)
 
     async def patch(self, path: str, value: Value, *, timeout: float | None = None,
-                    format: FormatLike = "application/merge-patch+json") -> Message | None:
+                    format: FormatLike = "merge-patch") -> Message | None:
         """Changes part of the value at a path."""
         return await self.request("PATCH", path, value, timeout=timeout, format=format)
 

@@ -38,7 +38,10 @@ class Format(enum.IntEnum):
 _NAMES: dict[str, Format] = {
     "text": Format.TEXT, "text/plain": Format.TEXT, "links": Format.LINKS, "application/link-format": Format.LINKS,
     "xml": Format.XML, "application/xml": Format.XML, "bytes": Format.BYTES, "application/octet-stream": Format.BYTES,
-    "json": Format.JSON, "application/json": Format.JSON, "cbor": Format.CBOR, "application/cbor": Format.CBOR,
+    "json": Format.JSON, "application/json": Format.JSON, "json-patch": Format.JSON_PATCH, "merge-patch": Format.MERGE_PATCH,
+    "application/json-patch+json": Format.JSON_PATCH, "application/merge-patch+json": Format.MERGE_PATCH,
+    "application/senml-etch+json": Format.SENML_ETCH_JSON, "application/senml-etch+cbor": Format.SENML_ETCH_CBOR,
+    "cbor": Format.CBOR, "application/cbor": Format.CBOR,
     "senml+json": Format.SENML_JSON, "application/senml+json": Format.SENML_JSON, "senml+cbor": Format.SENML_CBOR,
     "application/senml+cbor": Format.SENML_CBOR, "tlv": Format.TLV, "application/vnd.oma.lwm2m+tlv": Format.TLV,
     "lwm2m+json": Format.LWM2M_JSON, "application/vnd.oma.lwm2m+json": Format.LWM2M_JSON}
@@ -203,7 +206,7 @@ def encode(path: str, value: Value, format: FormatLike | None = None) -> tuple[b
     number, media_type = format_number(format)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value), number, media_type
-    if number == Format.JSON and not isinstance(value, Records):
+    if number in (Format.JSON, Format.JSON_PATCH, Format.MERGE_PATCH) and not isinstance(value, Records):
         return _json(value), number, None
     payload, now = _plain(value)
     if number in (now, Format.TEXT) or media_type or number == Format.AUTO:
