@@ -41,7 +41,7 @@ struct loop {
     int ready_count;
     int epoll;
     list again; /* connections that were not read dry */
-    uint8_t *scratch; /* STREAM_READ bytes that all connections read into */
+    uint8_t *scratch; /* STREAM_HEAD + STREAM_READ bytes that all connections read into */
     void *spare[2];   /* free output buffers, by size; see stream.c */
     unsigned spare_count[2];
 };

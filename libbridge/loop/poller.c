@@ -42,7 +42,7 @@ int poller_open(loop *l)
     rc = uv_poll_init(&l->uv, &l->poll, l->epoll);
     if (rc < 0) return rc;
     l->poll.data = l;
-    l->scratch = mem_alloc(l->mem, STREAM_READ);
+    l->scratch = mem_alloc(l->mem, STREAM_HEAD + STREAM_READ);
     if (!l->scratch) return UV_ENOMEM;
     return uv_poll_start(&l->poll, UV_READABLE, on_poll);
 }

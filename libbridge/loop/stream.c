@@ -313,6 +313,18 @@ void stream_again(stream *s)
     if (!s->closing && !s->closed && !s->in_data && s->in_len) hand_over(s, s->in, s->in_len);
 }
 
+void stream_feed_behind(stream *s, uint8_t *data, size_t len)
+{
+    size_t left = s->in_len;
+
+    if (left == 0 || left > STREAM_HEAD) { /* a large packet on its way: it grows where it is */
+        stream_feed(s, data, len);
+    } else if (!s->closing && !s->closed && len) {
+        memcpy(data - left, s->in, left);
+        hand_over(s, data - left, left + len);
+    }
+}
+
 void stream_read(stream *s, bool on)
 {
     if (s->closing || s->reading == on) return;

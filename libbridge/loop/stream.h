@@ -23,7 +23,7 @@ typedef struct stream_events {
     void (*on_drain)(void *user);                                   /* may be NULL */
     void (*on_close)(void *user, int status);                       /* 0: we closed; CLOSED: they did; IO, TIMEOUT, PROTOCOL ... */
 } stream_events;
-enum { STREAM_LINGER = 2000, STREAM_READ = 65536, STREAM_FLUSH_AT = 256 * 1024 };
+enum { STREAM_LINGER = 2000, STREAM_READ = 65536, STREAM_HEAD = 65536, STREAM_FLUSH_AT = 256 * 1024 };
 
 typedef struct stream_ops { /* what a transport does; see tcp.c */
     /* Takes as many bytes as go without waiting: their number, 0 for none (stream_writable() will be called), or negative. */
@@ -71,6 +71,9 @@ static inline const char *stream_peer(const stream *s) { return s->peer; }
 /* For transports */
 int stream_init(stream *s, const stream_ops *ops, loop *l);
 void stream_feed(stream *s, const uint8_t *data, size_t len); /* bytes came in */
+/* The same; the STREAM_HEAD bytes before data are free to be written, so that what was left over goes there and not all of it
+ * has to move. */
+void stream_feed_behind(stream *s, uint8_t *data, size_t len);
 void stream_writable(stream *s);
 void stream_ended(stream *s, int status);  /* the peer or the network closed */
 void stream_closed(stream *s);             /* ops->close is done: on_close, then the stream's buffers are gone */

@@ -63,9 +63,9 @@ static void on_ready(pollee *p, uint32_t events)
 
     if (events & EPOLLOUT) stream_writable(s);
     if (s->closed || !s->reading || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) return;
-    n = recv(p->fd, l->scratch, STREAM_READ, 0);
+    n = recv(p->fd, l->scratch + STREAM_HEAD, STREAM_READ, 0);
     if (n > 0) {
-        stream_feed(s, l->scratch, (size_t)n);
+        stream_feed_behind(s, l->scratch + STREAM_HEAD, (size_t)n);
         if (s->closed || !s->reading) return;
         /* A short read means that it is read dry (epoll(7)), unless the end came along with it. */
         if (n == STREAM_READ || (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))) poller_more(l, p);

@@ -185,7 +185,7 @@ struct mqtt_session {
 mqtt_shared *mqtt_shared_of(bridge_port *home); /* NULL: no memory */
 void mqtt_port_settle(mqtt_port *port);         /* after a connection is gone: is the port's closing done? */
 
-enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 4096, MQTT_BY_REF = 32768 };
+enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 256, MQTT_BY_REF = 4096 };
 /* ---- client.c */
 int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *user); /* takes the stream */
 void mqtt_leave(mqtt_client *c, bool with_will); /* closes without a word */
