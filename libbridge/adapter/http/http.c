@@ -63,15 +63,18 @@ static int default_port(const char *scheme)
     return is_secure(scheme) ? 443 : 80;
 }
 
-static void say_name(http_port *p, const url *u)
+/* Says where it really listens. */
+static int say_name(http_port *p, const url *u)
 {
     buf b;
+    int rc;
 
     buf_init(&b, p->mem, 0);
-    if (buf_print(&b, "%s://%s%s", u->scheme, listener_address(p->listener), p->sockets_only ? u->path : p->mount) == 0 &&
-        buf_cstr(&b))
-        bridge_port_named(p->port, buf_cstr(&b));
+    rc = buf_print(&b, "%s://%s%s", u->scheme, listener_address(p->listener), p->sockets_only ? u->path : p->mount);
+    if (rc == 0 && !buf_cstr(&b)) rc = BRIDGE_NOMEM;
+    if (rc == 0) bridge_port_named(p->port, buf_cstr(&b));
     buf_done(&b);
+    return rc;
 }
 
 static int check_options(const url *u, bridge_error *err)
@@ -108,12 +111,12 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, "http/1.1", err);
     o.tls = p->tls;
     if (rc == 0) rc = listener_open(&p->listener, p->loop, &o, conn_accept, p, err);
+    if (rc == 0) rc = say_name(p, u);
     if (rc < 0) {
+        listener_close(p->listener);
         port_done(p);
-        return rc;
     }
-    say_name(p, u);
-    return 0;
+    return rc;
 }
 
 void port_check_closed(http_port *p)
