@@ -324,8 +324,44 @@ static void a_hundred_bridges(void)
     }
 }
 
+static int patch(bridge *b, const char *path, bridge_format format, const char *data)
+{
+    bridge_fields *fields = BRIDGE_FIELDS(.path = path, .data = data, .len = strlen(data));
+    bridge_msg *msg = NULL;
+    outcome o = {0};
+
+    fields->format = format;
+    bridge_msg_new(&msg, fields);
+    bridge_request(b, BRIDGE_PATCH, msg, 100, on_done, &o, NULL);
+    bridge_msg_unref(msg);
+    return o.status;
+}
+
+static void a_patch_changes_a_part(void)
+{
+    bridge *b = open_one();
+    heard all = {0};
+
+    bridge_subscribe(b, "#", on_msg, &all, NULL, NULL);
+    CHECK_INT(say(b, "a", "{\"x\":1,\"y\":2.50}", true), 0);
+    CHECK_INT(patch(b, "a", BRIDGE_MERGE_PATCH, "{\"x\":null,\"z\":3}"), 0);
+    CHECK_STR(all.data, "{\"y\":2.50,\"z\":3}");
+    CHECK_INT(patch(b, "a", BRIDGE_JSON_PATCH, "[{\"op\":\"remove\",\"path\":\"/z\"}]"), 0);
+    CHECK_STR(ask(b, BRIDGE_GET, "a", "").data, "{\"y\":2.50}");
+    CHECK_INT(patch(b, "a", BRIDGE_JSON_PATCH, "[{\"op\":\"test\",\"path\":\"/y\",\"value\":1}]"), BRIDGE_CONFLICT);
+    CHECK_INT(patch(b, "a", BRIDGE_JSON_PATCH, "[{\"op\":\"remove\",\"path\":\"/z\"}]"), BRIDGE_UNPROCESSABLE);
+    CHECK_INT(patch(b, "a", BRIDGE_MERGE_PATCH, "{"), BRIDGE_SYNTAX);
+    CHECK_INT(patch(b, "a", BRIDGE_TEXT, "{}"), BRIDGE_FORMAT);
+    CHECK_INT(patch(b, "a", BRIDGE_SENML_ETCH_JSON, "[{\"n\":\"y\",\"v\":4}]"), 0);
+    CHECK_INT(patch(b, "new", BRIDGE_MERGE_PATCH, "{\"x\":1}"), BRIDGE_CREATED);
+    CHECK_STR(ask(b, BRIDGE_GET, "new", "").data, "{\"x\":1}");
+    CHECK_INT(all.count, 5);
+    bridge_free(b);
+}
+
 int main(void)
 {
+    a_patch_changes_a_part();
     published_is_heard_and_kept();
     an_owner_answers_now_or_later();
     routes_rename_and_copy();
