@@ -72,18 +72,49 @@ static void split_routes(load *l, entry **old, entry **next)
     }
 }
 
+static bool close_all(entry *e)
+{
+    bool any = false;
+
+    for (; e; e = e->next) {
+        any = any || e->slot;
+        entry_close(e);
+    }
+    return any;
+}
+
+/* An old route from the same source stands in the way of its successor.  Texts mostly keep their order: *hint is where the last
+ * one was. */
+static bool close_rival(entry *old, entry **hint, const entry *e)
+{
+    entry *start = *hint ? *hint : old, *o = start;
+
+    if (!o) return false;
+    do {
+        if (o->slot && strcmp(o->route.source, e->route.source) == 0) {
+            entry_close(o);
+            *hint = o->next;
+            return true;
+        }
+        o = o->next ? o->next : old;
+    } while (o != start);
+    return false;
+}
+
+/* Old routes go when all new ones are there, or when they are in the way: what never went need not be restored. */
 static int swap_routes(load *l)
 {
-    entry *old, *next, *e;
-    int rc = 0;
+    entry *old, *next, *hint = NULL;
 
     split_routes(l, &old, &next);
-    for (e = old; e; e = e->next) entry_close(e);
-    for (e = next; e && rc == 0; e = e->next) {
-        rc = entry_open(l, e, l->err);
-        if (rc < 0) fail_entry(l, e, rc);
+    for (entry *e = next; e; e = e->next) {
+        int rc = entry_open(l, e, l->err);
+
+        if (rc == BRIDGE_EXISTS && close_rival(old, &hint, e)) rc = entry_open(l, e, l->err);
+        if ((rc == BRIDGE_EXISTS || rc == BRIDGE_BUSY) && close_all(old)) rc = entry_open(l, e, l->err);
+        if (rc < 0) return fail_entry(l, e, rc);
     }
-    return rc;
+    return 0;
 }
 
 static void restore_routes(load *l)
@@ -91,7 +122,7 @@ static void restore_routes(load *l)
     entry *old, *next;
 
     split_routes(l, &old, &next);
-    for (; next; next = next->next) entry_close(next);
+    close_all(next);
     for (; old; old = old->next) entry_reopen(l, old);
 }
 
@@ -183,6 +214,7 @@ static void set_numbers(bridge *b, const loaded *had, const settings *s)
 /* Rules first and listeners last: nobody comes in before it is decided who may. */
 static int swap(load *l)
 {
+    entry *old, *next;
     int rc = swap_rules(l);
 
     if (rc < 0) return rc;
@@ -190,6 +222,8 @@ static int swap(load *l)
     if (rc == 0) rc = swap_ports(l, ENTRY_CONNECT);
     if (rc == 0) rc = swap_ports(l, ENTRY_LISTEN);
     if (rc == 0) {
+        split_routes(l, &old, &next);
+        close_all(old);
         make_room(l, ENTRY_CONNECT);
         make_room(l, ENTRY_LISTEN);
         return 0;

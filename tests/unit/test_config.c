@@ -1,6 +1,7 @@
 /* What a config may say, and what is said about one that may not. */
 #include "check.h"
 #include "config/schema.h"
+#include <limits.h>
 #include <stdlib.h>
 
 static int read(const char *text, bridge_error *err)
@@ -120,10 +121,38 @@ static void out_of_memory(void)
     CHECK_INT(rc, 0);
 }
 
+/* The n-th allocation fails, for every n: the load says so, and the bridge is as before. */
+static void loading_without_memory(void)
+{
+    static const char first[] = "{\"routes\": [{\"source\": \"a/{x}\", \"target\": \"b/{x}\"}], \"log\": \"error\"}";
+    static const char second[] = "{\"routes\": [{\"source\": \"c/{x}\", \"target\": \"d/{x}\"},"
+                                 " {\"source\": \"coap:e\", \"target\": \"f\"}], \"limits\": {\"max_queue\": 5}}";
+    int rc = BRIDGE_NOMEM;
+
+    for (int n = 0; rc == BRIDGE_NOMEM && n < 500; n++) {
+        budget b = {INT_MAX};
+        bridge_error err = {0};
+        bridge *made = NULL;
+        char text[2000];
+
+        CHECK_INT(bridge_new(&made, BRIDGE_OPTIONS(.realloc = scarce, .user = &b, .log_level = BRIDGE_LOG_ERROR), &err), 0);
+        CHECK_INT(bridge_load(made, first, &err), 0);
+        b.left = n;
+        rc = bridge_load(made, second, &err);
+        b.left = INT_MAX;
+        CHECK(rc == 0 || rc == BRIDGE_NOMEM);
+        CHECK(bridge_explain(made, "a/1", text, sizeof text) > 0);
+        CHECK((strstr(text, "b/1") != NULL) == (rc < 0));
+        bridge_free(made);
+    }
+    CHECK_INT(rc, 0);
+}
+
 int main(void)
 {
     everything();
     problems();
     out_of_memory();
+    loading_without_memory();
     return check_done();
 }

@@ -85,6 +85,19 @@ static void one_bridge_many_threads(void)
     bridge_free(p.b);
 }
 
+/* Whatever is built in listens, on a port of its own. */
+static void listen_on_all(bridge *b)
+{
+    static const char *const urls[] = {"mqtt://127.0.0.1:0", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r"};
+
+    for (int i = 0; i < 3; i++) {
+        bridge_error err = {0};
+        int rc = bridge_listen(b, urls[i], NULL, &err);
+
+        CHECK(rc == 0 || rc == BRIDGE_UNSUPPORTED);
+    }
+}
+
 static void *life(void *user)
 {
     (void)user;
@@ -94,6 +107,7 @@ static void *life(void *user)
 
         CHECK_INT(bridge_new(&p.b, BRIDGE_OPTIONS(.log_level = BRIDGE_LOG_ERROR), NULL), 0);
         bridge_subscribe(p.b, "#", on_heard, &p, NULL, NULL);
+        listen_on_all(p.b);
         bridge_start(p.b);
         bridge_msg_new(&m, BRIDGE_FIELDS(.path = "a", .data = "x", .len = 1));
         bridge_publish(p.b, m);
