@@ -112,10 +112,11 @@ def options_known():
     mqtt = words_in("adapter/mqtt/mqtt.c", "own") | set(re.findall(r"^    X\((\w+), ", source("adapter/mqtt/mqtt.c"), re.M))
     http = words_in("adapter/http/http.c", "own_options")
     coap = words_in("adapter/coap/coap.c", "options")
-    return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "coap": coap}
+    coaps = words_in("adapter/coap/dtls.c", "coap_dtls_options")
+    return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "coap": coap, "coaps": coaps}
 
 
-@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "coap"])
+@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "coap", "coaps"])
 def test_every_option_of_a_listener_is_in_urls_md(family):
     text = (ROOT / "docs" / "urls.md").read_text()
     section = re.search(rf"<!-- options: {family} -->\n(.*?)(?=\n## |\n<!-- |\Z)", text, re.S)

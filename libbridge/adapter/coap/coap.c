@@ -1,5 +1,6 @@
 /* CoAP (RFC 7252, 7641, 7959) as an adapter: ports, peers, time.  README.md tells what is in. */
 #include "adapter/coap/coap.h"
+#include "adapter/coap/dtls.h"
 #include "adapter/coap/link.h"
 #include "base/status.h"
 #include "core/url.h"
@@ -13,18 +14,18 @@ extern const bridge_adapter coap_adapter;
 static uint8_t *on_room(void *user, coap_peer *peer, size_t len)
 {
     coap_port *cp = user;
-    coap_link *l = coap_peer_link(peer);
+    coap_via *via = coap_peer_link(peer);
 
-    return l ? coap_link_room(l, len) : coap_udp_room(cp->udp, len);
+    return via ? via->room(via, len) : coap_udp_room(cp->udp, len);
 }
 
 static void on_send(void *user, coap_peer *peer, const uint8_t *p, size_t len)
 {
     coap_port *cp = user;
-    coap_link *l = coap_peer_link(peer);
+    coap_via *via = coap_peer_link(peer);
 
-    if (l)
-        coap_link_send(l, p, len);
+    if (via)
+        via->send(via, p, len);
     else
         coap_udp_send(cp->udp, coap_peer_address(peer), p, len);
 }
@@ -61,17 +62,19 @@ static const coap_hooks hooks = {
 bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused)
 {
     bridge_peer **known = (bridge_peer **)coap_peer_user(peer);
+    const coap_via *via = coap_peer_link(peer);
     char who[COAP_ADDRESS_TEXT + 8] = "coap:";
     bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .who = who, .path = ""};
 
     if (*known) return *known;
-    if (coap_peer_link(peer))
-        snprintf(who + 5, sizeof who - 5, "%s", coap_link_name(coap_peer_link(peer)));
+    if (via)
+        snprintf(who + 5, sizeof who - 5, "%s", via->name);
     else
         coap_address_text(coap_peer_address(peer), who + 5);
+    ask.certified = via ? via->user : NULL;
     *refused = bridge_port_login(cp->port, &ask);
     if (*refused < 0) return NULL;
-    *refused = bridge_peer_new(known, cp->port, who + 5, NULL, 0, NULL);
+    *refused = bridge_peer_new(known, cp->port, who + 5, ask.user, 0, NULL);
     return *refused < 0 ? NULL : *known;
 }
 
@@ -124,6 +127,7 @@ static void port_free(coap_port *cp)
     timer_stop(&cp->tick);
     timer_stop(&cp->bury);
     turn_end_cancel(&cp->flush);
+    coap_dtls_close(cp->dtls);
     coap_engine_free(cp->engine);
     coap_udp_close(cp->udp);
     listener_close(cp->listener);
@@ -158,6 +162,7 @@ static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
     int rc;
 
     for (const char *const *o = options; *o; o++) known[n++] = *o;
+    for (const char *const *o = coap_dtls_options; strcmp(u->scheme, "coaps") == 0 && *o && n < 63; o++) known[n++] = *o;
     for (const char *const *o = tls_url_options; strcmp(u->scheme, "coaps+tcp") == 0 && *o && n < 63; o++) known[n++] = *o;
     known[n] = NULL;
     rc = url_check(u, known, err);
@@ -187,19 +192,24 @@ static void tell_name(coap_port *cp, const bridge_url *u)
     char name[512];
     bool six = strchr(u->host, ':') != NULL;
 
-    snprintf(name, sizeof name, "coap://%s%s%s:%d%s", six ? "[" : "", u->host, six ? "]" : "", coap_udp_port(cp->udp), u->path);
+    snprintf(name, sizeof name, "%s://%s%s%s:%d%s", u->scheme, six ? "[" : "", u->host, six ? "]" : "", coap_udp_port(cp->udp), u->path);
     bridge_port_named(cp->port, name);
 }
 
-static int udp_open(coap_port *cp, const bridge_url *u, bridge_error *err)
+static int sockets_open(coap_port *cp, const bridge_url *u, bridge_error *err)
 {
     bool multicast = false;
     int rc = url_get_bool(u, "multicast", false, &multicast, err);
 
-    if (rc == 0) rc = coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5683 : u->port, on_datagram, cp, err);
+    if (rc < 0) return rc;
+    if (strcmp(u->scheme, "coap+tcp") == 0 || strcmp(u->scheme, "coaps+tcp") == 0) return coap_links_open(cp, u, err);
+    if (strcmp(u->scheme, "coaps") == 0)
+        rc = coap_dtls_open(&cp->dtls, cp, u, err);
+    else
+        rc = coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5683 : u->port, on_datagram, cp, err);
     if (rc == 0 && multicast) rc = coap_udp_multicast(cp->udp, err);
     if (rc < 0) return rc;
-    coap_udp_on_batch(cp->udp, on_batch);
+    coap_udp_on_batch(cp->udp, on_batch, cp);
     tell_name(cp, u);
     return 0;
 }
@@ -221,7 +231,7 @@ static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     if (rc == 0) rc = take_mount(cp, u, err);
     if (rc == 0 && !(cp->path = mem_alloc(cp->mem, COAP_PATH_MAX + 1))) rc = fail_nomem(err);
     if (rc == 0 && coap_engine_new(&cp->engine, cp->mem, &hooks, cp, &l, loop_now(cp->loop)) < 0) rc = fail_nomem(err);
-    if (rc == 0) rc = strcmp(u->scheme, "coap") == 0 ? udp_open(cp, u, err) : coap_links_open(cp, u, err);
+    if (rc == 0) rc = sockets_open(cp, u, err);
     if (rc < 0) port_free(cp);
     return rc;
 }
@@ -277,12 +287,12 @@ static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     fn(user, "bridge_coap_pending", "", n.pending);
 }
 
-static const char *const schemes[] = {"coap", "coap+tcp", "coaps+tcp", NULL};
+static const char *const schemes[] = {"coap", "coaps", "coap+tcp", "coaps+tcp", NULL};
 const bridge_adapter coap_adapter = {
     .size = sizeof(bridge_adapter),
     .scheme = "coap",
     .schemes = schemes,
-    .summary = "CoAP over UDP, TCP and TLS (RFC 7252, 8323), observe, blockwise, discovery",
+    .summary = "CoAP over UDP, DTLS, TCP and TLS (RFC 7252, 8323), observe, blockwise, discovery",
     .state_size = sizeof(coap_port),
     .open = coap_open,
     .close = coap_close,

@@ -2,7 +2,8 @@
  *
  *   coap.c      ports: open, close, peers, time        serve.c     a request becomes a question to the hub
  *   answer.c    outcomes and values become replies     watch.c     observers
- *   discover.c  /.well-known/core, lists of paths      udp.c       the socket             link.c  streams */
+ *   discover.c  /.well-known/core, lists of paths      udp.c       the socket             link.c  streams
+ *                                                                              dtls.c  sessions */
 #ifndef COAP_COAP_H
 #define COAP_COAP_H
 #include "adapter/coap/engine.h"
@@ -13,6 +14,12 @@
 #include "core/message.h"
 #include "hub/port.h"
 
+typedef struct coap_via { /* how a peer is reached that has a connection; the engine's link.  First in what it is part of */
+    uint8_t *(*room)(struct coap_via *via, size_t len);
+    void (*send)(struct coap_via *via, const uint8_t *p, size_t len);
+    const char *name, *user; /* user: the name that TLS has proved, or NULL */
+} coap_via;
+
 typedef struct coap_port {
     bridge_port *port;
     mem *mem;
@@ -21,6 +28,7 @@ typedef struct coap_port {
     coap_udp *udp;
     char *mount;    /* "r"; "" is everywhere */
     char *path;     /* scratch: the path of the request under way */
+    struct coap_dtls *dtls;    /* or NULL */
     struct listener *listener; /* streams (link.c); then there is no udp */
     struct tls *tls;
     list links;

@@ -14,23 +14,23 @@ enum { /* RFC 8323 5.3 to 5.6: options of signalling messages */
     OUT_HIGH = 256 * 1024       /* then it is not read from any more */
 };
 
-struct coap_link {
+typedef struct coap_link {
+    coap_via via;
     list link;
     coap_port *cp;
     stream *s;
     coap_peer *peer;
     size_t theirs; /* the largest message they take */
     bool greeted, bert, ending;
-};
-
-const char *coap_link_name(const coap_link *l) { return stream_peer(l->s); }
+} coap_link;
 
 static size_t ours(const coap_port *cp) { return coap_engine_limits(cp->engine)->max_body + SLACK; }
 
 /* ---- Out */
 
-uint8_t *coap_link_room(coap_link *l, size_t len)
+static uint8_t *on_room(coap_via *via, size_t len)
 {
+    coap_link *l = list_of(via, coap_link, via);
     coap_port *cp = l->cp;
 
     if (stream_pending(l->s) + len > OUT_MAX) return NULL;
@@ -38,8 +38,10 @@ uint8_t *coap_link_room(coap_link *l, size_t len)
     return buf_room(&cp->frame, len) < 0 ? NULL : cp->frame.data;
 }
 
-void coap_link_send(coap_link *l, const uint8_t *p, size_t len)
+static void on_send(coap_via *via, const uint8_t *p, size_t len)
 {
+    coap_link *l = list_of(via, coap_link, via);
+
     if (stream_write(l->s, p, len) == 0 && stream_pending(l->s) > OUT_HIGH) stream_read(l->s, false);
 }
 
@@ -68,7 +70,7 @@ static void link_abort(coap_link *l, uint16_t option, uint32_t value, const char
 {
     if (l->ending) return;
     l->ending = true;
-    bridge_port_log(l->cp->port, BRIDGE_LOG_INFO, coap_link_name(l), "aborted: %s", why);
+    bridge_port_log(l->cp->port, BRIDGE_LOG_INFO, l->via.name, "aborted: %s", why);
     send_signal(l, COAP_ABORT, NULL, option, value, why);
     stream_close(l->s);
 }
@@ -163,7 +165,7 @@ static void on_accept(void *user, stream *s)
     coap_port *cp = user;
     coap_link *l = mem_new(cp->mem, coap_link);
 
-    if (l) l->peer = coap_peer_connected(cp->engine, l);
+    if (l) l->peer = coap_peer_connected(cp->engine, &l->via);
     if (!l || !l->peer) {
         mem_free(cp->mem, l);
         stream_abort(s, BRIDGE_NOMEM);
@@ -171,6 +173,7 @@ static void on_accept(void *user, stream *s)
     }
     l->cp = cp;
     l->s = s;
+    l->via = (coap_via){.room = on_room, .send = on_send, .name = stream_peer(s)};
     l->theirs = DEFAULT_MAX_MESSAGE;
     coap_peer_set_stream(l->peer, DEFAULT_MAX_MESSAGE, false);
     list_push(&cp->links, &l->link);

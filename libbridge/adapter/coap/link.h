@@ -6,10 +6,6 @@
 #include "adapter/coap/coap.h"
 #include "loop/stream.h"
 
-typedef struct coap_link coap_link;
 int coap_links_open(coap_port *cp, const bridge_url *u, bridge_error *err); /* listens; cp->listener is set */
 void coap_links_close(coap_port *cp);                                       /* listens no more and says goodbye to all */
-const char *coap_link_name(const coap_link *l);                             /* "127.0.0.1:40000" */
-uint8_t *coap_link_room(coap_link *l, size_t len);
-void coap_link_send(coap_link *l, const uint8_t *p, size_t len);
 #endif

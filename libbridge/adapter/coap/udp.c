@@ -37,7 +37,7 @@ struct coap_udp {
     mem *mem;
     coap_udp_fn fn;
     void (*on_batch)(void *user);
-    void *user;
+    void *user, *batch_user;
     bridge_event *event, *retry;
     uint8_t *in, *out;
     size_t out_len;
@@ -248,7 +248,7 @@ static void on_readable(void *user, unsigned events)
         if (n <= 0) break; /* no more, or a pending ICMP error, which took its turn away by being told */
         hand_over(u, (unsigned)n);
         if (u->closed) break;
-        if (u->on_batch) u->on_batch(u->user);
+        if (u->on_batch) u->on_batch(u->batch_user);
         coap_udp_flush(u);
         in_reset(u, (unsigned)n);
         if (n < BATCH) break;
@@ -359,7 +359,12 @@ void coap_udp_close(coap_udp *u)
 }
 
 int coap_udp_port(const coap_udp *u) { return u->number; }
-void coap_udp_on_batch(coap_udp *u, void (*fn)(void *user)) { u->on_batch = fn; }
+
+void coap_udp_on_batch(coap_udp *u, void (*fn)(void *user), void *user)
+{
+    u->on_batch = fn;
+    u->batch_user = user;
+}
 uint64_t coap_udp_lost(const coap_udp *u) { return u->lost; }
 
 int coap_udp_multicast(coap_udp *u, bridge_error *err)

@@ -12,7 +12,7 @@ int coap_udp_open(coap_udp **out, bridge_port *port, const char *host, int numbe
 void coap_udp_close(coap_udp *u); /* NULL is fine; what is not sent is lost */
 int coap_udp_port(const coap_udp *u);
 /* on_batch comes after some were handed over, before the answers are written out. */
-void coap_udp_on_batch(coap_udp *u, void (*fn)(void *user));
+void coap_udp_on_batch(coap_udp *u, void (*fn)(void *user), void *user);
 uint8_t *coap_udp_room(coap_udp *u, size_t len); /* NULL: the kernel takes no more now */
 void coap_udp_send(coap_udp *u, const coap_address *to, const uint8_t *p, size_t len); /* p lies in what room gave last */
 void coap_udp_flush(coap_udp *u);

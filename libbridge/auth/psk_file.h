@@ -1,0 +1,13 @@
+/* auth/psk_file.h - pre-shared keys, in a file as mosquitto's psk_file: one "identity:hexadecimal key" a line. */
+#ifndef AUTH_PSK_FILE_H
+#define AUTH_PSK_FILE_H
+#include "base/text.h"
+#include "bridge/bridge.h"
+
+typedef struct psks psks;
+enum { PSK_MAX = 64 }; /* bytes of one key */
+
+int psks_read(psks **out, mem *m, const char *file, bridge_error *err); /* IO, SYNTAX, NOMEM */
+void psks_free(psks *p);                                                /* NULL is fine; the keys are cleansed */
+unsigned psks_find(const psks *p, text identity, uint8_t *key, size_t room); /* the key's length; 0: nobody we know */
+#endif
