@@ -187,14 +187,16 @@ static int fill(const route *r, bool forth, const pattern *matched, text name, c
     return forth ? pattern_fill(r->to_target, &r->to_link, &caps, out, room) : pattern_fill(r->from_target, &r->from_link, &caps, out, room);
 }
 
+/* Whose names count: an application that says nothing speaks for every scheme, one that gives an origin for that one only. */
 static uint8_t scheme_of(const hub *h, const bridge_peer *from, const bridge_msg *msg)
 {
     const origin *o = msg->origin;
     int said;
 
-    if (from != h->app || !o) return from->scheme;
-    said = hub_scheme(h, (text){o->text, o->scheme_len}); /* an application that speaks for somebody */
-    return said > 0 ? (uint8_t)said : from->scheme;
+    if (from != h->app) return from->scheme;
+    if (!o || o == h->app->origin) return SCHEME_APP;
+    said = hub_scheme(h, (text){o->text, o->scheme_len});
+    return said > SCHEME_APP ? (uint8_t)said : EVERY; /* "app:x", or a scheme that no route knows: the names that all have */
 }
 
 int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out)

@@ -23,7 +23,7 @@ typedef struct stream_events {
     void (*on_drain)(void *user);                                   /* may be NULL */
     void (*on_close)(void *user, int status);                       /* 0: we closed; CLOSED: they did; IO, TIMEOUT, PROTOCOL ... */
 } stream_events;
-enum { STREAM_LINGER = 2000, STREAM_READ = 65536, STREAM_HEAD = 65536, STREAM_FLUSH_AT = 256 * 1024 };
+enum { STREAM_LINGER = 2000, STREAM_READ = 65536, STREAM_HEAD = 65536, STREAM_FLUSH_AT = 64 * 1024 };
 
 typedef struct stream_ops { /* what a transport does; see tcp.c */
     /* Takes as many bytes as go without waiting: their number, 0 for none (stream_writable() will be called), or negative. */
