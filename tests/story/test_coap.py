@@ -1,4 +1,6 @@
 """CoAP as its users meet it: verbs, values, conditions, observers, blocks, discovery; with coap-client and packet by packet."""
+import json
+
 import pytest
 
 from peers import coap
@@ -109,6 +111,47 @@ def test_accept_converts_or_says_no(client):
     assert (cbor.says, cbor.payload, cbor.uint(coap.CONTENT_FORMAT)) == ("2.05", b"\xa1aa\x01", 60)
     assert client.get("r/n", options=[(coap.ACCEPT, uint(50))]).payload == b'{"a":1}'
     assert client.get("r/n", options=[(coap.ACCEPT, uint(47))]).says == "4.06"
+
+
+def test_patches_change_a_part(client):                              # RFC 8132
+    client.put("r/x", '{"a":1,"b":2}', options=[(coap.CONTENT_FORMAT, uint(50))])
+
+    for method in (coap.PATCH, coap.IPATCH):
+        assert client.ask(method, "r/x", payload='{"b":null,"c":3}', options=[(coap.CONTENT_FORMAT, uint(52))]).says == "2.04"
+
+    assert client.get("r/x").payload == b'{"a":1,"c":3}'
+    assert client.ask(coap.PATCH, "r/x", payload="x", options=[(coap.CONTENT_FORMAT, uint(0))]).says == "4.15"
+    assert client.ask(coap.FETCH, "r/x").says == "4.05"
+
+
+# ---- many paths at once
+
+def test_wildcards_read_many_paths(client):
+    for room, value in (("kitchen", "21.5"), ("cellar", "12")):
+        client.put(f"r/home/{room}/temp", value)
+    client.put("r/home/kitchen/light", '{"on":true}', options=[(coap.CONTENT_FORMAT, uint(50))])
+
+    answer = client.get("r/home/+/temp")
+    assert (answer.says, answer.uint(coap.CONTENT_FORMAT)) == ("2.05", 50)
+    assert json.loads(answer.payload) == {"home/kitchen/temp": 21.5, "home/cellar/temp": 12}
+    assert len(json.loads(client.get("r/#").payload)) == 3
+    assert client.get("r/nothing/#").payload == b"{}"
+    assert client.put("r/home/+/temp", "1").says == "4.00"
+    assert client.get("r/#", options=[(coap.ACCEPT, uint(0))]).says == "4.06"
+
+
+def test_wildcards_are_watched_as_one_state(client):
+    client.put("r/a/x", "1")
+    first, watch = client.observe("r/+/x", type=NON)
+    assert json.loads(first.payload) == {"a/x": 1}
+
+    client.put("r/b/x", "2")
+    assert json.loads(watch.hear().payload) == {"a/x": 1, "b/x": 2}
+    client.delete("r/a/x")
+    assert json.loads(watch.hear().payload) == {"b/x": 2}
+    watch.cancel()
+    client.put("r/b/x", "3")
+    assert client.silent()
 
 
 # ---- conditions (RFC 7252 5.10.6, 5.10.8)

@@ -105,6 +105,7 @@ static void on_turn_end(turn_end *t)
 {
     coap_port *cp = list_of(t, coap_port, flush);
 
+    coap_tell_news(cp);
     if (cp->udp) coap_udp_flush(cp->udp);
     coap_rearm(cp);
 }
@@ -224,6 +225,7 @@ static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     cp->mem = port_mem(port);
     cp->loop = port_loop(port);
     list_init(&cp->waiting);
+    list_init(&cp->news);
     list_init(&cp->links);
     buf_init(&cp->frame, cp->mem, 0);
     turn_end_init(&cp->flush, on_turn_end);

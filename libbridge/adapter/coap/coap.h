@@ -2,8 +2,8 @@
  *
  *   coap.c      ports: open, close, peers, time        serve.c     a request becomes a question to the hub
  *   answer.c    outcomes and values become replies     watch.c     observers
- *   discover.c  /.well-known/core, lists of paths      udp.c       the socket             link.c  streams
- *                                                                              dtls.c  sessions */
+ *   discover.c  /.well-known/core, lists of paths      collect.c   many paths in one answer
+ *   udp.c       the socket                             link.c      streams           dtls.c  sessions */
 #ifndef COAP_COAP_H
 #define COAP_COAP_H
 #include "adapter/coap/engine.h"
@@ -36,6 +36,7 @@ typedef struct coap_port {
     timer tick, bury;
     turn_end flush;
     list waiting;   /* coap_wait */
+    list news;      /* coap_watcher: patterns of which something has changed */
     struct coap_wait *spare;
     bool closing, reading;
     uint64_t requests, errors;
@@ -60,7 +61,8 @@ typedef struct coap_watcher { /* one observation */
     coap_observer *observer;
     bridge_watch *watch;
     int accept; /* -1: as it is */
-    bool con;
+    bool wild, confirm; /* wild: path is a pattern; confirm: the news since the last turn want it */
+    list news_link;     /* wild: in cp->news */
     char path[];
 } coap_watcher;
 
@@ -94,9 +96,14 @@ unsigned coap_etag_versions(const coap_option *etag, uint64_t *out); /* what it 
 /* watch.c */
 coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, int *status);
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
+void coap_tell_news(coap_port *cp);               /* to those who watch patterns */
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
 void coap_watcher_gone(void *user, coap_observer *o, coap_why why);
 void coap_watcher_stale(void *user, coap_observer *o);
+
+/* collect.c */
+void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, coap_watcher *watcher);
+void coap_collect_again(coap_watcher *w, bool confirm); /* w may be gone afterwards */
 
 /* discover.c */
 void coap_discover(coap_port *cp, coap_request *r, bridge_peer *peer);

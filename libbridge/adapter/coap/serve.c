@@ -95,20 +95,41 @@ static int ask_hub(const asked *a, bridge_msg *msg, const bridge_terms *terms, c
 
 /* ---- Reading */
 
+/* Begins or ends an observation, if that is wanted. */
+static int take_observe(const asked *a, coap_watcher **watcher)
+{
+    const coap_meta *m = a->r->meta;
+    int rc = 0;
+
+    if (!(m->has & COAP_HAS_OBSERVE)) return 0;
+    if (m->observe == 0) {
+        *watcher = coap_watch(a->cp, a->r, a->peer, a->path, a->wish.accept, &rc);
+        if (rc == BRIDGE_BUSY) rc = 0; /* RFC 7641 4.1: answered without Observe */
+    } else if (m->observe == 1) {
+        coap_observer *o = coap_observer_of(a->r);
+        if (o) coap_unwatch(coap_observer_user(o), 0);
+    }
+    return rc;
+}
+
+static void serve_pattern(const asked *a)
+{
+    coap_watcher *watcher = NULL;
+    int rc = a->r->code == COAP_GET ? take_observe(a, &watcher) : BRIDGE_INVALID;
+
+    if (rc < 0)
+        coap_answer_status(a->r, rc, BRIDGE_GET, a->r->code == COAP_GET ? NULL : "+ and # are for reading");
+    else
+        coap_collect(a->cp, a->r, a->peer, a->path, watcher);
+}
+
 static void serve_get(const asked *a)
 {
     coap_watcher *watcher = NULL;
     bridge_msg *question = NULL, *value = NULL;
     bool empty;
-    int rc = 0;
+    int rc = take_observe(a, &watcher);
 
-    if (a->r->meta->has & COAP_HAS_OBSERVE && a->r->meta->observe == 0) {
-        watcher = coap_watch(a->cp, a->r, a->peer, a->path, a->wish.accept, &rc);
-        if (rc == BRIDGE_BUSY) rc = 0; /* RFC 7641 4.1: answered without Observe */
-    } else if (a->r->meta->has & COAP_HAS_OBSERVE && a->r->meta->observe == 1) {
-        coap_observer *o = coap_observer_of(a->r);
-        if (o) coap_unwatch(coap_observer_user(o), 0);
-    }
     if (rc == 0) rc = bridge_peer_msg(a->peer, BRIDGE_FIELDS(.path = a->path), &question);
     if (rc == 0) rc = ask_hub(a, question, NULL, watcher, &value);
     bridge_msg_unref(question);
@@ -205,7 +226,7 @@ static void serve_path(asked *a)
     uint8_t code = a->r->code;
 
     if (strpbrk(a->path, "+#")) {
-        coap_request_text(a->r, COAP_BAD_REQUEST, "+ and # are not for paths");
+        serve_pattern(a);
         return;
     }
     if (code >= sizeof verbs / sizeof *verbs || code == COAP_FETCH) {

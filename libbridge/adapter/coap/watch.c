@@ -1,16 +1,25 @@
 /* Observers: a watch at the hub for each, whose deliveries become notifications. */
 #include "adapter/coap/coap.h"
 
+static void watcher_free(coap_watcher *w)
+{
+    bridge_watch_close(w->watch);
+    list_remove(&w->news_link);
+    mem_free(w->cp->mem, w);
+}
+
 coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, int *status)
 {
     size_t len = strlen(path);
     coap_watcher *w = mem_alloc(cp->mem, sizeof *w + len + 1);
-    bridge_watch_options options = {.qos = r->type == COAP_CON, .exact = true, .replay = 2};
+    bool wild = strpbrk(path, "+#") != NULL;
+    bridge_watch_options options = {.qos = r->type == COAP_CON, .exact = !wild, .replay = 2};
     void *before = NULL;
 
     *status = BRIDGE_NOMEM;
     if (!w) return NULL;
-    *w = (coap_watcher){.cp = cp, .peer = peer, .accept = accept, .con = r->type == COAP_CON};
+    *w = (coap_watcher){.cp = cp, .peer = peer, .accept = accept, .wild = wild};
+    list_init(&w->news_link);
     memcpy(w->path, path, len + 1);
     *status = bridge_peer_watch(peer, path, &options, w, &w->watch);
     if (*status == 0) {
@@ -18,24 +27,21 @@ coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, cons
         if (!w->observer) *status = BRIDGE_BUSY;
     }
     if (*status < 0) {
-        bridge_watch_close(w->watch);
-        mem_free(cp->mem, w);
+        watcher_free(w);
         return NULL;
     }
     if (before) { /* the same token again: RFC 7641 4.1, the newer registration holds */
         coap_watcher *old = before;
 
-        bridge_watch_close(old->watch);
-        mem_free(cp->mem, old);
+        watcher_free(old);
     }
     return w;
 }
 
 void coap_unwatch(coap_watcher *w, uint8_t code)
 {
-    bridge_watch_close(w->watch);
     coap_observer_end(w->observer, code);
-    mem_free(w->cp->mem, w);
+    watcher_free(w);
 }
 
 void coap_watcher_gone(void *user, coap_observer *o, coap_why why)
@@ -43,8 +49,7 @@ void coap_watcher_gone(void *user, coap_observer *o, coap_why why)
     coap_watcher *w = coap_observer_user(o);
 
     (void)user, (void)why;
-    bridge_watch_close(w->watch);
-    mem_free(w->cp->mem, w);
+    watcher_free(w);
 }
 
 static void tell(coap_watcher *w, bridge_msg *msg, bool confirm)
@@ -67,11 +72,30 @@ void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     coap_port *cp = w->cp;
 
     (void)state;
+    if (w->wild) {
+        w->confirm |= how->qos > 0;
+        if (!list_linked(&w->news_link)) list_push(&cp->news, &w->news_link);
+        turn_end_want(cp->loop, &cp->flush);
+        return;
+    }
     if (how->gone)
         coap_unwatch(w, COAP_NOT_FOUND); /* RFC 7641 4.2 */
     else
         tell(w, msg, how->qos > 0);
     if (!cp->reading) turn_end_want(cp->loop, &cp->flush);
+}
+
+void coap_tell_news(coap_port *cp)
+{
+    list *item;
+
+    while ((item = list_pop(&cp->news))) {
+        coap_watcher *w = list_of(item, coap_watcher, news_link);
+        bool confirm = w->confirm;
+
+        w->confirm = false;
+        coap_collect_again(w, confirm);
+    }
 }
 
 /* A day without a sign of life: the state as it is now, confirmably. */
@@ -82,6 +106,10 @@ void coap_watcher_stale(void *user, coap_observer *o)
     int rc;
 
     (void)user;
+    if (w->wild) {
+        coap_collect_again(w, true);
+        return;
+    }
     rc = bridge_peer_msg(w->peer, BRIDGE_FIELDS(.path = w->path), &question);
     if (rc == 0) rc = bridge_peer_submit(w->peer, BRIDGE_GET, question, NULL, &value, NULL, NULL, NULL);
     if (rc >= 0 && value)
