@@ -49,7 +49,8 @@ int poller_open(loop *l)
 
 void poller_close(loop *l)
 {
-    if (l->poll.data) uv_poll_stop(&l->poll);
+    if (l->poll.data) uv_close((uv_handle_t *)&l->poll, NULL); /* first: afterwards the number may be somebody else's */
+    l->poll.data = NULL;
     if (l->epoll > 0) close(l->epoll);
     l->epoll = -1;
     mem_free(l->mem, l->scratch);
