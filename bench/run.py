@@ -30,6 +30,8 @@ def options() -> argparse.Namespace:
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--seconds", type=float, default=1.0, help="factor on each scenario's time")
     p.add_argument("--quick", action="store_true", help="one round, a third of the time")
+    p.add_argument("--first", action="store_true",
+                   help="real-time priority (root), for latencies on a machine where others work")
     p.add_argument("--peers-only", action="store_true")
     p.add_argument("--ours-only", action="store_true")
     p.add_argument("--json", help="write every single result to this file")
@@ -52,7 +54,7 @@ class Bench:
     def once(self, kind: str, scenario: Scenario, load: str) -> dict:
         """A fresh server, one run of the load client, its JSON."""
         self.turn += 1
-        server = KINDS[kind](self.folder / f"{self.turn:03}-{kind}", self.server_cpu)
+        server = KINDS[kind](self.folder / f"{self.turn:03}-{kind}", self.server_cpu, self.o.first)
         server.start(list(scenario.schemes))
         try:
             result = self.load(server, scenario, load)
@@ -76,7 +78,7 @@ class Bench:
             args += ["--seconds", f"{max(0.3, scenario.seconds * self.o.seconds):.2f}"]
         try:
             done = subprocess.run([f"{self.o.build}/bench/{program}", *args], capture_output=True, text=True,
-                                  timeout=120, preexec_fn=lambda: settle(self.load_cpu))
+                                  timeout=120, preexec_fn=lambda: settle(self.load_cpu, self.o.first))
         except subprocess.TimeoutExpired:
             raise server.fail(f"{program} did not end in 120 s") from None
         if done.returncode not in (0, 1) or not done.stdout.startswith("{"):

@@ -46,12 +46,12 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         return s.getsockname()[1]
 
 
-def settle(cpu: int | None) -> None:
-    """In the child: one core, and where we may, before everything else that runs."""
+def settle(cpu: int | None, first: bool = False) -> None:
+    """In the child: one core; `first`: before everything else that runs on the machine."""
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
-    if os.geteuid() == 0:
-        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    if first:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def make_certificate(folder: Path) -> None:
@@ -66,8 +66,8 @@ def make_certificate(folder: Path) -> None:
 class Server:
     """One running server; `ports` by scheme, `pids` of the processes whose CPU counts."""
 
-    def __init__(self, folder: Path, cpu: int | None):
-        self.folder, self.cpu = folder, cpu
+    def __init__(self, folder: Path, cpu: int | None, first: bool = False):
+        self.folder, self.cpu, self.first = folder, cpu, first
         self.ports: dict[str, int] = {}
         self.process: subprocess.Popen | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class Server:
     def spawn(self, command: list[str], stdout=None) -> None:
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout or self.log,
-                                        stderr=self.log, preexec_fn=lambda: settle(self.cpu))
+                                        stderr=self.log, preexec_fn=lambda: settle(self.cpu, self.first))
 
     @property
     def pids(self) -> list[int]:
