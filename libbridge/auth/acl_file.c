@@ -1,5 +1,5 @@
 #include "auth/acl_file.h"
-#include "auth/file.h"
+#include "base/textfile.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -103,7 +103,7 @@ static int plus_for_variables(buf *out, text filter)
     return rc;
 }
 
-static int line_new(acl *a, const rules_lines *at, text filter, bool variables, acl_line **out, bridge_error *err)
+static int line_new(acl *a, const textfile *at, text filter, bool variables, acl_line **out, bridge_error *err)
 {
     bool some = variables && has_variable(filter);
     acl_line *l = mem_zalloc(a->mem, sizeof *l + (some ? filter.len + 1 : 0));
@@ -121,7 +121,7 @@ static int line_new(acl *a, const rules_lines *at, text filter, bool variables, 
     }
     if (rc < 0) fail_nomem(err);
     else rc = pattern_new(a->mem, &l->pattern, filter.p, filter.len, PATTERN_FILTER, &why);
-    if (rc < 0 && why.status) rules_fail(at, err, rc == BRIDGE_NOMEM ? rc : BRIDGE_SYNTAX, "%s", why.text);
+    if (rc < 0 && why.status) textfile_fail(at, err, rc == BRIDGE_NOMEM ? rc : BRIDGE_SYNTAX, "%s", why.text);
     buf_done(&plain);
     if (rc == 0) *out = l;
     else mem_free(a->mem, l);
@@ -153,7 +153,7 @@ static bool cut_word(text t, text *word, text *rest)
 }
 
 /* What stands behind "topic" or "pattern".  A filter may have blanks in it, but then the access must be said. */
-static int read_filter(acl *a, section *s, const rules_lines *at, text said, bridge_error *err)
+static int read_filter(acl *a, section *s, const textfile *at, text said, bridge_error *err)
 {
     uint8_t access = ACL_READ | ACL_WRITE;
     text word, rest;
@@ -161,11 +161,11 @@ static int read_filter(acl *a, section *s, const rules_lines *at, text said, bri
     size_t i = 0;
     int rc;
 
-    if (said.len == 0) return rules_fail(at, err, BRIDGE_SYNTAX, "a topic filter is missing");
+    if (said.len == 0) return textfile_fail(at, err, BRIDGE_SYNTAX, "a topic filter is missing");
     if (cut_word(said, &word, &rest)) {
         while (i < 4 && !text_is(word, access_words[i].word)) i++;
         if (i == 4)
-            return rules_fail(at, err, BRIDGE_SYNTAX, "\"%.*s\" is none of read, write, readwrite and deny",
+            return textfile_fail(at, err, BRIDGE_SYNTAX, "\"%.*s\" is none of read, write, readwrite and deny",
                               word.len < 60 ? (int)word.len : 60, word.p);
         access = access_words[i].access;
         said = rest;
@@ -189,7 +189,7 @@ static section *section_of(acl *a, text name)
     return NULL;
 }
 
-static int read_line(acl *a, section **now, const rules_lines *at, text line, bridge_error *err)
+static int read_line(acl *a, section **now, const textfile *at, text line, bridge_error *err)
 {
     text word, rest;
 
@@ -197,17 +197,17 @@ static int read_line(acl *a, section **now, const rules_lines *at, text line, br
     if (text_is(word, "topic")) return read_filter(a, *now, at, rest, err);
     if (text_is(word, "pattern")) return read_filter(a, a->patterns, at, rest, err);
     if (!text_is(word, "user"))
-        return rules_fail(at, err, BRIDGE_SYNTAX, "\"%.*s\" is none of topic, pattern and user",
+        return textfile_fail(at, err, BRIDGE_SYNTAX, "\"%.*s\" is none of topic, pattern and user",
                           word.len < 60 ? (int)word.len : 60, word.p);
-    if (rest.len == 0) return rules_fail(at, err, BRIDGE_SYNTAX, "a user's name is missing");
-    if (memchr(rest.p, 0, rest.len)) return rules_fail(at, err, BRIDGE_SYNTAX, "there is a NUL in the name");
+    if (rest.len == 0) return textfile_fail(at, err, BRIDGE_SYNTAX, "a user's name is missing");
+    if (memchr(rest.p, 0, rest.len)) return textfile_fail(at, err, BRIDGE_SYNTAX, "there is a NUL in the name");
     *now = section_of(a, rest);
     return *now ? 0 : fail_nomem(err);
 }
 
 int acl_read(acl **out, mem *m, text all, const char *name, bridge_error *err)
 {
-    rules_lines l = {.name = name, .rest = all};
+    textfile l = {.name = name, .rest = all};
     acl *a = mem_new(m, acl);
     section *now;
     text line;
@@ -220,7 +220,7 @@ int acl_read(acl **out, mem *m, text all, const char *name, bridge_error *err)
     now = a->anonymous = section_new(a, (text){NULL, 0});
     a->patterns = section_new(a, (text){NULL, 0});
     if (!a->anonymous || !a->patterns) rc = fail_nomem(err);
-    while (rc == 0 && rules_next(&l, &line)) rc = read_line(a, &now, &l, line, err);
+    while (rc == 0 && textfile_next(&l, &line)) rc = read_line(a, &now, &l, line, err);
     if (rc == 0) *out = a;
     else acl_free(a);
     return rc;

@@ -1,6 +1,6 @@
 #include "auth/auth.h"
 #include "auth/acl_file.h"
-#include "auth/file.h"
+#include "base/textfile.h"
 #include "auth/password_file.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -16,22 +16,22 @@ struct auth { /* belongs to the loop's thread */
 static int read_passwords(const auth *a, passwords **out, bridge_error *err)
 {
     buf all;
-    int rc = rules_file_read(&all, a->mem, a->password_file, err);
+    int rc = textfile_read(&all, a->mem, a->password_file, err);
 
     if (rc < 0) return rc;
     rc = passwords_read(out, a->mem, (text){(char *)all.data, all.len}, a->password_file, err);
-    rules_file_drop(&all);
+    textfile_drop(&all);
     return rc;
 }
 
 static int read_acl(const auth *a, acl **out, bridge_error *err)
 {
     buf all;
-    int rc = rules_file_read(&all, a->mem, a->acl_file, err);
+    int rc = textfile_read(&all, a->mem, a->acl_file, err);
 
     if (rc < 0) return rc;
     rc = acl_read(out, a->mem, (text){(char *)all.data, all.len}, a->acl_file, err);
-    rules_file_drop(&all);
+    textfile_drop(&all);
     return rc;
 }
 

@@ -1,5 +1,5 @@
 #include "auth/password_file.h"
-#include "auth/file.h"
+#include "base/textfile.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/status.h"
@@ -48,31 +48,31 @@ static bool read_salt_and_hash(entry *e, text said)
     return true;
 }
 
-static int read_secret(const rules_lines *l, entry *e, text said, bridge_error *err)
+static int read_secret(const textfile *l, entry *e, text said, bridge_error *err)
 {
     text rounds;
     uint64_t n;
 
     if (said.len > 3 && memcmp(said.p, "$6$", 3) == 0) {
         if (read_salt_and_hash(e, (text){said.p + 3, said.len - 3})) return 0;
-        return rules_fail(l, err, BRIDGE_SYNTAX, "the hash of %.60s is damaged: $6$salt$hash is wanted", e->name);
+        return textfile_fail(l, err, BRIDGE_SYNTAX, "the hash of %.60s is damaged: $6$salt$hash is wanted", e->name);
     }
     if (said.len > 3 && memcmp(said.p, "$7$", 3) == 0) {
         text_cut((text){said.p + 3, said.len - 3}, '$', &rounds, &said);
         if (!text_to_u64(rounds, INT_MAX, &n) || n == 0 || !read_salt_and_hash(e, said))
-            return rules_fail(l, err, BRIDGE_SYNTAX, "the hash of %.60s is damaged: $7$rounds$salt$hash is wanted", e->name);
+            return textfile_fail(l, err, BRIDGE_SYNTAX, "the hash of %.60s is damaged: $7$rounds$salt$hash is wanted", e->name);
         e->rounds = (uint32_t)n;
         if (n <= PASSWORD_ROUNDS_MAX) return 0;
-        return rules_fail(l, err, BRIDGE_TOOBIG, "%.60s has %llu rounds, at most %d are served", e->name,
+        return textfile_fail(l, err, BRIDGE_TOOBIG, "%.60s has %llu rounds, at most %d are served", e->name,
                           (unsigned long long)n, PASSWORD_ROUNDS_MAX);
     }
     if (said.len > 1 && said.p[0] == '$')
-        return rules_fail(l, err, BRIDGE_UNSUPPORTED,
+        return textfile_fail(l, err, BRIDGE_UNSUPPORTED,
                           "the hash of %.60s is of a kind we do not know: mosquitto_passwd -H sha512-pbkdf2 makes one we do", e->name);
-    return rules_fail(l, err, BRIDGE_SYNTAX, "the password of %.60s is not hashed: mosquitto_passwd -U does that", e->name);
+    return textfile_fail(l, err, BRIDGE_SYNTAX, "the password of %.60s is not hashed: mosquitto_passwd -U does that", e->name);
 }
 
-static int read_line(passwords *p, const rules_lines *l, text line, bridge_error *err)
+static int read_line(passwords *p, const textfile *l, text line, bridge_error *err)
 {
     text name, said;
     entry *e, *other;
@@ -80,11 +80,11 @@ static int read_line(passwords *p, const rules_lines *l, text line, bridge_error
     int rc;
 
     if (!text_cut(line, ':', &name, &said) || name.len == 0)
-        return rules_fail(l, err, BRIDGE_SYNTAX, "name:hash is wanted, as mosquitto_passwd writes it");
-    if (memchr(name.p, 0, name.len)) return rules_fail(l, err, BRIDGE_SYNTAX, "there is a NUL in the name");
-    if (said.len == 0) return rules_fail(l, err, BRIDGE_SYNTAX, "%.*s has no password", name.len < 60 ? (int)name.len : 60, name.p);
+        return textfile_fail(l, err, BRIDGE_SYNTAX, "name:hash is wanted, as mosquitto_passwd writes it");
+    if (memchr(name.p, 0, name.len)) return textfile_fail(l, err, BRIDGE_SYNTAX, "there is a NUL in the name");
+    if (said.len == 0) return textfile_fail(l, err, BRIDGE_SYNTAX, "%.*s has no password", name.len < 60 ? (int)name.len : 60, name.p);
     other = map_get(&p->users, name.p, name.len);
-    if (other) return rules_fail(l, err, BRIDGE_SYNTAX, "%.60s stands in line %d already", other->name, other->line);
+    if (other) return textfile_fail(l, err, BRIDGE_SYNTAX, "%.60s stands in line %d already", other->name, other->line);
     e = mem_zalloc(p->mem, sizeof *e + name.len + 1);
     if (!e) return fail_nomem(err);
     memcpy(e->name, name.p, name.len);
@@ -99,7 +99,7 @@ static int read_line(passwords *p, const rules_lines *l, text line, bridge_error
 
 int passwords_read(passwords **out, mem *m, text all, const char *name, bridge_error *err)
 {
-    rules_lines l = {.name = name, .rest = all};
+    textfile l = {.name = name, .rest = all};
     passwords *p = mem_new(m, passwords);
     uint64_t seed;
     text line;
@@ -111,7 +111,7 @@ int passwords_read(passwords **out, mem *m, text all, const char *name, bridge_e
     random_bytes(p->key, sizeof p->key);
     random_bytes(&seed, sizeof seed);
     map_init(&p->users, m, seed);
-    while (rc == 0 && rules_next(&l, &line)) rc = read_line(p, &l, line, err);
+    while (rc == 0 && textfile_next(&l, &line)) rc = read_line(p, &l, line, err);
     if (rc == 0) *out = p;
     else passwords_free(p);
     return rc;

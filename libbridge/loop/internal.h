@@ -7,6 +7,8 @@
 
 struct post;
 
+enum { TLS_PLAIN = STREAM_READ + 32768 }; /* what was read, and a record that came in pieces */
+
 struct loop {
     uv_loop_t uv;
     mem *mem;
@@ -42,6 +44,7 @@ struct loop {
     int epoll;
     list again; /* connections that were not read dry */
     uint8_t *scratch; /* STREAM_HEAD + STREAM_READ bytes that all connections read into */
+    uint8_t *plain;   /* the same for what TLS has decrypted, of TLS_PLAIN bytes; NULL until there is a connection with it */
     void *spare[2];   /* free output buffers, by size; see stream.c */
     unsigned spare_count[2];
 };

@@ -55,6 +55,8 @@ void poller_close(loop *l)
     l->epoll = -1;
     mem_free(l->mem, l->scratch);
     l->scratch = NULL;
+    mem_free(l->mem, l->plain);
+    l->plain = NULL;
     spare_done(l);
 }
 

@@ -210,7 +210,7 @@ void stream_flush(stream *s)
     }
     if (s->closed) return;
     note_pressure(s);
-    if (s->closing && stream_pending(s) == 0) finish(s);
+    if (s->closing && !s->waiting && stream_pending(s) == 0) finish(s);
 }
 
 static void on_turn_end(turn_end *t)

@@ -30,6 +30,7 @@ typedef struct stream_ops { /* what a transport does; see tcp.c */
     ptrdiff_t (*write)(stream *s, const struct iovec *iov, unsigned count);
     void (*want_write)(stream *s);    /* call stream_writable() when it goes on */
     void (*read)(stream *s, bool on); /* back-pressure towards the peer */
+    const char *(*identity)(const stream *s); /* NULL: such streams prove no names */
     void (*close)(stream *s);         /* then call stream_closed() once, never from within this call */
 } stream_ops;
 
@@ -67,6 +68,8 @@ void stream_close(stream *s);
 void stream_abort(stream *s, int status);
 void stream_flush(stream *s); /* now; seldom needed */
 static inline const char *stream_peer(const stream *s) { return s->peer; }
+/* The name that the other end has proved by a certificate or a shared key; NULL: none, or not yet.  Known when on_data comes. */
+static inline const char *stream_identity(const stream *s) { return s->ops->identity ? s->ops->identity(s) : NULL; }
 
 /* For transports */
 int stream_init(stream *s, const stream_ops *ops, loop *l);

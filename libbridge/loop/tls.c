@@ -1,24 +1,555 @@
+/* TLS 1.2 and 1.3 as streams.  OpenSSL never sees the socket: what recv() brought is handed to it in one piece (64 KiB), all that
+ * is in it is decrypted before the protocol above hears of it, and what it writes in a turn goes to the kernel at once.
+ *
+ *      socket -- recv --> loop->scratch -- SSL_read --> loop->plain --> stream_feed_behind()
+ *      socket <-- send -- wire <-- SSL_write (full records) <-- the stream's corked output
+ *
+ * With OpenSSL on the socket each record costs two reads and a write of their own; docs/why/30-tls.md. */
 #include "loop/tls.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "loop/internal.h"
+#include "loop/tls_keys.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-const char *const tls_url_options[] = {"cert", "key", "ca", NULL};
+enum { RECORD = 16384, SEND_AT = 4 * RECORD };
+
+enum { WATCHED = 5 };
+typedef struct mark { /* of a file as it was */
+    int64_t changed, more, size, number;
+} mark;
+
+struct tls {
+    mem *mem;
+    unsigned refs; /* the listener's, and one for each connection */
+    tls_said said;
+    tls_keys *keys;
+    int64_t looked;
+    mark marks[WATCHED];
+    void (*tell)(void *user, const char *peer, const char *what);
+    void *user;
+};
+
+typedef struct secure {
+    stream s;
+    pollee poll;
+    turn_end goodbye;
+    timer patience; /* for the handshake */
+    tls *tls;
+    tls_keys *keys;
+    SSL *ssl;
+    char *identity;
+    const uint8_t *in; /* ciphertext that OpenSSL has not taken yet */
+    size_t in_len;
+    uint8_t *kept; /* that, while nobody reads */
+    uint8_t *wire; /* ciphertext that the kernel has not taken yet */
+    size_t wire_len, wire_cap, wire_at;
+    bool up, broken; /* the handshake is done; nothing more can be said */
+    bool ended;      /* they have said close_notify */
+} secure;
+
+/* ---- OpenSSL's side */
+
+static int bio_read(BIO *b, char *to, int room)
+{
+    secure *t = BIO_get_data(b);
+    size_t n = t->in_len < (size_t)room ? t->in_len : (size_t)room;
+
+    BIO_clear_retry_flags(b);
+    if (n == 0) {
+        BIO_set_retry_read(b);
+        return -1;
+    }
+    memcpy(to, t->in, n);
+    t->in += n;
+    t->in_len -= n;
+    return (int)n;
+}
+
+static int bio_write(BIO *b, const char *p, int len)
+{
+    secure *t = BIO_get_data(b);
+    size_t n = (size_t)len, used = t->wire_len - t->wire_at, cap = used + n;
+
+    BIO_clear_retry_flags(b);
+    if (t->wire_len + n > t->wire_cap) {
+        uint8_t *more = spare_take(t->s.loop, &cap);
+        if (!more) return -1;
+        if (used) memcpy(more, t->wire + t->wire_at, used);
+        spare_give(t->s.loop, t->wire, t->wire_cap);
+        t->wire = more;
+        t->wire_cap = cap;
+        t->wire_len = used;
+        t->wire_at = 0;
+    }
+    memcpy(t->wire + t->wire_len, p, n);
+    t->wire_len += n;
+    return len;
+}
+
+static long bio_ctrl(BIO *b, int what, long n, void *p)
+{
+    (void)b, (void)n, (void)p;
+    return what == BIO_CTRL_FLUSH;
+}
+
+BIO_METHOD *tls_bio_method(void)
+{
+    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "corked stream");
+
+    if (m && BIO_meth_set_read(m, bio_read) && BIO_meth_set_write(m, bio_write) && BIO_meth_set_ctrl(m, bio_ctrl)) return m;
+    BIO_meth_free(m);
+    return NULL;
+}
+
+/* ---- writing */
+
+static bool is_wire_empty(const secure *t)
+{
+    return t->wire_at == t->wire_len;
+}
+
+static int send_wire(secure *t) /* 0, also when some of it has to wait; or CLOSED */
+{
+    while (!is_wire_empty(t)) {
+        ssize_t n = send(t->poll.fd, t->wire + t->wire_at, t->wire_len - t->wire_at, MSG_NOSIGNAL);
+        if (n < 0) return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : BRIDGE_CLOSED;
+        t->wire_at += (size_t)n;
+    }
+    spare_give(t->s.loop, t->wire, t->wire_cap);
+    t->wire = NULL;
+    t->wire_len = t->wire_cap = t->wire_at = 0;
+    return 0;
+}
+
+/* The next bytes to encrypt: small pieces are put together, so that records are full. */
+static const uint8_t *next_piece(const struct iovec *iov, unsigned count, unsigned *i, size_t *at, uint8_t *room, size_t *len)
+{
+    const uint8_t *p = (const uint8_t *)iov[*i].iov_base + *at;
+    size_t rest = iov[*i].iov_len - *at;
+
+    if (rest >= RECORD || *i + 1 == count) {
+        *len = rest < SEND_AT ? rest : SEND_AT;
+        *at += *len;
+        if (*at == iov[*i].iov_len) ++*i, *at = 0;
+        return p;
+    }
+    for (*len = 0; *i < count && *len < RECORD;) {
+        rest = iov[*i].iov_len - *at;
+        if (rest > RECORD - *len) rest = RECORD - *len;
+        memcpy(room + *len, (const uint8_t *)iov[*i].iov_base + *at, rest);
+        *len += rest;
+        *at += rest;
+        if (*at == iov[*i].iov_len) ++*i, *at = 0;
+    }
+    return room;
+}
+
+static ptrdiff_t tls_write(stream *s, const struct iovec *iov, unsigned count)
+{
+    secure *t = list_of(s, secure, s);
+    uint8_t room[RECORD];
+    size_t at = 0, total = 0, len, done;
+    unsigned i = 0;
+    int rc;
+
+    if (!t->up) return 0; /* goes on when the handshake is done */
+    rc = send_wire(t);
+    if (rc < 0 || !is_wire_empty(t)) return rc;
+    while (i < count && !s->waiting) {
+        const uint8_t *p = next_piece(iov, count, &i, &at, room, &len);
+        ERR_clear_error();
+        if (len && SSL_write_ex(t->ssl, p, len, &done) != 1) { /* only memory can be missing */
+            t->broken = true;
+            return BRIDGE_NOMEM;
+        }
+        total += len;
+        if (t->wire_len < SEND_AT && i < count) continue;
+        rc = send_wire(t);
+        if (rc < 0) return rc;
+        s->waiting = !is_wire_empty(t); /* what is taken is not all gone */
+    }
+    return (ptrdiff_t)total;
+}
+
+static void tls_want_write(stream *s)
+{
+    (void)s; /* edge-triggered: EPOLLOUT comes by itself */
+}
+
+static void on_writable(secure *t)
+{
+    int rc = send_wire(t);
+
+    if (rc < 0) stream_ended(&t->s, rc);
+    else if (is_wire_empty(t) && t->up) stream_writable(&t->s);
+}
+
+/* ---- reading */
+
+static void tell(const secure *t, const char *what)
+{
+    if (t->tls->tell) t->tls->tell(t->tls->user, t->s.peer, what);
+}
+
+static void broke(secure *t, const char *what)
+{
+    t->broken = true;
+    tell(t, what);
+    send_wire(t); /* the alert */
+    stream_ended(&t->s, BRIDGE_PROTOCOL);
+}
+
+static bool shake_hands(secure *t) /* are we through? */
+{
+    char *certified;
+    int rc;
+
+    ERR_clear_error();
+    rc = SSL_do_handshake(t->ssl);
+    if (rc != 1 && SSL_get_error(t->ssl, rc) != SSL_ERROR_WANT_READ) {
+        broke(t, tls_reason());
+        return false;
+    }
+    if (send_wire(t) < 0) {
+        stream_ended(&t->s, BRIDGE_CLOSED);
+        return false;
+    }
+    if (rc != 1) return false;
+    t->up = true;
+    timer_stop(&t->patience);
+    /* A shared key that was offered may have been passed over; then a certificate decides. */
+    certified = tls_keys_identity(t->keys, t->ssl, t->s.mem);
+    if (certified || (SSL_version(t->ssl) >= TLS1_3_VERSION && !SSL_session_reused(t->ssl))) {
+        mem_free(t->s.mem, t->identity);
+        t->identity = certified;
+    }
+    if (is_wire_empty(t)) stream_writable(&t->s);
+    return !t->s.closed;
+}
+
+static void keep_in(secure *t)
+{
+    uint8_t *old = t->kept;
+
+    t->kept = t->in_len ? mem_copy(t->s.mem, t->in, t->in_len) : NULL;
+    if (t->in_len && !t->kept) stream_ended(&t->s, BRIDGE_NOMEM);
+    t->in = t->kept;
+    mem_free(t->s.mem, old);
+}
+
+/* Decrypts all there is.  Answers SSL_ERROR_WANT_READ when it is read dry, NONE when the room is full. */
+static int decrypt(secure *t, size_t *len)
+{
+    size_t n;
+
+    *len = 0;
+    ERR_clear_error();
+    while (*len < TLS_PLAIN) {
+        if (SSL_read_ex(t->ssl, t->s.loop->plain + STREAM_HEAD + *len, TLS_PLAIN - *len, &n) != 1) return SSL_get_error(t->ssl, 0);
+        *len += n;
+    }
+    return SSL_ERROR_NONE;
+}
+
+static void take_in(secure *t, const uint8_t *data, size_t len)
+{
+    stream *s = &t->s;
+    int why = SSL_ERROR_NONE;
+    size_t n;
+
+    t->in = data;
+    t->in_len = len;
+    if (!t->up && !shake_hands(t)) return;
+    while (why == SSL_ERROR_NONE && s->reading && !s->closed) {
+        why = decrypt(t, &n);
+        if (send_wire(t) < 0 && why == SSL_ERROR_WANT_READ) why = SSL_ERROR_ZERO_RETURN;
+        if (n) stream_feed_behind(s, s->loop->plain + STREAM_HEAD, n);
+        if (s->closed) return;
+        if (why == SSL_ERROR_ZERO_RETURN && !s->reading) t->ended = true; /* told when it is wanted */
+        else if (why == SSL_ERROR_ZERO_RETURN) stream_ended(s, BRIDGE_CLOSED); /* close_notify */
+        else if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ) broke(t, tls_reason());
+    }
+    if (!s->closed && (t->in_len || t->kept)) keep_in(t);
+}
+
+static void on_ready(pollee *p, uint32_t events)
+{
+    secure *t = list_of(p, secure, poll);
+    stream *s = &t->s;
+    loop *l = s->loop;
+    ssize_t n;
+
+    if (events & EPOLLOUT) on_writable(t);
+    if (s->closed || (t->up && !s->reading) || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) return;
+    if (t->ended) {
+        stream_ended(s, BRIDGE_CLOSED);
+        return;
+    }
+    if (t->up && t->kept) {
+        take_in(t, t->in, t->in_len);
+        if (s->closed || !s->reading) return;
+    }
+    n = recv(p->fd, l->scratch, STREAM_READ, 0);
+    if (n > 0) {
+        take_in(t, l->scratch, (size_t)n);
+        if (s->closed || (t->up && !s->reading)) return;
+        /* As in tcp.c: a short read means that it is read dry, unless the end came along with it. */
+        if (n == STREAM_READ || (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))) poller_more(l, p);
+    } else if (n == 0) {
+        stream_ended(s, BRIDGE_CLOSED);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        stream_ended(s, errno == ETIMEDOUT ? BRIDGE_TIMEOUT : BRIDGE_CLOSED);
+    }
+}
+
+static void tls_read(stream *s, bool on)
+{
+    secure *t = list_of(s, secure, s);
+
+    if (on) poller_more(s->loop, &t->poll);
+}
+
+static const char *tls_identity(const stream *s)
+{
+    const secure *t = list_of(s, const secure, s);
+
+    return t->up ? t->identity : NULL;
+}
+
+/* ---- life */
+
+static void tls_unref(tls *t);
+
+static void on_goodbye(turn_end *end)
+{
+    secure *t = list_of(end, secure, goodbye);
+
+    stream_closed(&t->s);
+    SSL_free(t->ssl);
+    spare_give(t->s.loop, t->wire, t->wire_cap);
+    mem_free(t->s.mem, t->kept);
+    mem_free(t->s.mem, t->identity);
+    tls_keys_unref(t->keys);
+    tls_unref(t->tls);
+    mem_free(t->s.mem, t);
+}
+
+static void tls_close(stream *s)
+{
+    secure *t = list_of(s, secure, s);
+
+    timer_stop(&t->patience);
+    if (t->up && !t->broken) {
+        ERR_clear_error();
+        SSL_shutdown(t->ssl); /* close_notify: RFC 8446 6.1; we do not wait for theirs */
+        send_wire(t);
+    }
+    poller_remove(s->loop, &t->poll);
+    close(t->poll.fd);
+    turn_end_want(s->loop, &t->goodbye);
+}
+
+static void on_impatient(timer *x)
+{
+    secure *t = list_of(x, secure, patience);
+
+    tell(t, "no handshake in time");
+    stream_ended(&t->s, BRIDGE_TIMEOUT);
+}
+
+static const stream_ops tls_ops = {
+    .write = tls_write, .want_write = tls_want_write, .read = tls_read, .close = tls_close, .identity = tls_identity};
+
+static int equip(secure *t, loop *l)
+{
+    BIO *bio;
+
+    if (!l->plain) l->plain = mem_alloc(l->mem, STREAM_HEAD + TLS_PLAIN);
+    t->ssl = l->plain ? SSL_new(t->keys->ctx) : NULL;
+    bio = t->ssl ? BIO_new(t->keys->bio) : NULL;
+    if (!bio) return BRIDGE_NOMEM;
+    BIO_set_data(bio, t);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(t->ssl, bio, bio);
+    SSL_set_app_data(t->ssl, &t->identity);
+    SSL_set_accept_state(t->ssl);
+    return timer_start(&t->patience, l, t->tls->said.patience, on_impatient);
+}
+
+static void look_again(tls *t, int64_t now);
+
+stream *tls_stream(loop *l, int fd, const char *peer, tls *settings)
+{
+    secure *t = mem_new(l->mem, secure);
+    int yes = 1, rc = BRIDGE_NOMEM;
+
+    if (t) {
+        look_again(settings, loop_now(l));
+        stream_init(&t->s, &tls_ops, l);
+        turn_end_init(&t->goodbye, on_goodbye);
+        strncpy(t->s.peer, peer, sizeof t->s.peer - 1);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        t->tls = settings;
+        t->keys = settings->keys;
+        t->poll.fd = fd;
+        t->poll.on_ready = on_ready;
+        rc = equip(t, l);
+    }
+    if (rc == 0) rc = poller_add(l, &t->poll, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    if (rc == 0) {
+        settings->refs++;
+        t->keys->refs++;
+        return &t->s;
+    }
+    if (t) {
+        timer_stop(&t->patience);
+        SSL_free(t->ssl);
+    }
+    close(fd);
+    mem_free(l->mem, t);
+    return NULL;
+}
+
+/* ---- settings */
+
+const char *const tls_url_options[] = {"cert", "key", "ca", "client_cert", "crl", "identity", "psk_file", "min_version", "ciphers",
+                                       "ciphersuites", "alpn", "handshake_timeout", NULL};
+
+static int one_of(const url *u, const char *key, const char *const *words, const char **out, bridge_error *err)
+{
+    const char *said = url_get(u, key);
+
+    *out = said;
+    for (size_t i = 0; said && words[i]; i++)
+        if (strcmp(said, words[i]) == 0) return 0;
+    if (!said) return 0;
+    return fail(err, BRIDGE_INVALID, "option %s=%s: one of %s, %s%s%s is wanted", key, said, words[0], words[1],
+                words[2] ? ", " : "", words[2] ? words[2] : "");
+}
+
+static int check_said(const url *u, const tls_said *s, bridge_error *err)
+{
+    if (!s->cert && !s->psk_file)
+        return fail(err, BRIDGE_INVALID, "%s:// needs cert= and key= (or psk_file=) in its URL", u->scheme);
+    if (s->key && !s->cert) return fail(err, BRIDGE_INVALID, "key= without cert=");
+    if (!s->ca && (url_get(u, "client_cert") || s->crl || s->identity))
+        return fail(err, BRIDGE_INVALID, "client_cert=, crl= and identity= need ca=");
+    return 0;
+}
+
+static int read_said(tls *t, const url *u, const char *alpn, bridge_error *err)
+{
+    static const char *const versions[] = {"1.2", "1.3", NULL}, *const clients[] = {"required", "optional", NULL},
+                             *const names[] = {"cn", "dns", "email", "uri", NULL};
+    static const char *const texts[] = {"cert", "key", "ca", "crl", "psk_file", "ciphers", "ciphersuites"};
+    char **to[] = {&t->said.cert, &t->said.key, &t->said.ca, &t->said.crl, &t->said.psk_file, &t->said.ciphers, &t->said.ciphersuites};
+    const char *version, *client, *name;
+    uint64_t ms;
+    int rc = one_of(u, "min_version", versions, &version, err);
+
+    if (rc == 0) rc = one_of(u, "client_cert", clients, &client, err);
+    if (rc == 0) rc = one_of(u, "identity", names, &name, err);
+    if (rc == 0) rc = url_get_u64(u, "handshake_timeout", TLS_HANDSHAKE, 3600000, &ms, err);
+    if (rc < 0) return rc;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *to[i] = mem_text(t->mem, url_get(u, texts[i]));
+        if (url_get(u, texts[i]) && !*to[i]) return fail_nomem(err);
+    }
+    if (url_get(u, "alpn")) alpn = url_get(u, "alpn");
+    t->said.alpn = mem_text(t->mem, alpn && *alpn ? alpn : NULL);
+    t->said.identity = mem_text(t->mem, name);
+    if ((alpn && *alpn && !t->said.alpn) || (name && !t->said.identity)) return fail_nomem(err);
+    t->said.only_13 = version && strcmp(version, "1.3") == 0;
+    t->said.client_optional = client && strcmp(client, "optional") == 0;
+    t->said.patience = ms ? (int64_t)ms : TLS_HANDSHAKE;
+    return check_said(u, &t->said, err);
+}
+
+/* ---- files that change */
+
+static void look(const tls *t, mark *marks)
+{
+    const char *const files[WATCHED] = {t->said.cert, t->said.key, t->said.ca, t->said.crl, t->said.psk_file};
+    struct stat st;
+
+    for (int i = 0; i < WATCHED; i++)
+        marks[i] = files[i] && stat(files[i], &st) == 0 ? (mark){st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size, (int64_t)st.st_ino}
+                                                        : (mark){0};
+}
+
+int tls_reload(tls *t, bridge_error *err)
+{
+    tls_keys *fresh = NULL;
+    int rc;
+
+    look(t, t->marks);
+    rc = tls_keys_new(&fresh, t->mem, &t->said, t->keys, err);
+    if (rc < 0) return rc;
+    tls_keys_unref(t->keys);
+    t->keys = fresh;
+    return 0;
+}
+
+static void look_again(tls *t, int64_t now)
+{
+    mark marks[WATCHED];
+    bridge_error err = {0};
+
+    if (t->looked && now - t->looked < TLS_LOOK_AGAIN) return;
+    t->looked = now;
+    look(t, marks);
+    if (memcmp(marks, t->marks, sizeof marks) == 0) return;
+    if (tls_reload(t, &err) < 0 && t->tell) t->tell(t->user, NULL, err.text);
+}
 
 int tls_new(tls **out, mem *m, const url *u, const char *alpn, bridge_error *err)
 {
-    (void)out, (void)m, (void)u, (void)alpn;
-    return fail(err, BRIDGE_UNSUPPORTED, "TLS is not built in");
+    tls *t = mem_new(m, tls);
+    int rc;
+
+    if (!t) return fail_nomem(err);
+    t->mem = m;
+    t->refs = 1;
+    rc = read_said(t, u, alpn, err);
+    if (rc == 0) rc = tls_reload(t, err);
+    if (rc == 0) *out = t;
+    else tls_free(t);
+    return rc;
+}
+
+void tls_tell(tls *t, void (*fn)(void *, const char *, const char *), void *user)
+{
+    t->tell = fn;
+    t->user = user;
+}
+
+static void forget(mem *m, tls_said *s)
+{
+    char *all[] = {s->cert, s->key, s->ca, s->crl, s->psk_file, s->ciphers, s->ciphersuites, s->alpn, s->identity};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(m, all[i]);
+}
+
+static void tls_unref(tls *t)
+{
+    if (--t->refs) return;
+    tls_keys_unref(t->keys);
+    forget(t->mem, &t->said);
+    mem_free(t->mem, t);
 }
 
 void tls_free(tls *t)
 {
-    (void)t;
-}
-
-stream *tls_stream(loop *l, int fd, const char *peer, tls *t)
-{
-    (void)l, (void)peer, (void)t;
-    close(fd);
-    return NULL;
+    if (!t) return;
+    t->tell = NULL; /* who was told goes, too */
+    tls_unref(t);
 }

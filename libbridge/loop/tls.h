@@ -1,4 +1,18 @@
-/* loop/tls.h - TLS settings of a listener, said once for every protocol above.  OpenSSL lives in loop/tls.c only. */
+/* loop/tls.h - TLS settings of a listener, said once for every protocol above.  OpenSSL lives in loop/tls*.c only.
+ *
+ *      cert=FILE key=FILE       our certificate with its chain, and its key (in the same file if key is left out); PEM
+ *      ca=FILE                  who signs client certificates; then each client needs one ...
+ *      client_cert=optional     ... or may have one
+ *      crl=FILE                 certificates that were taken back
+ *      identity=cn|dns|email|uri   what of a client certificate is its user's name; cn, and without one the first other
+ *      psk_file=FILE            lines "identity:key in hex": clients that share a key; then cert= may be left out
+ *      min_version=1.2|1.3      1.2
+ *      ciphers=... ciphersuites=...   as openssl-ciphers(1) has them, for TLS 1.2 and 1.3
+ *      alpn=NAME                instead of the protocol's own
+ *      handshake_timeout=MS     10000
+ *
+ * The files are looked at again when somebody connects and a second has passed: changed ones hold for the connections that come
+ * then; while they are wrong, the old ones hold.  docs/security.md. */
 #ifndef LOOP_TLS_H
 #define LOOP_TLS_H
 #include "core/url.h"
@@ -6,8 +20,13 @@
 
 typedef struct tls tls;
 
-/* From a listener's URL: cert=FILE key=FILE ca=FILE (client certificates wanted) ...; docs/urls.md.  alpn: "mqtt", or NULL. */
+enum { TLS_HANDSHAKE = 10000, TLS_LOOK_AGAIN = 1000, TLS_IDENTITY_MAX = 1024 };
+
+/* From a listener's URL.  alpn: "mqtt"; NULL for none.  INVALID, IO, SYNTAX with a sentence. */
 int tls_new(tls **out, mem *m, const url *u, const char *alpn, bridge_error *err);
 void tls_free(tls *t); /* NULL is fine; connections that use it go on */
+/* Told of what went wrong: peer is who could not shake hands, or NULL when files could not be read again. */
+void tls_tell(tls *t, void (*fn)(void *user, const char *peer, const char *what), void *user);
+int tls_reload(tls *t, bridge_error *err); /* now; on failure the old files hold */
 extern const char *const tls_url_options[]; /* NULL-terminated; for url_check() */
 #endif

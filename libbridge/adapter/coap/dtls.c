@@ -1,5 +1,5 @@
 #include "adapter/coap/dtls.h"
-#include "auth/psk_file.h"
+#include "loop/psk.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/status.h"

@@ -1,8 +1,8 @@
-#include "auth/psk_file.h"
-#include "auth/file.h"
+#include "loop/psk.h"
+#include "base/textfile.h"
 #include "base/clock.h"
 #include "base/map.h"
-#include <openssl/crypto.h>
+#include <string.h>
 
 typedef struct psk {
     unsigned key_len, name_len;
@@ -34,36 +34,36 @@ static bool take_key(psk *k, text hex)
 
 static void psk_free(mem *m, psk *k)
 {
-    if (k) OPENSSL_cleanse(k->key, sizeof k->key);
+    if (k) explicit_bzero(k->key, sizeof k->key);
     mem_free(m, k);
 }
 
-static int take_line(psks *p, const rules_lines *lines, text line, bridge_error *err)
+static int take_line(psks *p, const textfile *lines, text line, bridge_error *err)
 {
     void *before = NULL;
     text name, key;
     psk *k;
     int rc = 0;
 
-    if (!text_cut(line, ':', &name, &key) || name.len == 0) return rules_fail(lines, err, BRIDGE_SYNTAX, "identity:key is wanted");
+    if (!text_cut(line, ':', &name, &key) || name.len == 0 || memchr(name.p, 0, name.len))
+        return textfile_fail(lines, err, BRIDGE_SYNTAX, "identity:key is wanted");
+    if (map_get(&p->by_name, name.p, name.len))
+        return textfile_fail(lines, err, BRIDGE_SYNTAX, "%.*s has a key already", name.len < 60 ? (int)name.len : 60, name.p);
     k = mem_zalloc(p->mem, sizeof *k + name.len);
-    if (!k) return rules_fail(lines, err, BRIDGE_NOMEM, "out of memory");
+    if (!k) return textfile_fail(lines, err, BRIDGE_NOMEM, "out of memory");
     k->name_len = (unsigned)name.len;
     memcpy(k->name, name.p, name.len);
     if (!take_key(k, text_trim(key)))
-        rc = rules_fail(lines, err, BRIDGE_SYNTAX, "the key is 2 to %d hexadecimal digits, two a byte", 2 * PSK_MAX);
+        rc = textfile_fail(lines, err, BRIDGE_SYNTAX, "the key is 2 to %d hexadecimal digits, two a byte", 2 * PSK_MAX);
     if (rc == 0) rc = map_put(&p->by_name, k->name, k->name_len, k, &before);
-    if (rc < 0)
-        psk_free(p->mem, k);
-    else
-        psk_free(p->mem, before); /* the later line holds */
+    if (rc < 0) psk_free(p->mem, k);
     return rc;
 }
 
 int psks_read(psks **out, mem *m, const char *file, bridge_error *err)
 {
     psks *p = mem_new(m, psks);
-    rules_lines lines = {.name = file};
+    textfile lines = {.name = file};
     uint64_t seed;
     text line;
     buf b;
@@ -73,11 +73,11 @@ int psks_read(psks **out, mem *m, const char *file, bridge_error *err)
     if (!p) return BRIDGE_NOMEM;
     p->mem = m;
     map_init(&p->by_name, m, seed);
-    rc = rules_file_read(&b, m, file, err);
+    rc = textfile_read(&b, m, file, err);
     if (rc == 0) {
         lines.rest = (text){(const char *)b.data, b.len};
-        while (rc == 0 && rules_next(&lines, &line)) rc = take_line(p, &lines, line, err);
-        rules_file_drop(&b);
+        while (rc == 0 && textfile_next(&lines, &line)) rc = take_line(p, &lines, line, err);
+        textfile_drop(&b);
     }
     if (rc < 0)
         psks_free(p);

@@ -1,11 +1,11 @@
-#include "auth/file.h"
+#include "base/textfile.h"
 #include "base/status.h"
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-int rules_file_read(buf *out, mem *m, const char *name, bridge_error *err)
+int textfile_read(buf *out, mem *m, const char *name, bridge_error *err)
 {
     FILE *f = fopen(name, "re");
     uint8_t *at;
@@ -13,7 +13,7 @@ int rules_file_read(buf *out, mem *m, const char *name, bridge_error *err)
     int rc = 0;
 
     if (!f) return fail(err, BRIDGE_IO, "cannot read %s: %s", name, strerror(errno));
-    buf_init(out, m, RULES_FILE_MAX);
+    buf_init(out, m, TEXTFILE_MAX);
     do {
         rc = buf_room(out, 4096);
         if (rc < 0) break;
@@ -24,17 +24,17 @@ int rules_file_read(buf *out, mem *m, const char *name, bridge_error *err)
     if (rc == 0 && ferror(f)) rc = fail(err, BRIDGE_IO, "cannot read %s: %s", name, strerror(errno));
     else if (rc < 0) fail(err, rc, "%s does not fit: %s", name, bridge_status_text(rc));
     fclose(f);
-    if (rc < 0) rules_file_drop(out);
+    if (rc < 0) textfile_drop(out);
     return rc;
 }
 
-void rules_file_drop(buf *b)
+void textfile_drop(buf *b)
 {
-    if (b->data) OPENSSL_cleanse(b->data, b->cap);
+    if (b->data) explicit_bzero(b->data, b->cap);
     buf_done(b);
 }
 
-bool rules_next(rules_lines *l, text *line)
+bool textfile_next(textfile *l, text *line)
 {
     while (l->rest.len) {
         text all = l->rest;
@@ -47,7 +47,7 @@ bool rules_next(rules_lines *l, text *line)
     return false;
 }
 
-int rules_fail(const rules_lines *l, bridge_error *err, int status, const char *format, ...)
+int textfile_fail(const textfile *l, bridge_error *err, int status, const char *format, ...)
 {
     char said[200];
     va_list args;

@@ -1,6 +1,6 @@
-/* auth/psk_file.h - pre-shared keys, in a file as mosquitto's psk_file: one "identity:hexadecimal key" a line. */
-#ifndef AUTH_PSK_FILE_H
-#define AUTH_PSK_FILE_H
+/* loop/psk.h - pre-shared keys, in a file as mosquitto's psk_file: one "identity:hexadecimal key" a line. */
+#ifndef LOOP_PSK_H
+#define LOOP_PSK_H
 #include "base/text.h"
 #include "bridge/bridge.h"
 
