@@ -88,10 +88,21 @@ static int take_rules(bridge_port *p, const url *u, bridge_error *err)
     return passwords || acl ? auth_new(&p->auth, p->hub->mem, passwords, acl, err) : 0;
 }
 
+/* Does TLS let in only those who prove a name? */
+static bool wants_proof(const url *u)
+{
+    const char *client = url_get(u, "client_cert");
+    size_t n = strlen(u->scheme);
+
+    if (n < 3 || u->scheme[n - 1] != 's' || strcmp(u->scheme + n - 3, "+ws") == 0) return false;
+    if (url_get(u, "ca")) return !client || strcmp(client, "optional") != 0;
+    return url_get(u, "psk_file") && !url_get(u, "cert");
+}
+
 static int guard(const bridge_port *p, const url *u, bridge_error *err)
 {
     if (url_is_loopback(u) || p->open_to_all || p->deny_anonymous || p->auth || p->hub->auth || p->hub->policy_count ||
-        url_get(u, "ca") || url_get(u, "psk_file"))
+        wants_proof(u))
         return 0;
     return fail(err, BRIDGE_INVALID,
                 "%s://%s would be open to everybody: add password_file=, acl_file=, ca= (client certificates) or anonymous=allow "

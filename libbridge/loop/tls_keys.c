@@ -102,6 +102,10 @@ static int take_psk(tls_keys *k, const tls_said *said, bridge_error *err)
 
     if (rc < 0) return rc;
     SSL_CTX_set_psk_server_callback(k->ctx, on_psk);
+    /* Who has a key is to be known by it, beside a certificate of ours, too.  OpenSSL takes such a key to be one for SHA-256
+     * (RFC 8446 4.2.11), and would pass it over for a suite with another hash. */
+    SSL_CTX_set_cipher_list(k->ctx, "kECDHEPSK:kPSK:ALL:!COMPLEMENTOFDEFAULT:!eNULL");
+    SSL_CTX_set_ciphersuites(k->ctx, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384");
     SSL_CTX_set_options(k->ctx, SSL_OP_NO_TICKET); /* a ticket would not say whose it is */
     SSL_CTX_set_num_tickets(k->ctx, 0);
     return 0;

@@ -71,7 +71,8 @@ static bool read_basic(text value, buf *room, bridge_ask *ask)
 
 static int login(http_conn *c, text authorization)
 {
-    bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .who = stream_peer(c->s), .path = ""};
+    bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .who = stream_peer(c->s), .path = "",
+                      .certified = stream_identity(c->s)};
     bridge_peer *peer;
     buf room;
     int rc = 0;

@@ -88,6 +88,13 @@ static int check_options(const url *u, bridge_error *err)
     return url_check(u, known, err);
 }
 
+static void on_tls_trouble(void *user, const char *peer, const char *what)
+{
+    http_port *p = user;
+
+    bridge_port_log(p->port, BRIDGE_LOG_WARN, peer, "TLS: %s", what);
+}
+
 static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     http_port *p = bridge_port_state(port);
@@ -109,6 +116,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     buf_init(&p->frame, p->mem, 0);
     rc = read_options(p, u, err);
     if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, "http/1.1", err);
+    if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
     o.tls = p->tls;
     if (rc == 0) rc = listener_open(&p->listener, p->loop, &o, conn_accept, p, err);
     if (rc == 0) rc = say_name(p, u);

@@ -90,8 +90,15 @@ static void tunnel_close(stream *inner)
     turn_end_want(inner->loop, &s->goodbye);
 }
 
+static const char *tunnel_identity(const stream *inner)
+{
+    const websocket *s = list_of(inner, const websocket, inner);
+
+    return s->conn ? stream_identity(s->conn->s) : NULL;
+}
+
 static const stream_ops tunnel_ops = {
-    .write = tunnel_write, .want_write = tunnel_want_write, .read = tunnel_read, .close = tunnel_close};
+    .write = tunnel_write, .want_write = tunnel_want_write, .read = tunnel_read, .identity = tunnel_identity, .close = tunnel_close};
 
 /* ---- frames in */
 

@@ -60,7 +60,7 @@ static int spell(mqtt_client *c, const wire_connect *k, wire_slice id, login *ou
 static int log_in(mqtt_client *c, login *l, wire_slice secret)
 {
     bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .user = l->user, .path = l->who,
-                      .secret = secret.p, .secret_len = secret.len};
+                      .secret = secret.p, .secret_len = secret.len, .certified = stream_identity(c->stream)};
     char who[64 + 8];
     char *whole = who;
     size_t len = l->id.len + sizeof "mqtt:";

@@ -121,6 +121,12 @@ static void on_accept(void *user, stream *s)
     if (mqtt_client_new(p, p->port, s, NULL) < 0) stream_abort(s, BRIDGE_NOMEM);
 }
 
+static void on_tls_trouble(void *user, const char *peer, const char *what)
+{
+    mqtt_port *p = user;
+    bridge_port_log(p->port, BRIDGE_LOG_WARN, peer, "TLS: %s", what);
+}
+
 static int listen_on(mqtt_port *p, const url *u, bridge_error *err)
 {
     bool local = strcmp(u->scheme, "mqtt+unix") == 0, secure = strcmp(u->scheme, "mqtts") == 0;
@@ -128,6 +134,7 @@ static int listen_on(mqtt_port *p, const url *u, bridge_error *err)
     listener_options o = {.host = u->host, .port = u->port >= 0 ? u->port : secure ? 8883 : 1883};
     if (local) o = (listener_options){.unix_path = u->path};
     int rc = secure ? tls_new(&p->tls, p->shared->mem, u, "mqtt", err) : 0;
+    if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
     o.tls = p->tls;
     if (rc == 0) rc = listener_open(&p->listener, p->shared->loop, &o, on_accept, p, err);
     if (rc < 0) {
