@@ -543,7 +543,7 @@ static void what_is_wrong_is_said_at_once(void)
     refused(SERVER "&ciphersuites=ROT13", "ciphersuites=ROT13: not all of them are known");
     run("cd %s && printf 'lamp:00\\nlamp:01\\n' >twice && printf '\\nlamp:xyz\\n' >nohex", dir);
     refused("psk_file=%/twice", "twice line 2: lamp has a key already");
-    refused("psk_file=%/nohex", "nohex line 2: the key of lamp is not 1 to 64 bytes in hex");
+    refused("psk_file=%/nohex", "nohex line 2: the key is 2 to 128 hexadecimal digits, two a byte");
 }
 
 int main(void)
