@@ -1,5 +1,6 @@
 """CoAP as its users meet it: verbs, values, conditions, observers, blocks, discovery; with coap-client and packet by packet."""
 import json
+import socket
 
 import pytest
 
@@ -516,6 +517,25 @@ def test_answers_leave_from_the_address_they_came_to(start_bridged):
     for host in ("127.0.0.1", "127.0.0.2", "::1"):
         with Socket(program.port("coap"), host=host) as client:     # connected: hears from that address only
             assert client.put("r/" + host.replace(":", "x"), "1").says == "2.01"
+
+
+def test_a_multicast_question_is_answered_at_leisure(start_bridged):  # RFC 7252 8
+    program = start_bridged("coap://:0/r?anonymous=allow&multicast=lo")
+    port = program.port("coap")
+    with Socket(port) as client, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        client.put("r/x", "1")
+        asker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        asker.settimeout(8)
+        for question in (client.request(coap.GET, "r/x", type=NON), client.request(coap.GET, "none", type=NON),
+                         client.request(coap.GET, ".well-known/core", type=CON),
+                         client.request(coap.GET, ".well-known/core", type=NON, query=["href=/none"]),
+                         client.request(coap.GET, ".well-known/core", type=NON)):
+            asker.sendto(bytes(question), ("224.0.1.187", port))
+
+        data, sender = asker.recvfrom(2000)
+        answer = coap.Message.parse(data)
+        assert sender[1] == port and answer.token == question.token and answer.type == NON
+        assert answer.payload.endswith(b"</r/x>;obs")
 
 
 def test_block_size_can_be_said(start_bridged):

@@ -199,16 +199,15 @@ static void tell_name(coap_port *cp, const bridge_url *u)
 
 static int sockets_open(coap_port *cp, const bridge_url *u, bridge_error *err)
 {
-    bool multicast = false;
-    int rc = url_get_bool(u, "multicast", false, &multicast, err);
+    const char *multicast = url_get(u, "multicast");
+    int rc;
 
-    if (rc < 0) return rc;
     if (strcmp(u->scheme, "coap+tcp") == 0 || strcmp(u->scheme, "coaps+tcp") == 0) return coap_links_open(cp, u, err);
     if (strcmp(u->scheme, "coaps") == 0)
         rc = coap_dtls_open(&cp->dtls, cp, u, err);
     else
         rc = coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5683 : u->port, on_datagram, cp, err);
-    if (rc == 0 && multicast) rc = coap_udp_multicast(cp->udp, err);
+    if (rc == 0 && multicast && strcmp(multicast, "no") != 0) rc = coap_udp_multicast(cp->udp, multicast, err);
     if (rc < 0) return rc;
     coap_udp_on_batch(cp->udp, on_batch, cp);
     tell_name(cp, u);

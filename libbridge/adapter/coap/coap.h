@@ -53,6 +53,8 @@ typedef struct coap_wait {
     int accept; /* -1: any */
     unsigned tag_count;
     uint8_t tags[4][9]; /* ETags of the request: length and bytes */
+    timer leisure;      /* an answer to multicast, which waits a while */
+    buf late;
 } coap_wait;
 
 typedef struct coap_watcher { /* one observation */
@@ -81,6 +83,8 @@ void coap_bury_soon(coap_port *cp); /* when it is closing and the last connectio
 /* serve.c */
 void coap_serve(void *user, coap_request *r);
 void coap_wait_dropped(coap_wait *w);
+enum { COAP_LEISURE = 5000 }; /* ms; DEFAULT_LEISURE, RFC 7252 4.8 */
+void coap_answer_at_leisure(coap_port *cp, coap_request *r, buf *links); /* takes the bytes */
 
 /* answer.c */
 uint8_t coap_code_of(int status, bridge_verb verb);

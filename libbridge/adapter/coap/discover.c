@@ -121,6 +121,8 @@ static void links_serve(coap_port *cp, coap_request *r, bridge_peer *peer, bool 
     bridge_peer_read(peer, "#", on_value, &l);
     if (r->multicast && l.out.len == 0) /* RFC 6690 4.1: nothing found, nothing said */
         coap_respond(r, COAP_REPLY(.code = COAP_NOT_FOUND));
+    else if (r->multicast)
+        coap_answer_at_leisure(cp, r, &l.out);
     else
         links_answer(&l, r);
     buf_done(&l.out);

@@ -1,6 +1,7 @@
 /* A request becomes a question to the hub. */
 #include "adapter/coap/coap.h"
 #include "adapter/coap/names.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 typedef struct asked { /* a request, as far as the hub is concerned */
@@ -25,13 +26,49 @@ static coap_wait *wait_spare(coap_port *cp)
 static void wait_free(coap_wait *w)
 {
     list_remove(&w->link);
+    timer_stop(&w->leisure);
+    buf_done(&w->late);
     mem_free(w->cp->mem, w);
 }
 
 void coap_wait_dropped(coap_wait *w)
 {
-    bridge_ticket_cancel(w->ticket);
+    if (w->ticket) bridge_ticket_cancel(w->ticket);
     wait_free(w);
+}
+
+/* RFC 7252 8.2: those who are asked all at once do not answer all at once. */
+static void on_leisure(timer *t)
+{
+    coap_wait *w = list_of(t, coap_wait, leisure);
+    coap_port *cp = w->cp;
+    coap_request *r = w->request;
+
+    r->user = NULL;
+    coap_respond(r, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = w->late.data, .len = w->late.len));
+    wait_free(w);
+    turn_end_want(cp->loop, &cp->flush);
+}
+
+void coap_answer_at_leisure(coap_port *cp, coap_request *r, buf *links)
+{
+    coap_wait *w = mem_new(cp->mem, coap_wait);
+    coap_request *kept = w ? coap_request_keep(r) : NULL;
+    uint32_t dice;
+
+    if (!kept) {
+        mem_free(cp->mem, w);
+        coap_answer_status(r, BRIDGE_BUSY, BRIDGE_GET, NULL);
+        return;
+    }
+    w->cp = cp;
+    w->request = kept;
+    w->late = *links;
+    *links = (buf){.mem = cp->mem};
+    kept->user = w;
+    list_push(&cp->waiting, &w->link);
+    random_bytes(&dice, sizeof dice);
+    if (timer_start(&w->leisure, cp->loop, dice % COAP_LEISURE, on_leisure) < 0) on_leisure(&w->leisure);
 }
 
 static void on_done(void *user, int status, bridge_msg *reply)
@@ -254,6 +291,10 @@ static void serve_named(asked *a)
         coap_discover(a->cp, a->r, a->peer);
         return;
     }
+    if (a->r->multicast) {
+        coap_request_text(a->r, COAP_NOT_FOUND, NULL);
+        return;
+    }
     a->path = coap_path_below(a->cp->path, segments, a->cp->mount, &root);
     if (!a->path)
         coap_answer_status(a->r, BRIDGE_NOTFOUND, BRIDGE_GET, NULL);
@@ -276,6 +317,10 @@ void coap_serve(void *user, coap_request *r)
     }
     if (m->has & COAP_HAS_HOP_LIMIT && m->hop_limit == 0) {
         coap_request_text(r, COAP_BAD_REQUEST, "Hop-Limit is 0"); /* RFC 8768 3 */
+        return;
+    }
+    if (r->multicast && r->code != COAP_GET) {
+        coap_request_text(r, COAP_NOT_ALLOWED, NULL); /* which nobody hears: RFC 7252 8.2 */
         return;
     }
     a.peer = coap_who(a.cp, r->peer, &refused);

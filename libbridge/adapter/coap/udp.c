@@ -367,16 +367,18 @@ void coap_udp_on_batch(coap_udp *u, void (*fn)(void *user), void *user)
 }
 uint64_t coap_udp_lost(const coap_udp *u) { return u->lost; }
 
-int coap_udp_multicast(coap_udp *u, bridge_error *err)
+int coap_udp_multicast(coap_udp *u, const char *where, bridge_error *err)
 {
-    struct ipv6_mreq six = {.ipv6mr_interface = 0};
-    struct ip_mreqn four = {.imr_ifindex = 0};
+    unsigned at = strcmp(where, "yes") == 0 ? 0 : if_nametoindex(where);
+    struct ipv6_mreq six = {.ipv6mr_interface = at};
+    struct ip_mreqn four = {.imr_ifindex = (int)at};
+    int joined;
 
+    if (!u->wildcard) return fail(err, BRIDGE_INVALID, "multicast wants a listener on every address, as coap://:5683");
+    if (!at && strcmp(where, "yes") != 0) return fail(err, BRIDGE_INVALID, "option multicast=%s: yes, no or an interface is wanted", where);
     inet_pton(AF_INET6, "ff02::fd", &six.ipv6mr_multiaddr);
     inet_pton(AF_INET, "224.0.1.187", &four.imr_multiaddr);
-    if (setsockopt(u->fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &six, sizeof six) < 0 &&
-        setsockopt(u->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &four, sizeof four) < 0)
-        return fail(err, BRIDGE_IO, "multicast: %s", strerror(errno));
-    setsockopt(u->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &four, sizeof four);
-    return 0;
+    joined = setsockopt(u->fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &six, sizeof six) == 0;
+    joined += setsockopt(u->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &four, sizeof four) == 0;
+    return joined ? 0 : fail(err, BRIDGE_IO, "multicast: %s", strerror(errno));
 }
