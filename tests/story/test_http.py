@@ -131,6 +131,39 @@ def test_a_wildcard_reads_many(http):
     assert http.request("GET", "/resources/none/+").json == {}
 
 
+def test_many_values_as_one_senml_pack(http):  # RFC 8428
+    http.request("PUT", "/resources/home/kitchen/temp", "21.5")
+    http.request("PUT", "/resources/home/hall/temp", '[{"bn":"x/","n":"a","u":"Cel","v":1},{"n":"b","vs":"s"}]', Content_Type="application/senml+json")
+    http.request("PUT", "/resources/home/raw/temp", b"\xff\x00")
+
+    pack = http.request("GET", "/resources/home/+/temp", Accept="application/senml+json")
+
+    assert pack["content-type"] == "application/senml+json"
+    base, found = "", {}
+    for record in pack.json:
+        base = record.get("bn", base)
+        found[base + record.get("n", "")] = next(record[k] for k in ("v", "vs", "vd", "vb") if k in record)
+    assert found == {"home/kitchen/temp": 21.5, "home/hall/temp/x/a": 1, "home/hall/temp/x/b": "s", "home/raw/temp": "_wA"}
+
+
+def test_what_is_there_as_links(http):  # RFC 6690
+    http.request("PUT", "/resources/a%20b/c", "1")
+
+    assert http.request("GET", "/resources/%23", Accept="application/link-format").text == "</resources/a%20b/c>;ct=0;obs"
+    core = http.request("GET", "/.well-known/core")
+    assert (core["content-type"], core.text) == ("application/link-format", "</resources/a%20b/c>;ct=0;obs")
+
+
+def test_a_part_of_a_value_is_changed(http):
+    http.request("PUT", "/resources/a", '{"x":1,"y":2}', Content_Type="application/json")
+
+    assert http.request("PATCH", "/resources/a", '{"x":null,"z":3}', Content_Type="application/merge-patch+json").status == 204
+    assert http.request("GET", "/resources/a").json == {"y": 2, "z": 3}
+    wrong = http.request("PATCH", "/resources/a", "x", Content_Type="text/plain")
+    assert (wrong.status, "merge-patch" in wrong["accept-patch"]) == (415, True)
+    assert http.request("PATCH", "/resources/a", '[{"op":"test","path":"/y","value":9}]', Content_Type="application/json-patch+json").status == 409
+
+
 def test_a_trailing_slash_lists_what_is_below(http):
     for name in ("home/kitchen/temp", "home/hall", "home/hall/lamp", "attic"):
         http.request("PUT", "/resources/" + name, "x")
@@ -206,6 +239,8 @@ def test_a_lost_update_is_412(http):
     assert http.request("PUT", "/resources/a", "4", If_None_Match="*").status == 412
     assert http.request("PUT", "/resources/b", "5", If_Match="*").status == 412
     assert http.request("PUT", "/resources/b", "6", If_None_Match="*").status == 201
+    assert http.request("PUT", "/resources/b", "7", If_None_Match=http.request("GET", "/resources/b")["etag"]).status == 412
+    assert http.request("PUT", "/resources/b", "7", If_None_Match='"zz"').status == 204
     assert http.request("DELETE", "/resources/a", If_Match='"zz"').status == 412
     assert http.request("GET", "/resources/a").text == "2"
 

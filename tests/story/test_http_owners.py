@@ -50,6 +50,16 @@ def test_what_it_raises_is_the_status(bridge, http, error, status):
     assert (answer.status, answer["content-type"]) == (status, "application/problem+json")
 
 
+def test_a_verb_that_is_not_answered_is_405_and_says_what_else_there_is(bridge, http):
+    @bridge.resource("sensor", "GET")
+    def sensor(request):
+        return 21.5
+
+    refused = http.request("PUT", "/resources/sensor", "1")
+
+    assert (refused.status, refused["allow"]) == (405, "OPTIONS, GET, HEAD, POST, PATCH, DELETE")
+
+
 def test_requests_behind_a_late_answer_wait_their_turn(bridge, port):
     entered, go_on = threading.Event(), threading.Event()
 

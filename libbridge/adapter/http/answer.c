@@ -203,7 +203,7 @@ void answer_failure(http_conn *c, int outcome, const char *detail)
     const char *lines = NULL;
 
     if (status == 401) lines = "WWW-Authenticate: Basic realm=\"bridge\", charset=\"UTF-8\"\r\n";
-    if (status == 405) lines = "Allow: GET, HEAD, PUT, POST, DELETE, OPTIONS\r\n";
+    if (status == 405) lines = "Allow: GET, HEAD, OPTIONS\r\n";
     if (status == 429 || status == 503) lines = "Retry-After: 1\r\n";
     answer_problem(c, status, detail ? detail : bridge_status_text(outcome), lines);
 }

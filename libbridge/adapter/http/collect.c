@@ -1,7 +1,12 @@
-/* Many paths in one answer: GET with wildcards, and what is below a path. */
+/* Many paths in one answer: GET with wildcards as JSON, SenML or links, and what is below a path. */
 #include "adapter/http/answer.h"
 #include "adapter/http/event.h"
+#include "codec/registry.h"
+#include "codec/scratch.h"
 #include "core/message.h"
+#include "hub/port.h"
+
+/* ---- values as JSON */
 
 typedef struct collecting {
     buf *out;
@@ -31,37 +36,152 @@ static int add_value(void *user, bridge_msg *msg)
     return rc < 0 ? rc : c->out->len > c->most ? BRIDGE_TOOBIG : 0;
 }
 
-static void answer_json(request *r, int rc, buf *b)
-{
-    if (rc < 0) answer_failure(r->conn, rc, rc == BRIDGE_TOOBIG ? "There is more than fits into one answer." : NULL);
-    else answer_body(r->conn, 200, "application/json", b->data, b->len);
-}
-
-/* Nobody but JSON can hold many values here; one who does not take it gets 406. */
-static bool takes_json(request *r)
+/* What the asker would rather have of a list of media types; -1: none of them, and it is told so. */
+static int best_of(request *r, const char *const *types, int count)
 {
     accept_list a;
-    unsigned place;
+    unsigned place, most = 0;
+    int best = -1;
 
     accept_read(&a, r->head);
-    if (accept_quality(&a, text_of("application/json"), &place) > 0) return true;
-    answer_failure(r->conn, BRIDGE_NOTACCEPTABLE, "Many values come as application/json.");
-    return false;
+    for (int i = 0; i < count; i++) {
+        unsigned q = accept_quality(&a, text_of(types[i]), &place);
+        if (q <= most) continue;
+        most = q;
+        best = i;
+    }
+    if (best < 0) answer_failure(r->conn, BRIDGE_NOTACCEPTABLE, NULL);
+    return best;
+}
+
+static void answer_list(request *r, int rc, const char *type, buf *b)
+{
+    if (rc < 0) answer_failure(r->conn, rc, rc == BRIDGE_TOOBIG ? "There is more than fits into one answer." : NULL);
+    else answer_body(r->conn, 200, type, b->data, b->len);
+}
+
+/* ---- values as one SenML pack: names are paths (RFC 8428 4.5) */
+
+typedef struct packing {
+    scratch *scratch;
+    mem *mem;
+    const bridge_msg *msg;
+    bridge_record *records;
+    size_t count, room;
+} packing;
+
+static int copy_bytes(packing *p, bridge_record *r)
+{
+    void *copy;
+
+    if (r->type != BRIDGE_STRING && r->type != BRIDGE_OPAQUE && r->type != BRIDGE_TREE) return 0;
+    copy = scratch_text(p->scratch, r->as.bytes.p, r->as.bytes.len);
+    r->as.bytes.p = copy;
+    return copy ? 0 : BRIDGE_NOMEM;
+}
+
+static int add_record(void *user, const bridge_record *said)
+{
+    packing *p = user;
+    size_t path = p->msg->path_len, name = strlen(said->name);
+    bridge_record r = *said;
+    char *full = scratch_array(p->scratch, char, path + name + 2);
+    int rc = mem_grow(p->mem, (void **)&p->records, &p->room, p->count, sizeof r);
+
+    if (!full || rc < 0) return BRIDGE_NOMEM;
+    memcpy(full, p->msg->path, path);
+    full[path] = '/';
+    memcpy(full + path + (name > 0), said->name, name + 1);
+    r.name = full;
+    if (r.unit) r.unit = scratch_text(p->scratch, r.unit, strlen(r.unit));
+    if (r.digits) r.digits = scratch_text(p->scratch, r.digits, strlen(r.digits));
+    if (r.time == 0) r.time = (double)p->msg->time / 1000;
+    p->records[p->count++] = r;
+    return copy_bytes(p, &p->records[p->count - 1]);
+}
+
+/* A value that has no records is bytes. */
+static int add_values(void *user, bridge_msg *msg)
+{
+    packing *p = user;
+    size_t before = p->count;
+    int rc;
+
+    p->msg = msg;
+    rc = codec_read(p->mem, "", (double)msg->time / 1000, (bridge_format)msg->format, msg_data(msg), msg->len, add_record, p, NULL);
+    if (rc >= 0 || rc == BRIDGE_NOMEM) return rc;
+    p->count = before;
+    return add_record(p, &(bridge_record){.name = "", .type = BRIDGE_OPAQUE, .as.bytes = {msg_data(msg), msg->len}});
+}
+
+static void answer_pack(request *r, const char *pattern, bridge_format format)
+{
+    buf *b = &r->conn->port->body;
+    scratch memory;
+    packing p = {.scratch = &memory, .mem = r->conn->port->mem};
+    int rc;
+
+    scratch_init(&memory, p.mem);
+    buf_clear(b);
+    rc = bridge_peer_read(r->conn->peer, pattern, add_values, &p);
+    if (rc == 0) rc = codec_write(p.mem, "", format, p.records, p.count, b, NULL);
+    mem_free(p.mem, p.records);
+    scratch_done(&memory);
+    answer_list(r, rc, format_media_type(format), b);
+}
+
+/* ---- what is there, as links (RFC 6690) */
+
+typedef struct linking {
+    buf *out;
+    size_t most;
+    text mount;
+} linking;
+
+static int add_link(void *user, bridge_msg *msg)
+{
+    linking *l = user;
+    unsigned format = msg_format(msg);
+    int rc = buf_text(l->out, l->out->len > 0 ? ",<" : "<");
+
+    if (rc == 0) rc = target_put(l->out, l->mount, msg_path(msg));
+    if (rc == 0) rc = format < BRIDGE_FORMAT_NAMED ? buf_print(l->out, ">;ct=%u;obs", format) : buf_text(l->out, ">;obs");
+    return rc < 0 ? rc : l->out->len > l->most ? BRIDGE_TOOBIG : 0;
+}
+
+void collect_links(request *r, const char *pattern)
+{
+    http_port *p = r->conn->port;
+    linking l = {.out = &p->body, .most = p->max_answer, .mount = text_of(p->mount)};
+    int rc = conn_peer(r->conn, r);
+
+    buf_clear(l.out);
+    if (rc == 0) rc = bridge_peer_read(r->conn->peer, pattern, add_link, &l);
+    answer_list(r, rc, "application/link-format", l.out);
 }
 
 void collect_read(request *r, const char *pattern)
 {
+    static const char *const types[] = {"application/json", "application/senml+json", "application/senml+cbor", "application/link-format"};
     buf *b = &r->conn->port->body;
     collecting c = {.out = b, .most = r->conn->port->max_answer};
-    int rc;
+    int rc, best = best_of(r, types, 4);
 
-    if (!takes_json(r)) return;
-    buf_clear(b);
-    rc = buf_put_u8(b, '{');
-    if (rc == 0) rc = bridge_peer_read(r->conn->peer, pattern, add_value, &c);
-    if (rc == 0) rc = buf_text(b, "}\n");
-    answer_json(r, rc, b);
+    if (best < 0) return;
+    if (best == 1 || best == 2) {
+        answer_pack(r, pattern, best == 1 ? BRIDGE_SENML_JSON : BRIDGE_SENML_CBOR);
+    } else if (best == 3) {
+        collect_links(r, pattern);
+    } else {
+        buf_clear(b);
+        rc = buf_put_u8(b, '{');
+        if (rc == 0) rc = bridge_peer_read(r->conn->peer, pattern, add_value, &c);
+        if (rc == 0) rc = buf_text(b, "}\n");
+        answer_list(r, rc, types[0], b);
+    }
 }
+
+/* ---- what is below a path */
 
 /* A name that has more below ends in '/': so "a" with a value and children is two lines, and each line is a target. */
 static int add_name(void *user, const char *segment, bool has_value, bool has_children)
@@ -92,13 +212,14 @@ void collect_list(request *r, const char *path)
 {
     buf *b = &r->conn->port->body;
     collecting c = {.out = b, .most = r->conn->port->max_answer, .top = !*path};
+    static const char *const types[] = {"application/json"};
     int rc;
 
-    if (!takes_json(r)) return;
+    if (best_of(r, types, 1) < 0) return;
     buf_clear(b);
     rc = buf_put_u8(b, '[');
     if (rc == 0) rc = bridge_peer_list(r->conn->peer, path, add_name, &c);
     if (rc == 0) rc = buf_text(b, "]\n");
     if (rc == 0 && !c.more && *path) rc = BRIDGE_NOTFOUND;
-    answer_json(r, rc, b);
+    answer_list(r, rc, types[0], b);
 }

@@ -126,7 +126,7 @@ void conn_recall(http_conn *c, http_head *h, request *r)
 static void refuse(http_conn *c, int status, const char *why)
 {
     c->keep_alive = false;
-    answer_problem(c, status, why, status == 405 ? "Allow: GET, HEAD, PUT, POST, DELETE, OPTIONS\r\n" : NULL);
+    answer_problem(c, status, why, NULL);
     conn_enter(c, CONN_DRAIN);
     conn_deadline(c, HTTP_DRAIN_TIME);
     c->drained = 0;

@@ -78,6 +78,20 @@ static void put_location(answer *a, http_conn *c, const char *path)
     if (a->rc == 0) answer_field(a, "Location", (text){(char *)b->data, b->len});
 }
 
+/* Who owns the path does not take the verb; of the others nobody knows before trying. */
+static void refuse_method(http_conn *c, bridge_verb verb)
+{
+    static const struct {
+        bridge_verb verb;
+        const char *name;
+    } all[] = {{BRIDGE_GET, "GET, HEAD"}, {BRIDGE_PUT, "PUT"}, {BRIDGE_POST, "POST"}, {BRIDGE_PATCH, "PATCH"}, {BRIDGE_DELETE, "DELETE"}};
+    char lines[80] = "Allow: OPTIONS";
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].verb != verb) strcat(strcat(lines, ", "), all[i].name);
+    answer_problem(c, 405, bridge_status_text(BRIDGE_METHOD), strcat(lines, "\r\n"));
+}
+
 /* What became of a request for a path. */
 static void finish(request *r, bridge_verb verb, const char *name, int outcome, bridge_msg *reply)
 {
@@ -102,6 +116,8 @@ static void finish(request *r, bridge_verb verb, const char *name, int outcome, 
     } else if (outcome == BRIDGE_FORMAT && verb == BRIDGE_PATCH) { /* RFC 5789 2.2 */
         answer_problem(c, 415, bridge_status_text(outcome),
                        "Accept-Patch: application/merge-patch+json, application/json-patch+json\r\n");
+    } else if (outcome == BRIDGE_METHOD) {
+        refuse_method(c, verb);
     } else {
         answer_failure(c, outcome, msg_sentence(reply, said, sizeof said) ? said : NULL);
     }
@@ -153,6 +169,20 @@ static bool wants_to_wait(request *r, const char *name, int outcome, bridge_msg 
     return false;
 }
 
+/* If-None-Match with tags on a write (RFC 9110 13.1.2): has the value one of them?  Nothing comes between this and the write. */
+static bool has_unwanted_tag(request *r, const char *name)
+{
+    bridge_msg *ask, *there = NULL;
+    bool unwanted = false;
+
+    if (bridge_peer_msg(r->conn->peer, BRIDGE_FIELDS(.path = name), &ask) < 0) return false;
+    if (bridge_peer_submit(r->conn->peer, BRIDGE_GET, ask, NULL, &there, NULL, NULL, NULL) >= 0 && there)
+        unwanted = resource_is_known(r, there);
+    bridge_msg_unref(ask);
+    bridge_msg_unref(there);
+    return unwanted;
+}
+
 static void submit(request *r, bridge_verb verb, const char *name)
 {
     http_conn *c = r->conn;
@@ -166,7 +196,13 @@ static void submit(request *r, bridge_verb verb, const char *name)
         return;
     }
     if (r->head->first[HEAD_IF_MATCH] || r->head->first[HEAD_IF_NONE_MATCH]) read_terms(r->head, &terms, versions);
-    if (verb == BRIDGE_GET) terms.if_absent = false;
+    if (verb == BRIDGE_GET) {
+        terms.if_absent = false;
+    } else if (r->head->first[HEAD_IF_NONE_MATCH] && !terms.if_absent && has_unwanted_tag(r, name)) {
+        bridge_msg_unref(msg);
+        answer_failure(c, BRIDGE_PRECONDITION, NULL);
+        return;
+    }
     rc = bridge_peer_submit(c->peer, verb, msg, &terms, &reply, on_done, c, &c->ticket);
     bridge_msg_unref(msg);
     if (rc == BRIDGE_PENDING) {

@@ -113,6 +113,7 @@ void dispatch(request *r);
 /* resource.c: one path.  collect.c: many.  watch.c: from now on.  site.c: the page and what is about the bridge itself. */
 void resource_serve(request *r, text below);
 void collect_read(request *r, const char *pattern);
+void collect_links(request *r, const char *pattern);
 void collect_list(request *r, const char *path);
 void watch_events(request *r, const char *pattern, bool exact);
 /* Prefer: wait.  True: the answer comes later. */

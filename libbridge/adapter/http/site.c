@@ -90,6 +90,12 @@ static void serve_stats(request *r)
     answer_body(r->conn, 200, "application/json", b->data, b->len);
 }
 
+/* RFC 6690 4: what is there, for those who look in the place where CoAP has it. */
+static void serve_core(request *r)
+{
+    collect_links(r, "#");
+}
+
 /* Prometheus text format 0.0.4. */
 static void add_metric(void *user, const char *name, const char *labels, double value)
 {
@@ -114,9 +120,10 @@ bool site_serve(request *r)
         void (*serve)(request *r);
     } places[] = {
         {"/", serve_page}, {"/healthz", serve_health}, {"/api/explain", serve_explain}, {"/api/stats", serve_stats}, {"/metrics", serve_metrics},
+        {"/.well-known/core", serve_core},
     };
 
-    if (r->path.len > 12) return false; /* longer than the longest of them */
+    if (r->path.len > 17) return false; /* longer than the longest of them */
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!text_is(r->path, places[i].path)) continue;
         if (text_is(r->head->method, "GET") || text_is(r->head->method, "HEAD")) places[i].serve(r);

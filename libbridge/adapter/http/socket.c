@@ -78,7 +78,10 @@ static void on_goodbye(turn_end *end)
     mem *m = s->inner.mem;
 
     stream_closed(&s->inner);
-    if (s->conn) s->conn->socket = NULL;
+    if (s->conn) {
+        s->conn->socket = NULL;
+        s->conn->port->sockets--;
+    }
     mem_free(m, s);
 }
 
