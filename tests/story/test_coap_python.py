@@ -1,6 +1,8 @@
 """CoAP where the application is the other side, and time is the bridge's clock."""
 import pytest
 
+pytest.importorskip("libbridge.testing")
+
 from peers import coap
 from peers.coap import CON, NON, Socket, uint
 
