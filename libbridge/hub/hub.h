@@ -175,6 +175,7 @@ typedef struct crossing { /* the routes that a message has come over, so that no
 int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms,
                const crossing *came); /* a canonical message that may pass: keep it, copy it, tell who watches */
 
+int hub_check_terms(hub *h, text path, const bridge_terms *terms); /* PRECONDITION when what is there forbids a change */
 /* The same for one that came over a route: to its owner, if it has one. */
 int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const crossing *came);
 

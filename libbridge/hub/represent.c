@@ -69,14 +69,18 @@ int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *
     bridge_msg *value = values_get(h, msg_path(patch)), *fresh = NULL;
     bridge_format format = value ? msg_format(value) : codec_patch_makes((bridge_format)patch->format);
     buf b;
-    int rc;
+    int rc = terms ? hub_check_terms(h, msg_path(patch), terms) : 0;
 
+    if (rc < 0) return rc; /* 4.12 rather than what the patch would have come to */
     buf_init(&b, h->mem, h->limits.max_message);
     rc = codec_patch(h->mem, patch->path, (double)patch->time / 1000, format, value ? msg_data(value) : NULL, value ? value->len : 0,
                      (bridge_format)patch->format, msg_data(patch), patch->len, &b, NULL);
     if (rc == 0) rc = msg_with(patch, format, b.data, b.len, &fresh);
     buf_done(&b);
-    if (rc == 0) rc = hub_accept(h, from, BRIDGE_PUT, fresh, terms, NULL);
+    if (rc == 0) {
+        fresh->retain = true;
+        rc = hub_accept(h, from, BRIDGE_PUT, fresh, NULL, NULL);
+    }
     bridge_msg_unref(fresh);
     return rc;
 }

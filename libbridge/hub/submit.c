@@ -15,7 +15,7 @@ static bool among(uint64_t version, const uint64_t *versions, unsigned count)
 }
 
 /* RFC 7252 5.10.8, RFC 9110 13.1: does what is there allow a change? */
-static int check_terms(hub *h, text path, const bridge_terms *terms)
+int hub_check_terms(hub *h, text path, const bridge_terms *terms)
 {
     const bridge_msg *there;
 
@@ -53,7 +53,7 @@ int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, con
     bridge_msg *copy = NULL;
     bool created = false;
     unsigned told = 0;
-    int rc = terms ? check_terms(h, msg_path(msg), terms) : 0;
+    int rc = terms ? hub_check_terms(h, msg_path(msg), terms) : 0;
 
     if (rc == 0) rc = stamp(h, msg, verb, &copy);
     if (rc < 0) return rc;
