@@ -93,8 +93,9 @@ static bool wants_proof(const url *u)
 {
     const char *client = url_get(u, "client_cert");
     size_t n = strlen(u->scheme);
+    bool over_tcp = n > 5 && strcmp(u->scheme + n - 5, "s+tcp") == 0;
 
-    if (n < 3 || u->scheme[n - 1] != 's' || strcmp(u->scheme + n - 3, "+ws") == 0) return false;
+    if (!over_tcp && (n < 3 || u->scheme[n - 1] != 's' || strcmp(u->scheme + n - 3, "+ws") == 0)) return false;
     if (url_get(u, "ca")) return !client || strcmp(client, "optional") != 0;
     return url_get(u, "psk_file") && !url_get(u, "cert");
 }

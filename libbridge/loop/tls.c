@@ -227,7 +227,7 @@ static bool shake_hands(secure *t) /* are we through? */
     t->up = true;
     timer_stop(&t->patience);
     /* A shared key that was offered may have been passed over; then a certificate decides. */
-    certified = tls_keys_identity(t->keys, t->ssl, t->s.mem);
+    certified = tls_certified(t->ssl, t->keys->identity, t->s.mem);
     if (certified || (SSL_version(t->ssl) >= TLS1_3_VERSION && !SSL_session_reused(t->ssl))) {
         mem_free(t->s.mem, t->identity);
         t->identity = certified;

@@ -19,6 +19,7 @@
 #include "loop/stream.h"
 
 typedef struct tls tls;
+struct ssl_st;
 
 enum { TLS_HANDSHAKE = 10000, TLS_LOOK_AGAIN = 1000, TLS_IDENTITY_MAX = 1024 };
 
@@ -28,5 +29,8 @@ void tls_free(tls *t); /* NULL is fine; connections that use it go on */
 /* Told of what went wrong: peer is who could not shake hands, or NULL when files could not be read again. */
 void tls_tell(tls *t, void (*fn)(void *user, const char *peer, const char *what), void *user);
 int tls_reload(tls *t, bridge_error *err); /* now; on failure the old files hold */
+/* For transports of other rooms (DTLS): the name in the peer's certificate, yours to free, or NULL.  Only the verified leaf counts; a
+ * name with a NUL in it, or longer than TLS_IDENTITY_MAX, is none.  want: "cn", "dns", "email", "uri", or NULL as above. */
+char *tls_certified(const struct ssl_st *ssl, const char *want, mem *m);
 extern const char *const tls_url_options[]; /* NULL-terminated; for url_check() */
 #endif

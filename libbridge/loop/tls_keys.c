@@ -219,12 +219,12 @@ static char *alternative(mem *m, const X509 *leaf, int type) /* GEN_*; -1: the f
     return name;
 }
 
-char *tls_keys_identity(const tls_keys *k, const SSL *ssl, mem *m)
+char *tls_certified(const SSL *ssl, const char *want, mem *m)
 {
     const X509 *leaf = SSL_get0_peer_certificate(ssl);
-    const char *want = k->identity ? k->identity : "";
     char *name;
 
+    if (!want) want = "";
     if (!leaf || SSL_get_verify_result(ssl) != X509_V_OK || !(SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER)) return NULL;
     if (strcmp(want, "dns") == 0) return alternative(m, leaf, GEN_DNS);
     if (strcmp(want, "email") == 0) return alternative(m, leaf, GEN_EMAIL);

@@ -23,8 +23,6 @@ typedef struct tls_keys {
 
 int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *old, bridge_error *err);
 void tls_keys_unref(tls_keys *k); /* NULL is fine */
-/* The proven name of the peer, or NULL.  Only the verified leaf counts. */
-char *tls_keys_identity(const tls_keys *k, const SSL *ssl, mem *m);
 
 BIO_METHOD *tls_bio_method(void); /* tls.c */
 const char *tls_reason(void);     /* of the last OpenSSL error, which is taken away */

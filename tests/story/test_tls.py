@@ -130,6 +130,21 @@ def test_a_shared_key_is_a_name(start_bridged, authority, tmp_path):
     assert say("00112233445566778899aabbccddeeff", "lantern", "lamps/1").returncode != 0
 
 
+def test_coap_over_tls_has_names_too(start_bridged, authority, tmp_path):
+    (tmp_path / "rules").write_text(ACL)
+    pem, key = authority.directory / "server.pem", authority.directory / "server.key"
+    port = start_bridged(f"coaps+tcp://127.0.0.1:0/r?cert={pem}&key={key}&ca={authority.file}&acl_file={tmp_path}/rules").port("coaps+tcp")
+
+    def ask(*options):
+        mine = ("-c", authority.directory / "alice.pem", "-j", authority.directory / "alice.key", "-C", authority.file)
+        done = run(need("coap-client-openssl"), "-B", "10", *mine, *options, check=False)
+        return done.stdout + done.stderr
+
+    ask("-m", "put", "-e", "on", f"coaps+tcp://127.0.0.1:{port}/r/home/light")
+    assert b"on" in ask("-m", "get", f"coaps+tcp://127.0.0.1:{port}/r/home/light")
+    assert b"4.03" in ask("-m", "get", f"coaps+tcp://127.0.0.1:{port}/r/lamps/1")
+
+
 def s_client(port, authority, *options, stdin=b"Q\n"):
     done = subprocess.run([need("openssl"), "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", str(authority.file),
                            *map(str, options)], input=stdin, capture_output=True, timeout=PATIENCE)

@@ -1,5 +1,6 @@
 #include "adapter/coap/dtls.h"
 #include "loop/psk.h"
+#include "loop/tls.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/status.h"
@@ -33,7 +34,7 @@ typedef struct session {
     const uint8_t *in; /* the datagram under way */
     size_t in_len;
     bool ready, over;
-    char name[COAP_ADDRESS_TEXT], user[128];
+    char name[COAP_ADDRESS_TEXT], *user; /* or NULL */
 } session;
 
 struct coap_dtls {
@@ -178,21 +179,17 @@ static void session_free(session *s)
     if (s->ready) SSL_shutdown(s->ssl);
     SSL_free(s->ssl);
     ERR_clear_error();
+    mem_free(d->cp->mem, s->user);
     mem_free(d->cp->mem, s);
 }
 
 static void take_name(session *s)
 {
-    X509 *certificate = SSL_get_peer_certificate(s->ssl);
     const char *identity = SSL_get_psk_identity(s->ssl);
+    mem *m = s->d->cp->mem;
 
-    if (certificate) {
-        X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, s->user, sizeof s->user);
-        X509_free(certificate);
-    } else if (identity) {
-        snprintf(s->user, sizeof s->user, "%s", identity);
-    }
-    if (*s->user) s->via.user = s->user;
+    s->user = identity ? mem_text(m, identity) : tls_certified(s->ssl, NULL, m);
+    s->via.user = s->user;
 }
 
 /* False: it is over. */
@@ -368,7 +365,7 @@ static int ctx_make(coap_dtls *d, const bridge_url *u, bridge_error *err)
     d->ctx = SSL_CTX_new(DTLS_server_method());
     if (!d->ctx) return fail_nomem(err);
     SSL_CTX_set_min_proto_version(d->ctx, DTLS1_2_VERSION);
-    SSL_CTX_set_options(d->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(d->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(d->ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_cookie_generate_cb(d->ctx, on_cookie);
     SSL_CTX_set_cookie_verify_cb(d->ctx, on_verify_cookie);
@@ -383,7 +380,7 @@ static int ctx_make(coap_dtls *d, const bridge_url *u, bridge_error *err)
 
 static int method_make(coap_dtls *d)
 {
-    d->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "coap datagram");
+    d->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "coap datagram");
     d->nobody = BIO_ADDR_new();
     if (!d->method || !d->nobody) return BRIDGE_NOMEM;
     BIO_meth_set_read(d->method, on_bio_read);

@@ -131,6 +131,7 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
     coap_port *cp = l->cp;
     size_t used = 0;
 
+    l->via.user = stream_identity(l->s);
     while (!l->ending && used < len) {
         uint64_t frame = coap_frame_len(data + used, len - used);
 
@@ -183,6 +184,13 @@ static void on_accept(void *user, stream *s)
     send_signal(l, COAP_CSM, NULL, CSM_MAX_MESSAGE_SIZE, (uint32_t)ours(cp), NULL);
 }
 
+static void on_tls_trouble(void *user, const char *peer, const char *what)
+{
+    coap_port *cp = user;
+
+    bridge_port_log(cp->port, BRIDGE_LOG_WARN, peer, "TLS: %s", what);
+}
+
 int coap_links_open(coap_port *cp, const bridge_url *u, bridge_error *err)
 {
     bool secure = strcmp(u->scheme, "coaps+tcp") == 0;
@@ -190,6 +198,7 @@ int coap_links_open(coap_port *cp, const bridge_url *u, bridge_error *err)
     char name[512];
     int rc = secure ? tls_new(&cp->tls, cp->mem, u, "coap", err) : 0;
 
+    if (cp->tls) tls_tell(cp->tls, on_tls_trouble, cp);
     o.tls = cp->tls;
     if (rc == 0) rc = listener_open(&cp->listener, cp->loop, &o, on_accept, cp, err);
     if (rc < 0) return rc;
