@@ -1,4 +1,6 @@
 """Connecting, sessions, takeover, what waits for a client and what was in flight: MQTT 5.0 3.1, 3.2, 4.1, 4.4, 4.6."""
+import time
+
 import pytest
 
 from peers.process import run
@@ -363,3 +365,56 @@ def test_no_reason_string_for_who_does_not_want_one(mqtt_port):  # MQTT-3.1.2-29
     with Client(mqtt_port, 5).connect("terse", props={"problem_info": 0}) as c:
         c.send(publish("a/#", version=5))
         assert c.closed(0x81)[-1].props == {}
+
+
+def test_a_lower_maximum_qos(start_bridged):  # MQTT-3.2.2-9 to -12
+    port = start_bridged("mqtt://127.0.0.1:0?max_qos=1").port("mqtt")
+    with Client(port, 5).connect("low") as c:
+        assert c.connack.props["max_qos"] == 1
+        assert c.subscribe(("low", 2)) == [1]
+        c.send(publish("low", "x", qos=2, pid=1, version=5))
+        c.closed(0x9B)
+    with Client(port, 5).connect("low", reason=0x9B, will=("low", "x", 2, False)) as c:
+        c.closed()
+
+
+def test_reasons_are_left_out_where_they_do_not_fit(mqtt_port):  # MQTT-3.2.2-19, MQTT-3.14.2-3
+    with Client(mqtt_port, 5).connect("short", props={"max_packet": 50}) as c:
+        c.send(publish("a/#", version=5))
+        assert all(len(p.body) <= 48 for p in c.closed(0x81))
+
+
+def test_a_session_ends_in_time(mqtt_port):  # MQTT-4.1.0-2
+    with Client(mqtt_port, 5).connect("ends", clean=False, props={"session_expiry": 1}) as c:
+        c.subscribe("ends")
+        c.disconnect()
+    time.sleep(1.3)  # real time: this bridged runs on the machine's clock
+
+    with Client(mqtt_port, 5).connect("ends", clean=False) as c:
+        assert not c.connack.session_present
+
+
+def test_the_same_identifier_at_qos_1_is_a_new_message(mqtt_port):  # MQTT-4.3.2-5
+    with Client(mqtt_port, 5).connect("new") as c:
+        c.subscribe("new")
+        for dup in (False, True):
+            c.send(publish("new", "x", qos=1, pid=5, dup=dup, version=5))
+            c.wait_for(PUBACK, 5)
+        assert [c.message().payload for _ in range(2)] == [b"x", b"x"]
+
+
+def test_what_was_sent_does_not_expire(mqtt_port):  # MQTT-4.3.3-7, -13
+    with Client(mqtt_port, 5).connect("begun", clean=False, props={"session_expiry": 100}) as c:
+        c.subscribe(("begun", 2))
+        c.publish("begun", "x", qos=2, props={"message_expiry": 1})
+        pid = c.wait_for(PUBLISH).pid
+        c.drop()
+    time.sleep(1.2)
+
+    with Client(mqtt_port, 5).connect("begun", clean=False) as c:
+        again = c.wait_for(PUBLISH)
+        assert (again.pid, again.dup, again.payload) == (pid, True, b"x")
+        c.send(ack(PUBREC, pid))
+        c.wait_for(PUBREL, pid)
+        c.send(ack(PUBCOMP, pid))
+        c.nothing()
