@@ -95,7 +95,7 @@ static PyObject *msg_make(PyTypeObject *type, bridge_fields *fields, PyObject *p
 
 static PyObject *msg_new(PyTypeObject *type, PyObject *args, PyObject *kw)
 {
-    static char *words[] = {"path", "payload",    "format",   "qos",         "retain", "time", "ttl",
+    static const char *const words[] = {"path", "payload",    "format",   "qos",         "retain", "time", "ttl",
                             "origin", "media_type", "response", "correlation", "props",  NULL};
     bridge_fields f = {.size = sizeof f};
     int format = BRIDGE_FORMAT_AUTO, retain = 0;
@@ -104,7 +104,7 @@ static PyObject *msg_new(PyTypeObject *type, PyObject *args, PyObject *kw)
     PyObject *props = NULL, *made = NULL;
     unsigned char qos = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "sy*|ibpLLzzzz*O", words, &f.path, &data, &format, &qos, &retain, &time,
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "sy*|ibpLLzzzz*O", (char **)words, &f.path, &data, &format, &qos, &retain, &time,
                                      &ttl, &f.origin, &f.media_type, &f.response, &correlation, &props))
         return NULL;
     f.data = data.buf;
