@@ -4,6 +4,8 @@
 
 extern const unsigned char site_page[]; /* page.html, put into C by embed.py */
 extern const unsigned site_page_len;
+extern const unsigned char site_openapi[]; /* from openapi.py */
+extern const unsigned site_openapi_len;
 
 static void serve_page(request *r)
 {
@@ -21,6 +23,11 @@ static void serve_page(request *r)
 static void serve_health(request *r)
 {
     answer_body(r->conn, 200, "text/plain;charset=utf-8", "ok\n", 3);
+}
+
+static void serve_openapi(request *r)
+{
+    answer_body(r->conn, 200, "application/json", site_openapi, site_openapi_len);
 }
 
 /* What is told about the bridge is asked for like a value, so that one policy guards both. */
@@ -120,7 +127,7 @@ bool site_serve(request *r)
         void (*serve)(request *r);
     } places[] = {
         {"/", serve_page}, {"/healthz", serve_health}, {"/api/explain", serve_explain}, {"/api/stats", serve_stats}, {"/metrics", serve_metrics},
-        {"/.well-known/core", serve_core},
+        {"/.well-known/core", serve_core}, {"/api/openapi.json", serve_openapi},
     };
 
     if (r->path.len > 17) return false; /* longer than the longest of them */
