@@ -1,9 +1,12 @@
 """CoAP over TCP (RFC 8323): capabilities first, frames of any size in any pieces, signals, and the same resources."""
+import socket
+
 import pytest
 
 from peers import coap
 from peers.coap import ABORT, BLOCK_WISE, CSM, MAX_MESSAGE_SIZE, PING, RELEASE, Message, Socket, Stream, block, frame, uint
-from peers.tools import coap_get, coap_put
+from peers.process import run
+from peers.tools import coap_get, coap_put, need
 
 
 @pytest.fixture
@@ -133,3 +136,29 @@ def test_coap_client_is_content(port):
     url = f"coap+tcp://127.0.0.1:{port}/r/x"
     coap_put(url, "21.5")
     assert coap_get(url).strip() == b"21.5"
+
+
+# ---- TLS
+
+@pytest.mark.parametrize("flavour", ["openssl", "gnutls"])
+def test_over_tls_with_a_shared_key(start_bridged, tmp_path, flavour):
+    program = need("coap-client-" + flavour)
+    (tmp_path / "keys").write_text("lamp-7:6c616d7073656372657431\n")
+    (tmp_path / "acl").write_text("user lamp-7\ntopic readwrite #\n")
+    port = start_bridged(f"coaps+tcp://127.0.0.1:0/r?psk_file={tmp_path}/keys&acl_file={tmp_path}/acl").port("coaps+tcp")
+    url, me = f"coaps+tcp://127.0.0.1:{port}/r/x", ("-B", "10", "-u", "lamp-7", "-k", "lampsecret1")
+
+    run(program, *me, "-m", "put", "-e", "21.5", url)
+
+    assert run(program, *me, "-m", "get", url).stdout.strip() == b"21.5"
+
+
+def test_a_broken_handshake_disturbs_nobody(start_bridged, tmp_path):
+    (tmp_path / "keys").write_text("lamp-7:6c616d7073656372657431\n")
+    port = start_bridged(f"coaps+tcp://127.0.0.1:0/r?psk_file={tmp_path}/keys").port("coaps+tcp")
+    for data in (b"", b"\x00\x01", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"x" * 100):
+        with socket.create_connection(("127.0.0.1", port)) as other:
+            other.sendall(data)
+
+    me = ("-B", "10", "-u", "lamp-7", "-k", "lampsecret1")
+    assert run(need("coap-client-openssl"), *me, "-m", "get", f"coaps+tcp://127.0.0.1:{port}/r/x").returncode == 0

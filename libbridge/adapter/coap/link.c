@@ -93,6 +93,7 @@ static void on_csm(coap_link *l, const coap_packet *packet)
         }
     }
     l->greeted = true;
+    l->via.user = stream_identity(l->s);
     coap_peer_set_stream(l->peer, l->theirs, l->bert && l->theirs > DEFAULT_MAX_MESSAGE); /* RFC 8323 6 */
 }
 
@@ -160,6 +161,13 @@ static void on_close(void *user, int status)
 }
 
 static const stream_events events = {on_data, on_drain, on_close};
+
+static void on_tls_trouble(void *user, const char *peer, const char *what)
+{
+    coap_port *cp = user;
+
+    bridge_port_log(cp->port, peer ? BRIDGE_LOG_INFO : BRIDGE_LOG_WARN, peer, "%s", what);
+}
 
 static void on_accept(void *user, stream *s)
 {
