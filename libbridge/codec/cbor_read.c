@@ -246,7 +246,7 @@ static int fraction(reader *r, bool decimal_base, item *it)
 static int number_part(reader *r, item *it, int tags)
 {
     item bytes = {.tag = ITEM_NO_TAG};
-    head h, inner;
+    head h = {0}, inner;
     int rc = read_head(r, &h);
 
     if (rc < 0) return rc;

@@ -84,6 +84,7 @@ static int put_level(buf *out, const oma_leaf *leaves, size_t count, int level)
     item it;
     int rc;
 
+    if (level > OMA_LEVELS) return BRIDGE_INTERNAL;
     for (size_t i = 0; i < count; i++)
         members += i == 0 || leaves[i].path.id[level - 1] != leaves[i - 1].path.id[level - 1];
     rc = cbor_put_head(out, CBOR_MAP, members);

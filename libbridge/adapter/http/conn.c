@@ -14,6 +14,7 @@ void conn_enter(http_conn *c, conn_state to)
         [CONN_DRAIN] = 0,
     };
 
+    (void)arrows;
     assert(arrows[c->state] & 1 << to);
     c->state = (uint8_t)to;
 }
