@@ -192,13 +192,6 @@ static void on_accept(void *user, stream *s)
     send_signal(l, COAP_CSM, NULL, CSM_MAX_MESSAGE_SIZE, (uint32_t)ours(cp), NULL);
 }
 
-static void on_tls_trouble(void *user, const char *peer, const char *what)
-{
-    coap_port *cp = user;
-
-    bridge_port_log(cp->port, BRIDGE_LOG_WARN, peer, "TLS: %s", what);
-}
-
 int coap_links_open(coap_port *cp, const bridge_url *u, bridge_error *err)
 {
     bool secure = strcmp(u->scheme, "coaps+tcp") == 0;
