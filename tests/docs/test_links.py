@@ -16,3 +16,9 @@ def test_links_lead_to_files(document):
     broken = [target for target in targets if target and "://" not in target and not (document.parent / target).exists()]
     assert not broken
 
+
+def test_each_reason_is_in_the_index_under_a_number_of_its_own():
+    why = ROOT / "docs" / "why"
+    pages = sorted(page.name for page in why.glob("[0-9]*.md"))
+    assert set(re.findall(r"\]\(([0-9][^)]*)\)", (why / "README.md").read_text())) == set(pages)
+    assert len({page[:2] for page in pages}) == len(pages)
