@@ -93,7 +93,6 @@ static void on_csm(coap_link *l, const coap_packet *packet)
         }
     }
     l->greeted = true;
-    l->via.user = stream_identity(l->s);
     coap_peer_set_stream(l->peer, l->theirs, l->bert && l->theirs > DEFAULT_MAX_MESSAGE); /* RFC 8323 6 */
 }
 
