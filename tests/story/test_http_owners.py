@@ -112,6 +112,26 @@ def test_policy_says_who_may(bridge, port, http):
     assert http.request("PUT", "/resources/open", "x").status == 201
 
 
+def test_what_somebody_published_does_not_act_in_a_browser(bridge, http):
+    bridge.publish("page", b"<script>alert(1)</script>", format="text/html", retain=True)
+    bridge.publish("text", "<script>alert(1)</script>", retain=True)
+
+    page, text = http.request("GET", "/resources/page"), http.request("GET", "/resources/text")
+
+    assert (page["content-type"], page["content-security-policy"], page["x-content-type-options"]) == ("text/html", "sandbox", "nosniff")
+    assert text["content-type"] == "text/plain;charset=utf-8"
+
+
+def test_a_media_type_cannot_end_its_header(bridge, http):
+    try:
+        bridge.publish("v", b"x", format="text/html\r\nEvil: 1", retain=True)
+    except ValueError:
+        return  # refused where it was said, as well
+    answer = http.request("GET", "/resources/v")
+
+    assert answer["content-type"] == "application/octet-stream" and answer["evil"] is None
+
+
 # ---- time: limits with numbers, docs/limits.md
 
 def test_a_head_that_does_not_end_is_given_ten_seconds(bridge, port):  # slowloris

@@ -16,6 +16,24 @@ static bridge_format format_of(const bridge_msg *msg)
     return msg->format == BRIDGE_FORMAT_AUTO ? codec_guess(msg_data(msg), msg->len) : (bridge_format)msg->format;
 }
 
+/* A media type may come from anywhere; it must not end its header line. */
+static bool is_clean(const char *type)
+{
+    size_t n = 0;
+
+    for (; type[n]; n++)
+        if ((uint8_t)type[n] < 0x20 || type[n] == 0x7f || n > 255) return false;
+    return n > 0;
+}
+
+/* A browser that opens a value shows it; what somebody published must not act with this origin's rights. */
+static const char *guard_of(bridge_format format)
+{
+    bool active = format == BRIDGE_FORMAT_NAMED || format == BRIDGE_XML || format == BRIDGE_BYTES;
+
+    return active ? "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n" : "";
+}
+
 /* The media type with the charset that makes browsers show text right; out has 280 bytes. */
 static const char *media_type_of(const bridge_msg *msg, bridge_format format, char *out)
 {
@@ -23,7 +41,7 @@ static const char *media_type_of(const bridge_msg *msg, bridge_format format, ch
     const char *known = format == BRIDGE_FORMAT_NAMED ? extra ? extra->media_type : NULL : format_media_type(format);
 
     if (format == BRIDGE_TEXT) return "text/plain;charset=utf-8";
-    if (known && strlen(known) < 256) return known;
+    if (known && is_clean(known)) return known;
     if (format == BRIDGE_FORMAT_NAMED) return "application/octet-stream";
     sprintf(out, "application/coap-payload;cf=%u", (unsigned)format & 0xffff); /* RFC 8075 6.2 */
     return out;
@@ -36,13 +54,13 @@ static lines *make_lines(bridge_msg *msg, const bridge_msg *from)
     char room[280], tag[ETAG_ROOM], date[DATE_LEN + 1];
     const char *type = media_type_of(msg, format, room);
     int tag_len = from->version ? etag_print(tag, from->version, msg != from, format) : 0;
-    lines *l = mem_alloc(msg->mem, sizeof *l + 256 + strlen(type));
+    lines *l = mem_alloc(msg->mem, sizeof *l + 512 + strlen(type));
     char *at;
 
     if (!l) return NULL;
     *l = (lines){.d = {.key = DERIVED_HTTP | 1}, .format = format, .type_at = sizeof "Content-Type: " - 1, .type_len = (uint16_t)strlen(type)};
     date_print(date, from->time / 1000);
-    at = l->text + sprintf(l->text, "Content-Type: %s\r\nLast-Modified: %s\r\nVary: Accept\r\n", type, date);
+    at = l->text + sprintf(l->text, "Content-Type: %s\r\nLast-Modified: %s\r\nVary: Accept\r\n%s", type, date, guard_of(format));
     if (tag_len) {
         l->tag_at = (uint16_t)(at - l->text + 6);
         l->tag_len = (uint16_t)tag_len;
