@@ -47,7 +47,7 @@ SCENARIOS = [
     mqtt("pairs", PAIRS, 20),
     mqtt("pairs-qos1", PAIRS + " --qos 1 --window 100", 15),
     mqtt("pairs-qos2", "pairs --publishers 20 --subscribers 20 --qos 2 --window 20", 15,
-         note="mosquitto stops for good when a client has more than its max_inflight_messages (20) QoS 2 on the way"),
+         note="with more than its max_inflight_messages (20) QoS 2 on the way from a client mosquitto delivered nothing more"),
     Scenario("limit-fanout", "mqtt_load fanout --subscribers 100", "relay", cpu(), note=LIMIT),
     Scenario("limit-fanin", "mqtt_load fanin --publishers 50", "relay", cpu(), note=LIMIT),
     Scenario("limit-pairs", "mqtt_load " + PAIRS, "relay", cpu(), note=LIMIT),

@@ -236,7 +236,10 @@ int loop_turn(loop *l, int timeout)
             shake(c);
         } else {
             if (events[i].events & EPOLLOUT) conn_flush(c);
-            if (c->fd >= 0 && (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && !c->paused) readable(c);
+            if (c->fd >= 0 && (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && !c->paused) {
+                do readable(c);
+                while (c->fd >= 0 && c->tls && !c->paused && SSL_pending(c->tls) > 0); /* epoll does not know of these */
+            }
         }
     }
     return count;
