@@ -18,6 +18,23 @@ static void serve_options(request *r)
     answer_end(&a, NULL, 0, NULL);
 }
 
+/* A page of somebody else must not act through its visitor's browser unless CORS lets it: a WebSocket is not held to CORS (RFC 6455
+ * 10.2), and a POST of text is sent before the browser asks. */
+bool origin_may(const request *r)
+{
+    text origin = head_value(r->head, HEAD_ORIGIN), host = head_value(r->head, HEAD_HOST), scheme, rest;
+    const char *cors = r->conn->port->cors;
+
+    if (!origin.p || (cors && (strcmp(cors, "*") == 0 || text_is(origin, cors)))) return true;
+    if (!text_cut(origin, ':', &scheme, &rest) || rest.len < 2) return false;
+    return text_same((text){rest.p + 2, rest.len - 2}, host);
+}
+
+static bool only_reads(text method)
+{
+    return text_is(method, "GET") || text_is(method, "HEAD") || text_is(method, "OPTIONS");
+}
+
 void dispatch(request *r)
 {
     http_conn *c = r->conn;
@@ -28,6 +45,8 @@ void dispatch(request *r)
         socket_open(r);
     } else if (p->sockets_only) {
         answer_problem(c, 426, "Only WebSocket is spoken here.", "Upgrade: websocket\r\nConnection: upgrade\r\n");
+    } else if (c->cross && !only_reads(r->head->method) && !origin_may(r)) {
+        answer_problem(c, 403, "Not from that origin.", NULL);
     } else if (text_is(r->head->method, "OPTIONS")) {
         serve_options(r);
     } else if (site_serve(r)) {

@@ -109,6 +109,7 @@ void port_check_closed(http_port *p);
 
 /* dispatch.c: which handler a target has */
 void dispatch(request *r);
+bool origin_may(const request *r); /* act here, not only read */
 
 /* resource.c: one path.  collect.c: many.  watch.c: from now on.  site.c: the page and what is about the bridge itself. */
 void resource_serve(request *r, text below);

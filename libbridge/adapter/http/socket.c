@@ -261,17 +261,6 @@ static const struct subprotocol *choose(const request *r, bool *named)
     return NULL;
 }
 
-/* A page of somebody else must not speak through its visitor's browser unless CORS lets it (RFC 6455 10.2). */
-static bool origin_is_fine(const request *r)
-{
-    text origin = head_value(r->head, HEAD_ORIGIN), host = head_value(r->head, HEAD_HOST), scheme, rest;
-    const char *cors = r->conn->port->cors;
-
-    if (!origin.p || (cors && (strcmp(cors, "*") == 0 || text_is(origin, cors)))) return true;
-    if (!text_cut(origin, ':', &scheme, &rest) || rest.len < 2) return false;
-    return text_same((text){rest.p + 2, rest.len - 2}, host);
-}
-
 static void switch_protocols(request *r, const struct subprotocol *sub)
 {
     char key[WS_ACCEPT + 1];
@@ -326,7 +315,7 @@ void socket_open(request *r)
         answer_problem(c, 426, "WebSocket version 13 is spoken here.", "Sec-WebSocket-Version: 13\r\n");
     } else if (!ws_key_is_fine(head_value(r->head, HEAD_WS_KEY))) {
         answer_problem(c, 400, "Sec-WebSocket-Key is not 16 bytes in base64.", NULL);
-    } else if (!origin_is_fine(r)) {
+    } else if (!origin_may(r)) {
         answer_problem(c, 403, "Not from that origin.", NULL);
     } else if (named && !sub) {
         answer_problem(c, 400, "The subprotocols here are mqtt, mqttv3.1, coap and bridge.json.", NULL);
