@@ -418,3 +418,35 @@ def test_what_was_sent_does_not_expire(mqtt_port):  # MQTT-4.3.3-7, -13
         c.wait_for(PUBREL, pid)
         c.send(ack(PUBCOMP, pid))
         c.nothing()
+
+
+PROXIES = {
+    "v1": b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 1883\r\n",
+    "v1, IPv6": b"PROXY TCP6 2001:db8::7 2001:db8::1 40000 1883\r\n",
+    "v1, unknown": b"PROXY UNKNOWN\r\n",
+    "v2": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x9c\x40\x07\x5b",
+    "v2, local": b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+}
+
+
+@pytest.mark.parametrize("header", PROXIES)
+def test_a_balancer_says_who_it_is_for(start_bridged, header):
+    program = start_bridged("mqtt://127.0.0.1:0?proxy=1")
+    port = program.port("mqtt")
+    with Client(port, 5) as c:
+        for n in range(0, len(PROXIES[header]), 5):
+            c.send(PROXIES[header][n:n + 5])
+        c.connect("behind").nothing()
+    with Client(port, 4) as c:
+        c.send(PROXIES[header] + connect("", clean=False))
+        c.expect(CONNACK, reason=2)
+    if header in ("v1", "v2"):
+        assert "192.0.2.7:40000 refused" in program.errors()
+
+
+@pytest.mark.parametrize("header", [b"PROXY NONSENSE\r\n", b"PROXY TCP4 a b c d\r\n", b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0",
+                                    b"PROXY " + b"x" * 200, connect("x")])
+def test_what_is_no_proxy_header_ends_it(start_bridged, header):
+    with Client(start_bridged("mqtt://127.0.0.1:0?proxy=1").port("mqtt")) as c:
+        c.send(header)
+        assert c.closed() == []

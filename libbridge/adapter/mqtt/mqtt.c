@@ -90,6 +90,9 @@ static int limits_take(mqtt_limits *out, const url *u, bridge_port *port, bridge
 #undef SETTING
     if (rc == 0) rc = url_get_bool(u, "strict_text", false, &out->strict_text, err);
     if (rc == 0) rc = url_get_bool(u, "queue_qos0", false, &out->queue_qos0, err);
+    if (rc == 0) rc = url_get_bool(u, "proxy", false, &out->proxy, err);
+    if (rc == 0 && out->proxy && strcmp(u->scheme, "mqtt") != 0)
+        rc = fail(err, BRIDGE_UNSUPPORTED, "proxy=1 is for mqtt:// only: let the balancer end TLS");
     if (out->max_inflight == 0) out->max_inflight = 1;
     if (out->receive_max == 0) out->receive_max = 1;
     return rc;
@@ -98,7 +101,7 @@ static int limits_take(mqtt_limits *out, const url *u, bridge_port *port, bridge
 static int options_check(const url *u, bool secure, bridge_error *err)
 {
 #define WORD(name, otherwise, most) #name,
-    static const char *const own[] = {SETTINGS(WORD) "strict_text", "queue_qos0", NULL};
+    static const char *const own[] = {SETTINGS(WORD) "strict_text", "queue_qos0", "proxy", NULL};
 #undef WORD
     const char *known[64];
     size_t n = 0;

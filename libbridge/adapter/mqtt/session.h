@@ -25,7 +25,7 @@ typedef struct mqtt_limits { /* of a listener; docs/limits.md, MQTT */
     uint64_t max_connections, max_per_user, max_packet, max_inflight, receive_max, topic_aliases, max_queue,
         max_queue_bytes, max_pending, max_subscriptions, max_session_expiry, max_keep_alive, connect_timeout, max_rate,
         max_connect_rate, max_qos;
-    bool strict_text, queue_qos0;
+    bool strict_text, queue_qos0, proxy;
 } mqtt_limits;
 
 typedef struct mqtt_counters { /* docs/metrics.md */
@@ -124,6 +124,7 @@ struct mqtt_client {
     uint8_t version, state;
     bool problem_info, bridge;
     bool over;    /* it came over a limit and only waits to be told */
+    bool proxied; /* a PROXY header is still to come */
     bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first */
     bool pumping; /* queue.c is at work */
 };
@@ -197,6 +198,9 @@ void mqtt_client_arm(mqtt_client *c); /* keep-alive begins */
 /* Adds a reason string, if the client wants one and it fits. */
 void mqtt_explain(const mqtt_client *c, wire_packet *packet, const char *why);
 const char *mqtt_client_name(const mqtt_client *c);
+
+/* ---- proxy.c: the header's length, and peer filled in; 0: more bytes are needed; -1: it is none */
+int mqtt_proxy_read(const uint8_t *p, size_t len, char *peer, size_t room);
 
 /* ---- session.c */
 mqtt_session *mqtt_session_find(mqtt_shared *sh, wire_slice id);
