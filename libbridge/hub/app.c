@@ -101,6 +101,7 @@ int app_handle(hub *h, const char *filter, bridge_call_fn fn, void *user, handle
         if (rc == BRIDGE_NOMEM) fail_nomem(err);
     }
     if (rc == 0) {
+        list_push(&h->handlers, &o->link);
         *out = o;
         return 0;
     }
@@ -114,6 +115,7 @@ void app_unhandle(hub *h, handler *o)
     pattern *p = (pattern *)(uintptr_t)o->owner.pattern;
 
     tree_disown(h->tree, &o->owner);
+    list_remove(&o->link);
     mem_free(h->mem, p);
     mem_free(h->mem, o);
 }

@@ -47,6 +47,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->ports);
     list_init(&h->dead_watches);
     list_init(&h->dead_peers);
+    list_init(&h->handlers);
     list_init(&h->waiting);
     list_init(&h->dead_ports);
     list_init(&h->dead_listeners);

@@ -92,6 +92,7 @@ struct bridge_watch {
 
 typedef struct handler { /* somebody's function that owns a pattern */
     ptrie_entry owner; /* its place in the tree */
+    list link; /* in hub->handlers */
     bridge_call_fn fn;
     void *user;
 } handler;
@@ -127,6 +128,7 @@ struct hub {
     uint64_t mark;
     bool offline; /* listeners are looked at, not opened */
     unsigned depth; /* of calls into adapters and applications: nothing is freed before it is 0 again */
+    list handlers;
     list waiting; /* calls that owners have not answered yet */
     list dead_watches, dead_peers, dead_ports, dead_listeners;
     bool deaths; /* something lies in one of them, or in those of routes.c and policy.c */

@@ -234,6 +234,26 @@ int bridge_peer_read(bridge_peer *peer, const char *filter, int (*fn)(void *, br
     return hub_each_named(peer, &p, fn, user);
 }
 
+int bridge_peer_owned(bridge_peer *peer, int (*fn)(void *, const char *), void *user)
+{
+    hub *h = peer->port->hub;
+    char name[PATH_BYTES + 1];
+    int rc = 0;
+
+    hub_enter(h);
+    list_each_safe(it, &h->handlers)
+    {
+        const pattern *p = list_of(it, handler, link)->owner.pattern;
+        if (!pattern_is_literal(p) || policy_check(peer, BRIDGE_GET, p->text) < 0) continue;
+        if (!routes_has_names(h, peer->scheme) || routes_name_out(h, peer->scheme, (text){p->text, p->len}, name, sizeof name) <= 0)
+            memcpy(name, p->text, p->len + 1u);
+        rc = fn(user, name);
+        if (rc) break;
+    }
+    hub_leave(h);
+    return rc;
+}
+
 struct listing {
     int (*fn)(void *user, const char *segment, bool has_value, bool has_children);
     void *user;

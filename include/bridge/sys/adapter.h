@@ -124,6 +124,8 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
 void bridge_ticket_cancel(bridge_ticket *ticket); /* done is not called any more */
 /* Kept values whose path matches, as this peer names them and may read them; a non-zero return of fn stops and is returned. */
 int bridge_peer_read(bridge_peer *peer, const char *pattern, int (*fn)(void *user, bridge_msg *msg), void *user);
+/* Paths that somebody answers for (bridge_handle), as this peer names them and may read them; patterns with captures are not told. */
+int bridge_peer_owned(bridge_peer *peer, int (*fn)(void *user, const char *path), void *user);
 /* Names one level below path ("" is the top), each once: last segment, whether a value is there, whether more is below. */
 int bridge_peer_list(bridge_peer *peer, const char *path,
                      int (*fn)(void *user, const char *segment, bool has_value, bool has_children), void *user);

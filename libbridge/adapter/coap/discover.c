@@ -87,6 +87,14 @@ static int on_value(void *user, bridge_msg *msg)
     return rc == 0 ? link_add(l, format, msg->len, true) : rc;
 }
 
+static int on_owned(void *user, const char *path)
+{
+    links *l = user;
+    int rc = href_make(l, path, strlen(path));
+
+    return rc == 0 ? link_add(l, -1, 0, true) : rc;
+}
+
 static void links_answer(links *l, coap_request *r)
 {
     uint64_t h = hash_bytes(l->out.data, l->out.len, 1);
@@ -118,6 +126,7 @@ static void links_serve(coap_port *cp, coap_request *r, bridge_peer *peer, bool 
     buf_init(&l.href, cp->mem, 4 * COAP_PATH_MAX);
     take_filter(&l, r);
     if (all && buf_text(&l.href, "/.well-known/core") == 0) link_add(&l, BRIDGE_LINKS, 0, false);
+    bridge_peer_owned(peer, on_owned, &l);
     bridge_peer_read(peer, "#", on_value, &l);
     if (r->multicast && l.out.len == 0) /* RFC 6690 4.1: nothing found, nothing said */
         coap_respond(r, COAP_REPLY(.code = COAP_NOT_FOUND));
