@@ -8,6 +8,7 @@ int tree_new(mem *m, uint64_t seed, tree **out)
     trie_init(&t->values, m, hash_mix(seed ^ 1, 0x9e3779b97f4a7c15u));
     trie_init(&t->subs, m, hash_mix(seed ^ 2, 0x9e3779b97f4a7c15u));
     ptrie_init(&t->owners, m, hash_mix(seed ^ 3, 0x9e3779b97f4a7c15u));
+    map_init(&t->groups, m, hash_mix(seed ^ 4, 0x9e3779b97f4a7c15u));
     *out = t;
     return 0;
 }
@@ -19,6 +20,7 @@ void tree_free(tree *t)
     trie_done(&t->values);
     trie_done(&t->subs);
     ptrie_done(&t->owners);
+    map_done(&t->groups);
     mem_free(t->values.mem, t);
 }
 
@@ -30,7 +32,8 @@ tree_stats tree_count(const tree *t)
         .owners = t->owners.count,
         .nodes = (size_t)t->values.count + t->subs.count + t->owners.trie.count,
         .bytes =
-            sizeof *t + trie_bytes(&t->values) + trie_bytes(&t->subs) + trie_bytes(&t->owners.trie) + t->list_bytes,
+            sizeof *t + trie_bytes(&t->values) + trie_bytes(&t->subs) + trie_bytes(&t->owners.trie) + t->list_bytes
+            + t->groups.room * sizeof *t->groups.slots,
     };
 }
 

@@ -5,11 +5,13 @@
  * The tree belongs to one thread.  It owns neither values nor subs nor owners, only their places. */
 #ifndef CORE_TREE_H
 #define CORE_TREE_H
+#include "base/map.h"
 #include "core/ptrie.h"
 
 typedef struct tree {
     trie values, subs;
     ptrie owners;
+    map groups; /* of shared subscriptions, by node and name: a stranger may make thousands on one filter */
     size_t value_count, sub_count, list_bytes;
     uint64_t changes; /* of subscriptions and owners: one more each time, for core/pathcache */
 } tree;
@@ -57,10 +59,12 @@ typedef struct sub {   /* the first thing in whatever the hub keeps for a subscr
 
 typedef struct sub_group {  /* a shared subscription: one of these gets it */
     struct sub_group *next; /* on the same filter */
+    struct sub_group **from; /* what points to it */
     sub **at;
-    uint32_t count, room, node;
+    uint32_t count, room;
     uint32_t turn; /* the hub's: to go round */
-    uint16_t name_len;
+    uint32_t name_len;
+    uint32_t node; /* with the name behind it: the key in tree->groups */
     char name[];
 } sub_group;
 
@@ -71,6 +75,8 @@ static inline bool sub_is_on(const sub *s)
 
 int tree_subscribe(tree *t, const pattern *p, text group, sub *s); /* group.p NULL: not shared.  0 or NOMEM */
 void tree_unsubscribe(tree *t, sub *s);                            /* also one that is not subscribed */
+/* Those of one filter, or of one group of it: a borrow until the next change.  *only is room for one. */
+sub *const *tree_subs_of(const tree *t, const pattern *p, text group, sub **only, size_t *count);
 /* Its filter, without $share and without names: the length, or TOOBIG. */
 int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room);
 

@@ -1,6 +1,7 @@
 /* Subscriptions of the tree.  A node's data is the sub itself when there is only one and it is not shared (node->flag),
  * as it nearly always is where there are many filters; else a list. */
 #include "core/tree.h"
+#include <stddef.h>
 
 typedef struct sub_list {
     uint32_t count, room;
@@ -31,6 +32,7 @@ static sub_list *list_room(tree *t, trie_node *n, uint32_t more)
         if (n->flag) list->at[0] = n->data;
     }
     list->room = wanted;
+    if (list->groups) list->groups->from = &list->groups; /* it has moved */
     n->flag = 0;
     n->data = list;
     return list;
@@ -61,15 +63,35 @@ static void list_shrink(tree *t, trie_node *n)
         if (!list) return; /* it may stay as large as it is */
         t->list_bytes -= list_size(list->room) - list_size(half);
         list->room = half;
+        if (list->groups) list->groups->from = &list->groups;
         n->data = list;
     }
 }
 
-static sub_group *group_find(const sub_list *list, text name)
+enum { GROUP_KEY = 512 }; /* a longer name is put together on the heap: nobody has one */
+
+static const void *group_key(const sub_group *g)
 {
-    for (sub_group *g = list->groups; g; g = g->next)
-        if (text_same((text){g->name, g->name_len}, name)) return g;
-    return NULL;
+    return (const char *)g + offsetof(sub_group, node);
+}
+
+static size_t group_key_len(size_t name_len)
+{
+    return offsetof(sub_group, name) - offsetof(sub_group, node) + name_len;
+}
+
+static sub_group *group_find(const tree *t, uint32_t node, text name)
+{
+    size_t len = group_key_len(name.len);
+    char small[GROUP_KEY], *key = len <= sizeof small ? small : mem_alloc(t->groups.mem, len);
+    sub_group *g;
+
+    if (!key) return NULL;
+    memcpy(key, &node, sizeof node);
+    memcpy(key + sizeof node, name.p, name.len);
+    g = map_get(&t->groups, key, len);
+    if (key != small) mem_free(t->groups.mem, key);
+    return g;
 }
 
 static sub_group *group_new(tree *t, sub_list *list, uint32_t node, text name)
@@ -78,9 +100,15 @@ static sub_group *group_new(tree *t, sub_list *list, uint32_t node, text name)
 
     if (!g) return NULL;
     memcpy(g->name, name.p, name.len);
-    g->name_len = (uint16_t)name.len;
+    g->name_len = (uint32_t)name.len;
     g->node = node;
+    if (map_put(&t->groups, group_key(g), group_key_len(name.len), g, NULL) < 0) {
+        mem_free(t->subs.mem, g);
+        return NULL;
+    }
     g->next = list->groups;
+    g->from = &list->groups;
+    if (g->next) g->next->from = &g->next;
     list->groups = g;
     t->list_bytes += sizeof *g + name.len;
     return g;
@@ -93,19 +121,12 @@ static void group_free(tree *t, sub_group *g)
     mem_free(t->subs.mem, g);
 }
 
-static void group_drop_empty(tree *t, trie_node *n)
+static void group_drop(tree *t, sub_group *g)
 {
-    sub_list *list = n->data;
-
-    for (sub_group **at = &list->groups, *g; (g = *at);) {
-        if (g->count) {
-            at = &g->next;
-        } else {
-            *at = g->next;
-            group_free(t, g);
-        }
-    }
-    list_shrink(t, n);
+    map_remove(&t->groups, group_key(g), group_key_len(g->name_len));
+    *g->from = g->next;
+    if (g->next) g->next->from = g->from;
+    group_free(t, g);
 }
 
 static int group_put(tree *t, sub_group *g, sub *s)
@@ -130,12 +151,13 @@ static int join_group(tree *t, uint32_t node, text name, sub *s)
 {
     trie_node *n = trie_at(&t->subs, node);
     sub_list *list = list_room(t, n, 0);
-    sub_group *g = list ? group_find(list, name) : NULL;
+    sub_group *g = list ? group_find(t, node, name) : NULL;
     int rc = BRIDGE_NOMEM;
 
     if (list && !g) g = group_new(t, list, node, name);
     if (g) rc = group_put(t, g, s);
-    if (rc < 0 && list) group_drop_empty(t, n);
+    if (rc < 0 && g && !g->count) group_drop(t, g);
+    if (rc < 0 && list) list_shrink(t, n);
     return rc;
 }
 
@@ -196,7 +218,10 @@ void tree_unsubscribe(tree *t, sub *s)
         n->flag = 0;
     } else if (s->group) {
         take_out(s->group->at, &s->group->count, s);
-        if (s->group->count == 0) group_drop_empty(t, n);
+        if (s->group->count == 0) {
+            group_drop(t, s->group);
+            list_shrink(t, n);
+        }
     } else {
         take_out(list->at, &list->count, s);
         list_shrink(t, n);
@@ -205,6 +230,20 @@ void tree_unsubscribe(tree *t, sub *s)
     *s = (sub){0};
     t->sub_count--;
     t->changes++;
+}
+
+sub *const *tree_subs_of(const tree *t, const pattern *p, text group, sub **only, size_t *count)
+{
+    uint32_t node = trie_find(&t->subs, p);
+    const trie_node *n = node ? trie_at(&t->subs, node) : NULL;
+    const sub_group *g = n && group.p ? group_find(t, node, group) : NULL;
+    const sub_list *list = n ? n->data : NULL;
+
+    *count = 0;
+    if (!list || (group.p && !g)) return only;
+    *count = g ? g->count : n->flag ? 1 : list->count;
+    if (!g && n->flag) *only = n->data;
+    return g ? g->at : n->flag ? only : list->at;
 }
 
 int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room)

@@ -228,26 +228,35 @@ static bridge_watch *another(const sub_group *group, const bridge_peer *than)
     return best;
 }
 
+typedef struct passing { /* what a member of a group leaves to the others */
+    const bridge_peer *from;
+    bridge_watch *to;
+    bool met;
+} passing;
+
+static void on_groups(void *user, sub *const *subs, size_t count, sub_group *group)
+{
+    passing *x = user;
+
+    for (size_t i = 0; group && i < count && !x->met; i++) {
+        if (((bridge_watch *)subs[i])->peer != x->from) continue;
+        x->met = true;
+        x->to = another(group, x->from);
+    }
+}
+
 void peer_pass_on(bridge_peer *peer, bridge_msg *msg)
 {
     hub *h = peer->port->hub;
+    passing x = {.from = peer};
+    bridge_watch *to;
 
-    list_each(it, &peer->watches)
-    {
-        bridge_watch *w = list_of(it, bridge_watch, link), *to;
-        char filter[PATH_BYTES + 1];
-        pattern_room room;
-        pattern p;
-        int len = w->sub.group ? tree_spell_sub(h->tree, &w->sub, filter, sizeof filter) : 0;
-        if (len <= 0 || pattern_read(&p, &room, filter, (size_t)len, PATTERN_FILTER, NULL) < 0) continue;
-        if (!pattern_match(&p, msg->path, msg->path_len, NULL)) continue;
-        to = another(w->sub.group, peer);
-        if (to) {
-            bridge_delivery how = {.watch = to, .user = to->user, .keep_retain = to->keep_retain, .ids = &to->id, .id_count = to->id != 0,
-                                   .qos = to->qos < msg->qos ? to->qos : msg->qos};
-            to->peer->deliver(to->peer->state, msg, &how);
-        }
-        return;
+    tree_match(h->tree, msg->path, msg->path_len, on_groups, &x);
+    to = x.to;
+    if (to) {
+        bridge_delivery how = {.watch = to, .user = to->user, .keep_retain = to->keep_retain, .ids = &to->id, .id_count = to->id != 0,
+                               .qos = to->qos < msg->qos ? to->qos : msg->qos};
+        to->peer->deliver(to->peer->state, msg, &how);
     }
 }
 

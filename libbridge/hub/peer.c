@@ -115,23 +115,24 @@ static void set_options(bridge_watch *w, const bridge_watch_options *o, void *us
     w->id = o->id;
 }
 
-static text group_of(const bridge_watch *w)
-{
-    return w->sub.group ? (text){w->sub.group->name, w->sub.group->name_len} : (text){NULL, 0};
-}
-
-/* Found by its node: the same pattern has the same one. */
+/* Looked for on the shorter side: among all that this filter has, or among all that the peer has.  Strangers can make one of
+ * them long, but not both: it costs at most the square root of all subscriptions. */
 static bridge_watch *find(bridge_peer *peer, const pattern *p, text group)
 {
-    uint32_t node = list_empty(&peer->watches) ? 0 : trie_find(&peer->port->hub->tree->subs, p);
+    sub *only = NULL;
+    size_t count = 0;
+    sub *const *subs = list_empty(&peer->watches) ? NULL : tree_subs_of(peer->port->hub->tree, p, group, &only, &count);
 
-    if (node)
-        list_each(it, &peer->watches)
-        {
-            bridge_watch *w = list_of(it, bridge_watch, link);
-            text g = group_of(w);
-            if (w->sub.node == node && (g.p != NULL) == (group.p != NULL) && text_same(g, group)) return w;
-        }
+    if (count <= peer->watch_count) {
+        for (size_t i = 0; i < count; i++)
+            if (((bridge_watch *)subs[i])->peer == peer) return (bridge_watch *)subs[i];
+        return NULL;
+    }
+    list_each(it, &peer->watches)
+    {
+        bridge_watch *w = list_of(it, bridge_watch, link);
+        if (w->sub.node == subs[0]->node && w->sub.group == subs[0]->group) return w;
+    }
     return NULL;
 }
 

@@ -185,3 +185,32 @@ def test_too_many_subscriptions(start_bridged):
         assert c.subscribe("a", "b", "c") == [0, 0, 0x97]
     with Client(port, 4).connect("greedy") as c:
         assert c.subscribe("a", "b", "c") == [0, 0, 0x80]
+
+
+def test_masses_of_subscriptions_are_found_again_and_let_go(mqtt_port):  # 20,000 would take minutes if each walked past the others
+    def in_packets(call, filters):
+        return [code for at in range(0, len(filters), 1000) for code in call(*filters[at:at + 1000])]
+
+    plain = [f"masses/{n}" for n in range(20000)]
+    shared = [f"$share/g{n}/masses/t" for n in range(20000)]
+    with Client(mqtt_port, 5).connect("masses") as c:
+        for filters in (plain, shared):
+            assert in_packets(c.subscribe, filters) == [0] * 20000
+            assert in_packets(c.subscribe, filters) == [0] * 20000
+            assert in_packets(c.unsubscribe, filters[::-1]) == [0] * 20000
+            assert in_packets(c.unsubscribe, filters[:10]) == [0x11] * 10
+
+
+def test_what_a_member_of_many_groups_leaves_goes_to_the_right_one(mqtt_port):  # MQTT-4.8.2-5
+    with Client(mqtt_port, 5).connect("stays") as stays, Client(mqtt_port, 5).connect("other") as other:
+        other.subscribe(("$share/other/leave/+", 1))
+        with Client(mqtt_port, 5).connect("leaves") as leaves:
+            leaves.subscribe(*[(f"$share/g/leave/{n}/z", 1) for n in range(1000)], ("$share/g/leave/+", 1))
+            other.publish("leave/it", "x", qos=1)
+            leaves.wait_for(PUBLISH)
+            other.message()
+            stays.subscribe(("$share/g/leave/#", 1), ("$share/g/leave/+", 1))
+            leaves.drop()
+            assert stays.message().payload == b"x"
+        stays.nothing()
+        other.nothing()
