@@ -2,6 +2,7 @@
 #include "base/textfile.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/status.h"
 #include <string.h>
 
 typedef struct psk {
@@ -50,12 +51,12 @@ static int take_line(psks *p, const textfile *lines, text line, bridge_error *er
     if (map_get(&p->by_name, name.p, name.len))
         return textfile_fail(lines, err, BRIDGE_SYNTAX, "%.*s has a key already", name.len < 60 ? (int)name.len : 60, name.p);
     k = mem_zalloc(p->mem, sizeof *k + name.len);
-    if (!k) return textfile_fail(lines, err, BRIDGE_NOMEM, "out of memory");
+    if (!k) return fail_nomem(err);
     k->name_len = (unsigned)name.len;
     memcpy(k->name, name.p, name.len);
     if (!take_key(k, text_trim(key)))
         rc = textfile_fail(lines, err, BRIDGE_SYNTAX, "the key is 2 to %d hexadecimal digits, two a byte", 2 * PSK_MAX);
-    if (rc == 0) rc = map_put(&p->by_name, k->name, k->name_len, k, &before);
+    if (rc == 0 && map_put(&p->by_name, k->name, k->name_len, k, &before) < 0) rc = fail_nomem(err);
     if (rc < 0) psk_free(p->mem, k);
     return rc;
 }
@@ -70,7 +71,7 @@ int psks_read(psks **out, mem *m, const char *file, bridge_error *err)
     int rc;
 
     random_bytes(&seed, sizeof seed);
-    if (!p) return BRIDGE_NOMEM;
+    if (!p) return fail_nomem(err);
     p->mem = m;
     map_init(&p->by_name, m, seed);
     rc = textfile_read(&b, m, file, err);

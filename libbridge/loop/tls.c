@@ -4,7 +4,7 @@
  *      socket -- recv --> loop->scratch -- SSL_read --> loop->plain --> stream_feed_behind()
  *      socket <-- send -- wire <-- SSL_write (full records) <-- the stream's corked output
  *
- * With OpenSSL on the socket each record costs two reads and a write of their own; docs/why/30-tls.md. */
+ * With OpenSSL on the socket each record costs reads and writes of its own; docs/why/31-tls.md. */
 #include "loop/tls.h"
 #include "base/clock.h"
 #include "base/status.h"

@@ -546,6 +546,44 @@ static void what_is_wrong_is_said_at_once(void)
     refused("psk_file=%/nohex", "nohex line 2: the key is 2 to 128 hexadecimal digits, two a byte");
 }
 
+static int left;
+
+static void *scarce(void *user, void *p, size_t len)
+{
+    (void)user;
+    if (len == 0) {
+        free(p);
+        return NULL;
+    }
+    return left-- > 0 ? realloc(p, len) : NULL;
+}
+
+static void out_of_memory_is_an_answer(void)
+{
+    char textual[1024];
+    url *u = NULL;
+    int n = 0, rc;
+
+    snprintf(textual, sizeof textual, "mqtts://127.0.0.1:0?%s", q(SERVER "&ca=%/ca.pem&identity=cn&psk_file=%/psk"));
+    CHECK_INT(url_parse(mem_default(), textual, &u, NULL), 0);
+    do {
+        bridge_error err = {0};
+        tls *t = NULL;
+        mem *m;
+        left = 1;
+        m = mem_create(scarce, NULL);
+        left = n++;
+        rc = tls_new(&t, m, u, "mqtt", &err);
+        CHECK(rc == 0 || rc == BRIDGE_NOMEM);
+        CHECK_INT(err.status, rc);
+        tls_free(t);
+        mem_unref(m);
+    } while (rc < 0 && n < 200);
+    CHECK_INT(rc, 0);
+    CHECK(n > 10);
+    url_free(u);
+}
+
 int main(void)
 {
     make_files();
@@ -565,6 +603,7 @@ int main(void)
     who_dawdles_is_let_go();
     certificates_change_under_open_connections();
     what_is_wrong_is_said_at_once();
+    out_of_memory_is_an_answer();
     loop_free(the_loop);
     run("rm -r %s", dir);
     return check_done();
