@@ -27,7 +27,7 @@ bridge_format format_of_name(text name);
 const bridge_codec *codec_find(bridge_format format); /* NULL: none */
 const bridge_codec *codec_named(const char *name);    /* by name, media type or number; NULL: none */
 /* What bytes are that nobody named: TEXT when UTF-8 without control characters, JSON when an object or array that
- * parses, else BYTES (MAPPING 4).  JSON is tried before TEXT.  Never AUTO. */
+ * parses, else BYTES (docs/mapping.md 4).  JSON is tried before TEXT.  Never AUTO. */
 bridge_format codec_guess(const void *data, size_t len);
 /* Would codec_convert() try?  To answer Accept before there is a payload.  Same formats always do. */
 bool codec_converts(bridge_format source, bridge_format target);

@@ -283,7 +283,7 @@ static void paths(void)
     CHECK(root);
 }
 
-/* topic -> options -> topic (MAPPING 1): any legal topic whose segments fit */
+/* topic -> options -> topic (docs/mapping.md 1): any legal topic whose segments fit */
 static void topics_round_trip(void)
 {
     static const char letters[][3] = {"a", "b", "/", "/", " ", "%", "?", "$", "\xc3\xbc", ".", "&"};

@@ -1,4 +1,4 @@
-/* Outcomes and values become replies: docs/status.md, MAPPING of ETag, Max-Age and Content-Format. */
+/* Outcomes and values become replies: docs/status.md, mapping of ETag, Max-Age and Content-Format. */
 #include "adapter/coap/coap.h"
 
 static const struct {

@@ -24,7 +24,7 @@ const char *http_reason(int status)
     return "";
 }
 
-/* The one table, MAPPING 3 and docs/status.md. */
+/* The one table, docs/mapping.md 3 and docs/status.md. */
 int http_status_of(int outcome)
 {
     switch (outcome) {

@@ -22,7 +22,7 @@ void answer_end_of_head(answer *a); /* no length: the body goes on until the con
 void answer_empty(http_conn *c, int status, const char *lines);
 void answer_body(http_conn *c, int status, const char *content_type, const void *body, size_t len);
 void answer_problem(http_conn *c, int status, const char *detail, const char *lines);
-/* The outcome of a request as its HTTP answer (MAPPING 3); detail may be NULL. */
+/* The outcome of a request as its HTTP answer (docs/mapping.md 3); detail may be NULL. */
 void answer_failure(http_conn *c, int outcome, const char *detail);
 int http_status_of(int outcome);
 const char *http_reason(int status);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-    HEAD_TARGET = 3 * 65535 + 1024, /* of the target: the longest name with every byte escaped (MAPPING 1); 414 above */
+    HEAD_TARGET = 3 * 65535 + 1024, /* of the target: the longest name with every byte escaped (docs/mapping.md 1); 414 above */
     HEAD_BYTES = 16384,             /* of the lines behind it; 431 above */
     HEAD_FIELDS = 100               /* of these lines; 431 above */
 };

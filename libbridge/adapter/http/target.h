@@ -1,4 +1,4 @@
-/* adapter/http/target.h - request targets and names, lossless both ways (MAPPING 1, RFC 3986).
+/* adapter/http/target.h - request targets and names, lossless both ways (docs/mapping.md 1, RFC 3986).
  *
  *      /resources/greenhouse/42/soil%20temp?observe    below the mount /resources is  greenhouse/42/soil temp
  *

@@ -1,4 +1,4 @@
-/* adapter/mqtt/message.c - PUBLISH <-> bridge_msg: names, formats and properties (MAPPING 2 to 4). */
+/* adapter/mqtt/message.c - PUBLISH <-> bridge_msg: names, formats and properties (docs/mapping.md 2 to 4). */
 #include "adapter/mqtt/session.h"
 #include "codec/registry.h"
 #include "core/path.h"
@@ -187,7 +187,7 @@ int mqtt_msg_out(mqtt_shared *sh, wire_packet *packet, const bridge_msg *msg, in
     return 0;
 }
 
-/* ---- outcomes: MAPPING 3 */
+/* ---- outcomes: docs/mapping.md 3 */
 
 uint8_t mqtt_reason(int status)
 {
