@@ -24,7 +24,7 @@ bool text_cut(text t, char at, text *head, text *tail)
     const char *p = t.len ? memchr(t.p, at, t.len) : NULL;
 
     *head = p ? (text){t.p, (size_t)(p - t.p)} : t;
-    *tail = p ? (text){p + 1, t.len - head->len - 1} : (text){t.p + t.len, 0};
+    *tail = p ? (text){p + 1, t.len - head->len - 1} : (text){t.len ? t.p + t.len : t.p, 0}; /* NULL + 0 is not C */
     return p != NULL;
 }
 

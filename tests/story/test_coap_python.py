@@ -127,6 +127,7 @@ def test_ten_thousand_observers_hear(bridge):
     assert bridge.stats()["bridge_coap_observers"] == 10000
 
     bridge.publish("x", "news")
+    bridge.settle()
 
     assert bridge.stats()["bridge_coap_notifications_total"] == 10000
     for s in sockets:

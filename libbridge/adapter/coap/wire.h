@@ -96,7 +96,7 @@ typedef struct coap_options { /* where a walk along the options stands */
 } coap_options;
 static inline coap_options coap_options_of(const coap_packet *packet)
 {
-    return (coap_options){packet->options, packet->options + packet->options_len, 0};
+    return (coap_options){packet->options, packet->options ? packet->options + packet->options_len : NULL, 0};
 }
 bool coap_next_option(coap_options *walk, coap_option *out); /* false: no more (or, on unchecked bytes, malformed) */
 uint32_t coap_uint(const coap_option *option);               /* the value of a uint option of at most 4 bytes */
