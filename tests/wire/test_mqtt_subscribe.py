@@ -1,7 +1,7 @@
 """SUBSCRIBE and UNSUBSCRIBE, matching, shared subscriptions, identifiers - MQTT 5.0 3.8 to 3.11, 4.7, 4.8."""
 import pytest
 
-from peers.mqtt import PUBACK, PUBLISH, SUBACK, UNSUBACK, Client, ack, subscribe, unsubscribe
+from peers.mqtt import PINGREQ, PINGRESP, PUBACK, PUBLISH, SUBACK, UNSUBACK, Client, ack, packet, publish, subscribe, unsubscribe
 
 ALL = pytest.mark.parametrize("version", [3, 4, 5])
 
@@ -214,3 +214,39 @@ def test_what_a_member_of_many_groups_leaves_goes_to_the_right_one(mqtt_port):  
             assert stays.message().payload == b"x"
         stays.nothing()
         other.nothing()
+
+
+def test_one_who_asks_for_much_lets_others_have_their_turn(mqtt_port):
+    with Client(mqtt_port, 5).connect("much") as much, Client(mqtt_port, 5).connect("little") as little:
+        much.send(*[publish(f"much/{n}", "x", retain=True, version=5) for n in range(300)])
+        much.ping()
+        filters = [("much/#", 0), ("much/+", 0)] * 20
+        many = b"".join(subscribe(7 + n, *filters, version=5) for n in range(5))
+        much.send(many, packet(PINGREQ << 4))
+        for _ in range(3):
+            little.ping()                                     # answered between two filters, not after them all
+
+        codes = [much.wait_for(SUBACK, 7 + n).codes for n in range(5)]
+        assert codes == [[0] * 40] * 5 and much.wait_for(PINGRESP)
+        much.kept.clear()
+        much.unsubscribe("much/#", "much/+")
+        much.send(*[publish(f"much/{n}", "", retain=True, version=5) for n in range(300)])
+        much.ping()
+
+
+def test_one_who_asks_for_much_may_go_in_the_middle(mqtt_port):
+    with Client(mqtt_port, 5).connect("owner") as owner:
+        owner.send(*[publish(f"gone/{n}", "x", retain=True, version=5) for n in range(2000)])
+        owner.ping()
+        for how in ("drop", "takeover"):
+            much = Client(mqtt_port, 5).connect("middle")
+            much.send(subscribe(7, *[("gone/#", 0)] * 300, version=5))
+            owner.ping()
+            if how == "takeover":
+                with Client(mqtt_port, 5).connect("middle") as again:
+                    again.subscribe("x")
+                    again.publish("x", "1")
+                    assert again.wait_for(PUBLISH).payload in (b"1", b"x")
+            much.drop()
+        owner.send(*[publish(f"gone/{n}", "", retain=True, version=5) for n in range(2000)])
+        owner.ping()

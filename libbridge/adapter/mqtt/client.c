@@ -43,6 +43,7 @@ static void detach(mqtt_client *c, bool with_will)
 {
     mqtt_session *s = c->session;
     timer_stop(&c->timer);
+    timer_stop(&c->rest);
     mqtt_user_leave(c);
     c->state = MQTT_GONE;
     c->session = NULL;
@@ -81,6 +82,7 @@ static void on_close(void *user, int status)
     for (unsigned i = 0; c->aliases_out && i < c->alias_max_out; ++i) mem_free(port->shared->mem, c->aliases_out[i].topic);
     mem_free(port->shared->mem, c->aliases_in);
     mem_free(port->shared->mem, c->aliases_out);
+    mem_free(port->shared->mem, c->codes);
     mem_free(port->shared->mem, c->user);
     mqtt_auth_free(c);
     list_remove(&c->link);
@@ -177,12 +179,29 @@ static bool too_fast(mqtt_client *c)
     return ++c->in_second > c->port->limits.max_rate;
 }
 
+static void on_rested(timer *t)
+{
+    mqtt_client *c = list_of(t, mqtt_client, rest);
+    c->resting = false;
+    stream_read(c->stream, true);
+    stream_again(c->stream);
+}
+
+void mqtt_client_rest(mqtt_client *c)
+{
+    if (c->state == MQTT_GONE || timer_start(&c->rest, c->stream->loop, 1, on_rested) < 0) return;
+    c->resting = true;
+    stream_read(c->stream, false);
+}
+
 static size_t on_data(void *user, const uint8_t *data, size_t len)
 {
     mqtt_client *c = user;
     mqtt_port *port = c->port;
     const uint8_t *p = data, *end = data + len;
     unsigned header;
+    if (c->resting) return 0;
+    c->turn = 0;
     c->seen = loop_now(c->stream->loop);
     if (c->proxied) {
         int n = mqtt_proxy_read(p, len, c->stream->peer, sizeof c->stream->peer);
@@ -191,7 +210,7 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
         c->proxied = false;
         p += n;
     }
-    while (p < end && c->state != MQTT_GONE) {
+    while (p < end && c->state != MQTT_GONE && !c->resting) {
         int64_t n = wire_frame(p, (size_t)(end - p), &header);
         if (n < 0) {
             mqtt_kick(c, WIRE_MALFORMED, "remaining length");
@@ -202,13 +221,13 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
             break;
         }
         if (n == 0 || n > end - p) break;
-        if (port->limits.max_rate && too_fast(c)) {
+        if (port->limits.max_rate && !c->codes && too_fast(c)) {
             mqtt_kick(c, WIRE_RATE, "too many packets in a second");
             break;
         }
-        port->shared->count.packets_in++;
+        port->shared->count.packets_in += !c->codes;
         take_packet(c, p, (size_t)n);
-        p += n;
+        if (!c->codes) p += n; /* else it is half done, and comes again */
     }
     port->shared->count.bytes_in += (uint64_t)(p - data);
     return c->state == MQTT_GONE ? len : (size_t)(p - data);

@@ -1,5 +1,6 @@
 /* adapter/mqtt/handle_subscribe.c - SUBSCRIBE and UNSUBSCRIBE [5: 3.8 to 3.11]. */
 #include "adapter/mqtt/session.h"
+#include "base/clock.h"
 #include "hub/port.h"
 
 static int put_text(buf *b, wire_slice s)
@@ -64,22 +65,38 @@ static uint8_t unsubscribe_one(mqtt_client *c, const wire_filter *f)
     return rc == BRIDGE_NOTFOUND ? WIRE_NO_SUBSCRIPTION : rc < 0 ? WIRE_UNSPECIFIED : WIRE_SUCCESS;
 }
 
+enum { TURN = 20 }; /* ms that the subscriptions of one client may take before others have their turn */
+
+/* As many filters as fit into the client's turn, from where it stopped before: are all done? */
+static bool go_on(mqtt_client *c, const wire_packet *p, wire_type type)
+{
+    wire_slice rest = p->list.entries;
+    wire_filter f;
+    if (!c->turn) c->turn = clock_monotonic();
+    for (uint32_t i = 0; c->state == MQTT_ONLINE && i < p->list.count && wire_next_filter(p, &rest, &f); ++i) {
+        if (i < c->codes_done) continue;
+        c->codes[c->codes_done++] = type == WIRE_SUBACK ? subscribe_one(c, p, &f) : unsubscribe_one(c, &f);
+        if (clock_monotonic() - c->turn < TURN) continue;
+        mqtt_client_rest(c); /* kept values of '#' take a while, and a packet has room for a quarter of a million of them */
+        if (c->resting && i + 1 < p->list.count) return false;
+    }
+    return true;
+}
+
 /* The answer goes first, then what the subscriptions made us send: c->corked holds that back. */
 static int answer(mqtt_client *c, const wire_packet *p, wire_type type)
 {
     wire_packet ack = {.type = (uint8_t)type, .version = c->version, .id = p->id};
-    wire_slice rest = p->list.entries;
-    wire_filter f;
-    uint8_t some[64], *codes = some;
-    unsigned n = 0;
-    if (p->list.count > sizeof some && !(codes = mem_alloc(c->port->shared->mem, p->list.count))) return WIRE_UNSPECIFIED;
+    mem *m = c->port->shared->mem;
+    if (!c->codes && !(c->codes = mem_alloc(m, p->list.count))) return WIRE_UNSPECIFIED;
     c->corked = true;
-    while (c->state == MQTT_ONLINE && n < p->list.count && wire_next_filter(p, &rest, &f))
-        codes[n++] = type == WIRE_SUBACK ? subscribe_one(c, p, &f) : unsubscribe_one(c, &f);
-    ack.list.entries = (wire_slice){codes, n}; /* [5: 3.8.4-6, 3.11.3-1] one for each, in order */
+    if (!go_on(c, p, type)) return 0;
+    ack.list.entries = (wire_slice){c->codes, c->codes_done}; /* [5: 3.8.4-6, 3.11.3-1] one for each, in order */
     if (c->state == MQTT_ONLINE) mqtt_send(c, &ack);
     c->corked = false;
-    if (codes != some) mem_free(c->port->shared->mem, codes);
+    mem_free(m, c->codes);
+    c->codes = NULL;
+    c->codes_done = 0;
     if (c->session) mqtt_queue_pump(c->session);
     return 0;
 }

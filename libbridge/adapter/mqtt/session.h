@@ -113,6 +113,10 @@ struct mqtt_client {
     mqtt_user *account; /* counted for max_per_user */
     mqtt_session *session; /* while ONLINE */
     timer timer;           /* until CONNECT its timeout, then keep-alive */
+    timer rest;            /* it asked for much: others first, see mqtt_client_rest() */
+    uint8_t *codes;        /* of the SUBSCRIBE that is half done, or NULL */
+    uint32_t codes_done;
+    int64_t turn; /* when the first subscription of what it sent last was looked at; 0: none was */
     int64_t seen;          /* when the last packet came */
     mqtt_auth *auth;       /* or NULL */
     char *user;            /* proven before MQTT began: a certificate, a WebSocket's login */
@@ -127,6 +131,7 @@ struct mqtt_client {
     bool proxied; /* a PROXY header is still to come */
     bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first */
     bool pumping; /* queue.c is at work */
+    bool resting;
 };
 
 typedef enum mqtt_out_state { OUT_WAITING, OUT_SENT, OUT_RELEASED, OUT_DONE } mqtt_out_state;
@@ -194,6 +199,8 @@ int mqtt_send(mqtt_client *c, const wire_packet *packet);
 void mqtt_send_ack(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason);
 /* Says why (MQTT 5) and closes; the session goes offline, its will is due. */
 void mqtt_kick(mqtt_client *c, uint8_t reason, const char *why);
+/* Lets everybody else have a turn before this client's next packet, or the rest of this one. */
+void mqtt_client_rest(mqtt_client *c);
 void mqtt_client_arm(mqtt_client *c); /* keep-alive begins */
 /* Adds a reason string, if the client wants one and it fits. */
 void mqtt_explain(const mqtt_client *c, wire_packet *packet, const char *why);
