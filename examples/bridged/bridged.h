@@ -10,6 +10,7 @@ typedef struct options {
     const char *explain;  /* --explain */
     char **urls;          /* what stands behind the options */
     int url_count;
+    size_t max_memory; /* bytes; 0: no limit */
     int log_level;
     bool check_only;      /* --check-config */
 } options;

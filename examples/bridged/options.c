@@ -2,6 +2,7 @@
 #include "bridged.h"
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] = "usage: bridged [options] [URL...]\n";
@@ -15,6 +16,7 @@ static const char help[] =
     "      --check-config     say whether FILE would load, and stop; opens nothing\n"
     "      --explain PATH     say where a message on PATH would go and why, and stop\n"
     "      --log-level LEVEL  error, warn, info (the default) or debug\n"
+    "      --max-memory MIB   refuse new clients and messages near so many MiB (no limit)\n"
     "      --version          print the version\n"
     "  -h, --help             print this\n"
     "\n"
@@ -57,9 +59,11 @@ int options_read(options *o, int argc, char **argv)
                                           {"check-config", no_argument, NULL, 'k'},
                                           {"explain", required_argument, NULL, 'e'},
                                           {"log-level", required_argument, NULL, 'l'},
+                                          {"max-memory", required_argument, NULL, 'm'},
                                           {"version", no_argument, NULL, 'v'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
+    char *end;
     int c;
 
     while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) switch (c) {
@@ -71,6 +75,10 @@ int options_read(options *o, int argc, char **argv)
             case 'l':
                 o->log_level = level_of(optarg);
                 if (!o->log_level) return wrong("no such log level:", optarg);
+                break;
+            case 'm':
+                o->max_memory = strtoull(optarg, &end, 10) << 20;
+                if (*end || !o->max_memory || o->max_memory >> 50) return wrong("not a number of MiB:", optarg);
                 break;
             default: fprintf(stderr, "%sTry 'bridged --help'.\n", usage); return EXIT_USAGE;
         }

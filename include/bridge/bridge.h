@@ -158,6 +158,8 @@ typedef struct bridge_options {
     int log_level;                /* BRIDGE_LOG_*; 0: BRIDGE_LOG_INFO */
     int64_t sys_interval;         /* ms between two rounds of numbers under $SYS; 0: 10 s, negative: none */
     bool offline;                 /* listeners and uplinks are looked at but not opened: to check and to explain */
+    size_t max_memory; /* bytes of the whole bridge (without OpenSSL's); 0: no limit.  From 7/8 of it on new peers and messages are
+                        * refused as BUSY.  Not together with a realloc of your own */
 } bridge_options;
 enum { BRIDGE_LOG_ERROR = 1, BRIDGE_LOG_WARN = 2, BRIDGE_LOG_INFO = 3, BRIDGE_LOG_DEBUG = 4 };
 #define BRIDGE_OPTIONS(...) (&(bridge_options){.size = sizeof(bridge_options), __VA_ARGS__})

@@ -16,6 +16,7 @@ int bridge_new(bridge **out, const bridge_options *given, bridge_error *err)
 
     if (given) memcpy(&o, given, given->size < sizeof o ? given->size : sizeof o);
     m = mem_create(o.realloc, o.user);
+    if (m && !o.realloc) m->limit = o.max_memory;
     b = m ? mem_new(m, bridge) : NULL;
     if (!b) {
         mem_unref(m);

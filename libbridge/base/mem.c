@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "bridge/bridge.h"
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@ mem *mem_create(void *(*realloc_fn)(void *, void *, size_t), void *user)
     if (!m) return NULL;
     m->realloc = realloc_fn;
     m->user = user;
+    m->limit = 0;
+    atomic_init(&m->used, 0);
     atomic_init(&m->refs, 1);
     return m;
 }
@@ -38,9 +41,38 @@ void mem_unref(mem *m)
         free(m);
 }
 
+/* ---- with a limit: every block is counted at the size that malloc really gave */
+
+static int fits(mem *m, size_t more)
+{
+    return more <= m->limit && atomic_load_explicit(&m->used, memory_order_relaxed) <= m->limit - more;
+}
+
+static void *counted(mem *m, void *p)
+{
+    if (p) atomic_fetch_add_explicit(&m->used, malloc_usable_size(p), memory_order_relaxed);
+    return p;
+}
+
+static void uncount(mem *m, void *p)
+{
+    atomic_fetch_sub_explicit(&m->used, malloc_usable_size(p), memory_order_relaxed);
+}
+
+static void *counted_realloc(mem *m, void *ptr, size_t len)
+{
+    size_t had = ptr ? malloc_usable_size(ptr) : 0;
+    void *p = len <= had || fits(m, len - had) ? realloc(ptr, len) : NULL;
+
+    if (!p) return NULL;
+    atomic_fetch_sub_explicit(&m->used, had, memory_order_relaxed);
+    return counted(m, p);
+}
+
 void *mem_alloc(mem *m, size_t len)
 {
     if (len == 0) return NULL;
+    if (m->limit) return fits(m, len) ? counted(m, malloc(len)) : NULL;
     return m->realloc ? m->realloc(m->user, NULL, len) : malloc(len);
 }
 
@@ -49,6 +81,7 @@ void *mem_zalloc(mem *m, size_t len)
     void *p;
 
     if (len == 0) return NULL;
+    if (m->limit) return fits(m, len) ? counted(m, calloc(1, len)) : NULL;
     if (!m->realloc) return calloc(1, len);
     p = m->realloc(m->user, NULL, len);
     return p ? memset(p, 0, len) : NULL;
@@ -65,12 +98,14 @@ void *mem_realloc(mem *m, void *ptr, size_t len)
         mem_free(m, ptr);
         return NULL;
     }
+    if (m->limit) return counted_realloc(m, ptr, len);
     return m->realloc ? m->realloc(m->user, ptr, len) : realloc(ptr, len);
 }
 
 void mem_free(mem *m, void *ptr)
 {
     if (!ptr) return;
+    if (m->limit) uncount(m, ptr);
     if (m->realloc)
         m->realloc(m->user, ptr, 0);
     else

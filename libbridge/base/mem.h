@@ -8,10 +8,17 @@
 typedef struct mem {
     void *(*realloc)(void *user, void *ptr, size_t len); /* len 0 frees; NULL: the C library's */
     void *user;
+    size_t limit;       /* bytes; 0: none, and nothing is counted.  Set before the first allocation; not with a realloc of one's own */
+    atomic_size_t used; /* bytes, as the C library rounds them */
     atomic_uint refs; /* one for the bridge, one for each thing that may outlive it (messages) */
 } mem;
 
 mem *mem_create(void *(*realloc)(void *, void *, size_t), void *user); /* refs 1; NULL: out of memory */
+/* Is it time to refuse what can be refused?  7/8 of the limit; the rest is for ending things in order. */
+static inline int mem_is_short(mem *m)
+{
+    return m->limit && atomic_load_explicit(&m->used, memory_order_relaxed) > m->limit - m->limit / 8;
+}
 mem *mem_ref(mem *m);
 void mem_unref(mem *m);
 mem *mem_default(void); /* the C library's; never freed; for messages made outside of any bridge */

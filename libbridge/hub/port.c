@@ -238,7 +238,7 @@ void bridge_port_named(bridge_port *port, const char *name)
 
 int bridge_port_login(bridge_port *port, bridge_ask *ask)
 {
-    int rc = policy_login(port, ask);
+    int rc = mem_is_short(port->hub->mem) ? BRIDGE_BUSY : policy_login(port, ask);
 
     port->hub->count.logins++;
     if (rc < 0) port->hub->count.logins_refused++;

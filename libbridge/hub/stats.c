@@ -29,6 +29,7 @@ void hub_stats(hub *h, bridge_stat_fn fn, void *user)
         {"bridge_hub_ports", (double)h->port_count},
         {"bridge_hub_calls_waiting", (double)h->calls},
         {"bridge_hub_tree_bytes", (double)t.bytes},
+        {"bridge_hub_memory_bytes", (double)atomic_load(&h->mem->used)},
         {"bridge_hub_tree_nodes", (double)t.nodes},
     };
 

@@ -123,6 +123,10 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
 
     h->count.requests++;
     if (msg->len > h->limits.max_message) return BRIDGE_TOOBIG;
+    if (mem_is_short(h->mem) && verb != BRIDGE_GET && verb != BRIDGE_DELETE && peer != h->app) {
+        h->count.refused++;
+        return BRIDGE_BUSY;
+    }
     rc = routes_give_names(h) ? routes_inward(h, peer, msg, &inner) : 0;
     if (rc < 0) return rc;
     rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);
