@@ -104,7 +104,10 @@ static int do_route(bridge *b, void *args)
     route *made = NULL;
     int rc = s ? routes_add(b->hub, r->route, &made, r->err) : fail_nomem(r->err);
 
-    if (rc == 0) s->thing = made;
+    if (rc == 0) {
+        s->thing = made;
+        s->name = mem_text(b->mem, route_label(made));
+    }
     return keep(s, rc, r);
 }
 

@@ -244,6 +244,7 @@ int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *b
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
 void routes_explain(hub *h, text path, buf *out);
 size_t routes_count(const hub *h);
+const char *route_label(const route *r); /* "coap:r/{room}/temp -> home/{room}/temp" */
 
 /* ---- represent.c */
 int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *terms);

@@ -80,6 +80,11 @@ size_t routes_count(const hub *h)
     return h->routes->count;
 }
 
+const char *route_label(const route *r)
+{
+    return r->label;
+}
+
 /* ---- adding: routes_read.c has read and checked what was said */
 
 static int enter(hub *h, route *r)
