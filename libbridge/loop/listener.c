@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ACCEPT_BATCH = 64 };
+enum { ACCEPT_BATCH = 256 };
 
 struct listener {
     pollee poll;

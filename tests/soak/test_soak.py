@@ -18,7 +18,8 @@ from peers import mqtt
 
 CLIENTS = int(os.environ.get("SOAK_CLIENTS", "200"))
 SECONDS = float(os.environ.get("SOAK_SECONDS", "5"))
-FILTERS = ("soak/#", "soak/+/x", "soak/1/x", "+/2/#", "$share/g/soak/#")
+ROOMS = max(3, CLIENTS // 20)  # some forty hear each message, however many there are
+FILTERS = ("soak/{}/#", "soak/{}/+", "+/{}/x", "$share/g/soak/{}/#")
 
 
 class Visitor:
@@ -62,13 +63,13 @@ class Visitor:
 
     async def act(self):
         rng = self.rng
-        self.writer.write(mqtt.subscribe(self.next_pid(), *((f, rng.randrange(3)) for f in rng.sample(FILTERS, 2)), version=self.version))
+        self.writer.write(mqtt.subscribe(self.next_pid(), *((f.format(rng.randrange(ROOMS)), rng.randrange(3)) for f in rng.sample(FILTERS, 2)), version=self.version))
         for _ in range(rng.randrange(1, 20)):
             qos, pid = rng.randrange(3), None
             if qos:
                 pid = self.next_pid()
                 self.waiting[pid] = qos
-            self.writer.write(mqtt.publish(f"soak/{rng.randrange(3)}/x", os.urandom(rng.choice((0, 10, 2000))), qos=qos, pid=pid,
+            self.writer.write(mqtt.publish(f"soak/{rng.randrange(ROOMS)}/x", os.urandom(rng.choice((0, 10, 2000))), qos=qos, pid=pid,
                                            retain=rng.random() < 0.1, version=self.version))
             await self.writer.drain()
         if rng.random() < 0.5:

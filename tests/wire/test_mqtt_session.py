@@ -295,6 +295,16 @@ def test_too_many_connections_are_told(start_bridged):
             c.closed()
 
 
+def test_sessions_that_nobody_is_connected_to_count(start_bridged):
+    port = start_bridged("mqtt://127.0.0.1:0?max_sessions=1").port("mqtt")
+    Client(port, 4).connect("lasting", clean=False).disconnect()
+    with Client(port, 5) as c:
+        c.send(connect("another", version=5))
+        assert c.receive().reason in (0x89, 0x97)
+    with Client(port, 4) as c:
+        c.connect("lasting", clean=False)
+
+
 def test_a_full_queue_drops_the_newest_and_goes_on(start_bridged):
     port = start_bridged("mqtt://127.0.0.1:0?max_queue=3").port("mqtt")
     with Client(port, 4).connect("small", clean=False) as c:

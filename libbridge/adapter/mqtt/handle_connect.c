@@ -103,6 +103,7 @@ static int take_session(mqtt_client *c, const wire_connect *k, const login *l, b
         s = NULL;
     }
     *present = s != NULL;
+    if (!s && sh->session_count >= c->port->limits.max_sessions) return BRIDGE_BUSY;
     int rc = s ? 0 : mqtt_session_new(&s, sh, l->id, l->user);
     if (rc < 0) return rc;
     bridge_peer_via(s->peer, c->via, l->user);
@@ -186,6 +187,7 @@ static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assi
     bool present;
     if (mqtt_user_enter(c, l->user) < 0) return refuse(c, WIRE_QUOTA, "too many connections of this user");
     int rc = take_session(c, &p->connect, l, &present);
+    if (rc == BRIDGE_BUSY) return refuse(c, c->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "too many sessions");
     if (rc < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
     c->state = MQTT_ONLINE;
     c->session->expiry = expiry_of(c, p);

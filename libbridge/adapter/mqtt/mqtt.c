@@ -58,6 +58,7 @@ static void shared_done(mqtt_shared *sh)
 #define SETTINGS(X)                                                                                                    \
     X(max_connections, 0, UINT32_MAX)                                                                                  \
     X(max_per_user, 0, UINT32_MAX)                                                                                     \
+    X(max_sessions, 1000000, UINT32_MAX)                                                                               \
     X(max_connect_rate, 0, UINT32_MAX)                                                                                 \
     X(max_rate, 0, UINT32_MAX)                                                                                         \
     X(max_packet, 0, WIRE_MAX_REMAINING + 5)                                                                           \

@@ -22,7 +22,7 @@ typedef struct mqtt_client mqtt_client;
 typedef struct mqtt_session mqtt_session;
 
 typedef struct mqtt_limits { /* of a listener; docs/limits.md, MQTT */
-    uint64_t max_connections, max_per_user, max_packet, max_inflight, receive_max, topic_aliases, max_queue,
+    uint64_t max_connections, max_per_user, max_sessions, max_packet, max_inflight, receive_max, topic_aliases, max_queue,
         max_queue_bytes, max_pending, max_subscriptions, max_session_expiry, max_keep_alive, connect_timeout, max_rate,
         max_connect_rate, max_qos;
     bool strict_text, queue_qos0, proxy;
