@@ -290,6 +290,7 @@ bool msg_expired(const bridge_msg *msg, int64_t now)
 int64_t msg_ttl_left(const bridge_msg *msg, int64_t now)
 {
     if (msg->expires == INT64_MAX) return INT64_MAX;
+    if (now < msg->time) return msg->expires - msg->time; /* another clock made it: it never has more left than it was given */
     return now >= msg->expires ? 0 : msg->expires - now;
 }
 

@@ -88,7 +88,11 @@ int bridge_peer_msg(bridge_peer *peer, const bridge_fields *fields, bridge_msg *
     hub *h = peer->port->hub;
 
     if (fields->len > h->limits.max_message) return BRIDGE_TOOBIG;
-    return msg_new(h->mem, fields, peer->origin, out);
+    if (fields->time) return msg_new(h->mem, fields, peer->origin, out);
+    bridge_fields now = {.format = BRIDGE_FORMAT_AUTO};
+    memcpy(&now, fields, fields->size < sizeof now ? fields->size : sizeof now);
+    now.time = loop_calendar(h->loop); /* what lives for 1000 s has, on the loop's clock, never 1001 left */
+    return msg_new(h->mem, &now, peer->origin, out);
 }
 
 int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, uint8_t qos, bool retain, bridge_msg **out)
