@@ -6,6 +6,7 @@
 
 typedef struct registration {
     const char *text; /* URL, pattern */
+    bool uplink;      /* the URL is one to connect to */
     const bridge_route *route;
     void (*fn)(void); /* cast back by who knows */
     void *user;
@@ -43,7 +44,7 @@ static int do_listen(bridge *b, void *args)
     registration *r = args;
     bridge_slot *s = slot_new(b, undo_port, NULL);
     bridge_port *p = NULL;
-    int rc = s ? hub_open(b->hub, r->text, &p, r->err) : fail_nomem(r->err);
+    int rc = s ? hub_open(b->hub, r->text, r->uplink, &p, r->err) : fail_nomem(r->err);
 
     if (rc == 0 && p) { /* offline there is none */
         s->thing = p;
@@ -63,7 +64,9 @@ int bridge_listen(bridge *b, const char *where, bridge_slot **out, bridge_error 
 
 int bridge_connect(bridge *b, const char *where, bridge_slot **out, bridge_error *err)
 {
-    return bridge_listen(b, where, out, err); /* the adapter of the scheme knows which way it goes */
+    registration r = {.text = where, .uplink = true, .out = out, .err = err};
+
+    return where ? on_loop(b, do_listen, &r) : fail(err, BRIDGE_INVALID, "no URL");
 }
 
 typedef struct telling {
@@ -78,7 +81,7 @@ static int do_tell(bridge *b, void *args)
     list_each(it, &b->hub->ports)
     {
         const bridge_port *p = list_of(it, bridge_port, link);
-        if (p->url && !p->closing) t->fn(t->user, p->name);
+        if (p->url && !p->closing && !p->uplink) t->fn(t->user, p->name);
     }
     return 0;
 }
@@ -152,15 +155,16 @@ int bridge_subscribe(bridge *b, const char *filter, bridge_msg_fn fn, void *user
 
 static void undo_handler(bridge_slot *s)
 {
-    app_unhandle(s->bridge->hub, s->thing);
+    bridge_owner_close(s->thing);
 }
 
 static int do_handle(bridge *b, void *args)
 {
     registration *r = args;
     bridge_slot *s = slot_new(b, undo_handler, r->user);
-    handler *made = NULL;
-    int rc = s ? app_handle(b->hub, r->text, (bridge_call_fn)r->fn, r->user, &made, r->err) : fail_nomem(r->err);
+    const bridge_owner_fns fns = {.size = sizeof fns, .call = (bridge_call_fn)r->fn};
+    bridge_owner *made = NULL;
+    int rc = s ? own(b->hub->app, r->text, &fns, r->user, &made, r->err) : fail_nomem(r->err);
 
     if (rc == 0) s->thing = made;
     return keep(s, rc, r);

@@ -80,6 +80,10 @@ sub *const *tree_subs_of(const tree *t, const pattern *p, text group, sub **only
 /* Its filter, without $share and without names: the length, or TOOBIG. */
 int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room);
 
+/* Every sub whose filter begins with the literal segments of `prefix` (p NULL: all), wildcards of the filter included: "a/b" finds those of
+ * "a/b", "a/b/c" and "a/b/#", not of "a/#".  fn may not change the tree. */
+void tree_each_sub_below(const tree *t, text prefix, void (*fn)(void *user, sub *s), void *user);
+
 /* The hot path: fn gets the subs of one matching filter at a time, or of one group of it, the most specific filter
  * first.  It may not change the tree. */
 typedef void (*tree_subs_fn)(void *user, sub *const *subs, size_t count, sub_group *group);

@@ -251,6 +251,41 @@ int tree_spell_sub(const tree *t, const sub *s, char *out, size_t room)
     return trie_spell(&t->subs, s->node, out, room);
 }
 
+static void each_sub_of(const trie_node *n, void (*fn)(void *user, sub *s), void *user)
+{
+    const sub_list *list = n->data;
+
+    if (!list) return;
+    if (n->flag) {
+        fn(user, n->data);
+        return;
+    }
+    for (uint32_t i = 0; i < list->count; i++)
+        fn(user, list->at[i]);
+    for (const sub_group *g = list->groups; g; g = g->next)
+        for (uint32_t i = 0; i < g->count; i++)
+            fn(user, g->at[i]);
+}
+
+/* As deep as PATH_LEVELS. */
+static void each_sub_from(const trie *t, uint32_t node, void (*fn)(void *user, sub *s), void *user)
+{
+    const trie_node *n = trie_at(t, node);
+
+    each_sub_of(n, fn, user);
+    for (uint32_t c = n->child; c; c = trie_at(t, c)->next)
+        each_sub_from(t, c, fn, user);
+    for (uint32_t c = n->wild; c; c = trie_at(t, c)->next)
+        each_sub_from(t, c, fn, user);
+}
+
+void tree_each_sub_below(const tree *t, text prefix, void (*fn)(void *user, sub *s), void *user)
+{
+    uint32_t node = prefix.p ? trie_find_path(&t->subs, prefix.p, prefix.len) : 0;
+
+    if (node || !prefix.p) each_sub_from(&t->subs, node, fn, user);
+}
+
 /* ---- matching ---- */
 
 typedef struct matching {

@@ -83,39 +83,3 @@ void app_bury(hub *h)
     while ((it = list_pop(&h->dead_listeners)))
         mem_free(h->mem, list_of(it, listener_fn, link));
 }
-
-int app_handle(hub *h, const char *filter, bridge_call_fn fn, void *user, handler **out, bridge_error *err)
-{
-    handler *o = mem_new(h->mem, handler);
-    pattern *p = NULL;
-    int rc;
-
-    if (!o) return fail_nomem(err);
-    rc = pattern_new(h->mem, &p, filter, strlen(filter), PATTERN_FULL, err);
-    if (rc == 0) {
-        o->fn = fn;
-        o->user = user;
-        o->owner.pattern = p;
-        rc = tree_own(h->tree, &o->owner);
-        if (rc == BRIDGE_EXISTS) fail(err, rc, "\"%s\" has an owner already", filter);
-        if (rc == BRIDGE_NOMEM) fail_nomem(err);
-    }
-    if (rc == 0) {
-        list_push(&h->handlers, &o->link);
-        *out = o;
-        return 0;
-    }
-    mem_free(h->mem, p);
-    mem_free(h->mem, o);
-    return rc;
-}
-
-void app_unhandle(hub *h, handler *o)
-{
-    pattern *p = (pattern *)(uintptr_t)o->owner.pattern;
-
-    tree_disown(h->tree, &o->owner);
-    list_remove(&o->link);
-    mem_free(h->mem, p);
-    mem_free(h->mem, o);
-}

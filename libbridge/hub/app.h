@@ -8,6 +8,4 @@ void app_close(hub *h);
 int app_watch(hub *h, const char *pattern, bridge_msg_fn fn, void *user, void **out, bridge_error *err);
 void app_unwatch(hub *h, void *watch);
 void app_bury(hub *h); /* frees what was unwatched during a fan-out */
-int app_handle(hub *h, const char *pattern, bridge_call_fn fn, void *user, handler **out, bridge_error *err);
-void app_unhandle(hub *h, handler *o);
 #endif

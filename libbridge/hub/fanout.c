@@ -387,11 +387,11 @@ static bool ask_owner(bridge_watch *w, const pattern *p)
     return true;
 }
 
-void hub_replay(bridge_watch *w, const pattern *p)
+void hub_replay(bridge_watch *w, const pattern *p, bool owner_tells)
 {
     hub *h = w->peer->port->hub;
 
     hub_enter(h);
-    if (!ask_owner(w, p)) each_named(h, w->peer->scheme, p, on_replay, w);
+    if (owner_tells || !ask_owner(w, p)) each_named(h, w->peer->scheme, p, on_replay, w);
     hub_leave(h);
 }

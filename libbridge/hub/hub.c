@@ -47,7 +47,8 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->ports);
     list_init(&h->dead_watches);
     list_init(&h->dead_peers);
-    list_init(&h->handlers);
+    list_init(&h->owners);
+    list_init(&h->dead_owners);
     list_init(&h->waiting);
     list_init(&h->dead_ports);
     list_init(&h->dead_listeners);
@@ -145,6 +146,7 @@ void hub_bury(hub *h)
     while ((it = list_pop(&h->dead_ports)))
         port_destroy(list_of(it, bridge_port, link));
     app_bury(h);
+    own_bury(h);
     routes_bury(h);
     policies_bury(h);
 }

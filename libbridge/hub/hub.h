@@ -4,7 +4,8 @@
  *   plan.c      the way out, remembered
  *   peer.c      who talks to us, what they watch    submit.c    the way in: the page to read
  *   routes.c    names and copies                    fanout.c    the way out
- *   request.c   owners, calls, tickets              values.c    what is kept, how long, how much
+ *   own.c       who answers for what                request.c   calls to them, tickets
+ *   values.c    what is kept, how long, how much
  *   policy.c    who may do what                     represent.c one message in several formats
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
@@ -55,7 +56,7 @@ struct bridge_port {
     void (*slot_gone)(void *slot); /* who holds it is told when it is closed */
     void *slot;
     uint8_t scheme;
-    bool closing, home;
+    bool closing, home, uplink;
     bool open_to_all, deny_anonymous; /* anonymous=allow, =deny in its URL */
 };
 
@@ -66,7 +67,7 @@ struct bridge_peer {
     origin *origin;
     char *user;
     void *state;
-    list watches, tickets;
+    list watches, tickets, owns;
     size_t watch_count;
     mem *port_mem; /* set when it is gone: the port may go before */
     uint64_t mark; /* the fan-out that has met it last */
@@ -84,18 +85,24 @@ struct bridge_watch {
     bridge_peer *peer;
     void *user;
     bridge_ticket *ask; /* its owner is being asked for the first value */
+    struct interest *interest; /* own.c: its owner knows of it; or NULL */
     uint64_t mark;
     uint32_t id;
     uint8_t qos;
     bool no_local, keep_retain, wild, gone;
 };
 
-typedef struct handler { /* somebody's function that owns a pattern */
-    ptrie_entry owner; /* its place in the tree */
-    list link; /* in hub->handlers */
-    bridge_call_fn fn;
+struct bridge_owner { /* who answers for a pattern: the application, or another peer */
+    ptrie_entry place; /* in the tree */
+    list link;         /* in hub->owners; later in hub->dead_owners */
+    list of_peer;      /* in peer->owns */
+    bridge_peer *peer;
+    bridge_owner_fns fns;
     void *user;
-} handler;
+    list calls;    /* not answered yet */
+    map interests; /* own.c: what is watched of it, by filter */
+    bool gone;
+};
 
 typedef struct counters { /* docs/metrics.md */
     uint64_t accepted, refused, delivered, denied, dropped_loops, dropped_values, expired, requests, timeouts, crossed;
@@ -128,9 +135,9 @@ struct hub {
     uint64_t mark;
     bool offline; /* listeners are looked at, not opened */
     unsigned depth; /* of calls into adapters and applications: nothing is freed before it is 0 again */
-    list handlers;
+    list owners;
     list waiting; /* calls that owners have not answered yet */
-    list dead_watches, dead_peers, dead_ports, dead_listeners;
+    list dead_watches, dead_peers, dead_ports, dead_listeners, dead_owners;
     bool deaths; /* something lies in one of them, or in those of routes.c and policy.c */
     size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
     struct expiry *expiry; /* values.c */
@@ -160,7 +167,7 @@ static inline void hub_mourn(hub *h) /* something was put into a list of the dea
 }
 
 /* ---- port.c */
-int hub_open(hub *h, const char *url, bridge_port **out, bridge_error *err);
+int hub_open(hub *h, const char *url, bool connect, bridge_port **out, bridge_error *err); /* connect: an uplink, not a listener */
 void hub_port_close(bridge_port *p);
 bridge_port *port_new(hub *h, const bridge_adapter *adapter);
 void port_destroy(bridge_port *p);
@@ -183,7 +190,7 @@ int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, cons
 
 /* ---- fanout.c */
 unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone); /* how many were told; from may be NULL */
-void hub_replay(bridge_watch *w, const pattern *p);                         /* kept values to a new watch */
+void hub_replay(bridge_watch *w, const pattern *p, bool owner_tells);       /* to a new watch: what is kept, or what the owner says */
 /* Calls fn for each kept value that p matches under a name the peer has for it, as it is to be named and may be read. */
 int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *user, bridge_msg *msg), void *user);
 
@@ -194,10 +201,26 @@ int values_put(hub *h, bridge_msg *msg, bool *created); /* BUSY over a limit */
 bridge_msg *values_get(hub *h, text path);              /* borrow; NULL: none, or expired */
 bool values_remove(hub *h, text path);
 
+void values_put_quiet(hub *h, bridge_msg *msg);         /* an owner's answer, kept for as long as it says */
+
+/* ---- own.c: who answers for what */
+int own(bridge_peer *peer, const char *filter, const bridge_owner_fns *fns, void *user, bridge_owner **out, bridge_error *err);
+static inline bridge_owner *hub_owner(const hub *h, const char *path, size_t len) /* of a canonical path, or NULL */
+{
+    ptrie_entry *e = h->tree->owners.count ? tree_owner(h->tree, path, len) : NULL;
+
+    return e ? list_of(e, bridge_owner, place) : NULL;
+}
+bool own_watch_began(bridge_watch *w, const pattern *p); /* true: its owner will tell of itself: nobody need ask it */
+void own_watch_ended(bridge_watch *w);
+void own_forget(hub *h, text path); /* what is kept there for a while is out of date */
+void own_bury(hub *h);
+
 /* ---- request.c */
-int hub_ask(bridge_peer *from, handler *o, bridge_verb verb, bridge_msg *msg, const char *asked, int64_t timeout,
+int hub_ask(bridge_peer *from, bridge_owner *o, bridge_verb verb, bridge_msg *msg, const char *asked, const bridge_terms *terms,
             bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out);
 void hub_drop_tickets(bridge_peer *peer);
+void hub_drop_calls(bridge_owner *o); /* it has gone: whoever waits is told */
 void hub_cancel_calls(hub *h);
 
 /* ---- policy.c */

@@ -17,6 +17,7 @@ int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const
     p->auth = port->auth ? auth_ref(port->auth) : NULL;
     list_init(&p->watches);
     list_init(&p->tickets);
+    list_init(&p->owns);
     list_push(&port->peers, &p->link);
     h->peer_count++;
     p->origin = origin_new(h->mem, port->adapter->scheme, who);
@@ -66,6 +67,8 @@ void bridge_peer_free(bridge_peer *peer)
     peer->port_mem = h->mem;
     while (!list_empty(&peer->watches))
         bridge_watch_close(list_of(peer->watches.next, bridge_watch, link));
+    while (!list_empty(&peer->owns))
+        bridge_owner_close(list_of(peer->owns.next, bridge_owner, of_peer));
     hub_drop_tickets(peer);
     list_remove(&peer->link);
     h->peer_count--;
@@ -169,7 +172,7 @@ int bridge_peer_watch(bridge_peer *peer, const char *filter, const bridge_watch_
     bridge_watch *w = NULL;
     pattern_room room;
     pattern p;
-    bool fresh = true;
+    bool fresh = true, told;
     int rc;
 
     if (!o) o = &plain;
@@ -187,7 +190,8 @@ int bridge_peer_watch(bridge_peer *peer, const char *filter, const bridge_watch_
     }
     if (out) *out = w;
     /* MQTT 5 3.8.3.1: a shared subscription gets no kept values. */
-    if (!group.p && (o->replay == 0 || (o->replay == 1 && fresh))) hub_replay(w, &p);
+    told = fresh && own_watch_began(w, &p);
+    if (!group.p && (o->replay == 0 || (o->replay == 1 && fresh))) hub_replay(w, &p, told);
     return 0;
 }
 
@@ -200,6 +204,7 @@ void bridge_watch_close(bridge_watch *w)
     w->gone = true;
     w->peer->watch_count--;
     bridge_ticket_cancel(w->ask);
+    own_watch_ended(w);
     tree_unsubscribe(h->tree, &w->sub);
     list_remove(&w->link);
     list_push(&h->dead_watches, &w->link);
@@ -246,9 +251,9 @@ int bridge_peer_owned(bridge_peer *peer, int (*fn)(void *, const char *), void *
     int rc = 0;
 
     hub_enter(h);
-    list_each_safe(it, &h->handlers)
+    list_each_safe(it, &h->owners)
     {
-        const pattern *p = list_of(it, handler, link)->owner.pattern;
+        const pattern *p = list_of(it, bridge_owner, link)->place.pattern;
         if (!pattern_is_literal(p) || policy_check(peer, BRIDGE_GET, p->text) < 0) continue;
         if (!routes_has_names(h, peer->scheme) || routes_name_out(h, peer->scheme, (text){p->text, p->len}, name, sizeof name) <= 0)
             memcpy(name, p->text, p->len + 1u);

@@ -17,27 +17,37 @@ struct bridge_event {
     uv_poll_t poll;
 };
 
-static const bridge_adapter *adapter_for(const char *scheme)
+static const char *const *words_of(const bridge_adapter *a, bool connect)
+{
+    static const char *const none[] = {NULL};
+    const char *const *words = connect ? a->connects : a->schemes;
+
+    return words ? words : none;
+}
+
+static const bridge_adapter *adapter_for(const char *scheme, bool connect)
 {
     for (const bridge_adapter *const *a = adapter_table; *a; a++)
-        for (const char *const *s = (*a)->schemes; *s; s++)
+        for (const char *const *s = words_of(*a, connect); *s; s++)
             if (strcmp(*s, scheme) == 0) return *a;
     return NULL;
 }
 
-static int unknown_scheme(const char *scheme, bridge_error *err)
+static int unknown_scheme(const char *scheme, bool connect, bridge_error *err)
 {
     const char *words[64];
     size_t n = 0;
     const char *near;
 
+    if (adapter_for(scheme, !connect))
+        return fail(err, BRIDGE_UNSUPPORTED, connect ? "%s:// can be listened on here, but not connected to" : "%s:// can be connected to, but not listened on", scheme);
     for (const bridge_adapter *const *a = adapter_table; *a; a++)
-        for (const char *const *s = (*a)->schemes; *s && n < 63; s++)
+        for (const char *const *s = words_of(*a, connect); *s && n < 63; s++)
             words[n++] = *s;
     words[n] = NULL;
     near = text_nearest(scheme, words);
-    return fail(err, BRIDGE_UNSUPPORTED, "nothing here speaks %s://%s%s%s", scheme, near ? "; did you mean " : "",
-                near ? near : "", near ? "://?" : "");
+    return fail(err, BRIDGE_UNSUPPORTED, "nothing here %s %s://%s%s%s", connect ? "connects to" : "speaks", scheme,
+                near ? "; did you mean " : "", near ? near : "", near ? "://?" : "");
 }
 
 bridge_port *port_new(hub *h, const bridge_adapter *adapter)
@@ -111,7 +121,23 @@ static int guard(const bridge_port *p, const url *u, bridge_error *err)
                 u->scheme, u->host);
 }
 
-int hub_open(hub *h, const char *textual, bridge_port **out, bridge_error *err)
+static int open_port(bridge_port *p, const url *u, bool connect, bridge_error *err)
+{
+    const bridge_adapter *a = p->adapter;
+    int rc;
+
+    if (connect) {
+        if (p->hub->offline) return a->check_connect ? a->check_connect(u, err) : 0;
+        return a->connect(p, u, err);
+    }
+    rc = take_rules(p, u, err);
+    if (rc == 0) rc = guard(p, u, err);
+    if (rc < 0) return rc;
+    if (p->hub->offline) return a->check ? a->check(u, err) : 0;
+    return a->open ? a->open(p, u, err) : fail(err, BRIDGE_UNSUPPORTED, "%s does not open yet", u->scheme);
+}
+
+int hub_open(hub *h, const char *textual, bool connect, bridge_port **out, bridge_error *err)
 {
     const bridge_adapter *adapter;
     bridge_port *p;
@@ -119,33 +145,23 @@ int hub_open(hub *h, const char *textual, bridge_port **out, bridge_error *err)
     int rc = url_parse(h->mem, textual, &u, err);
 
     if (rc < 0) return rc;
-    adapter = adapter_for(u->scheme);
-    if (!adapter) {
-        rc = unknown_scheme(u->scheme, err);
+    adapter = adapter_for(u->scheme, connect);
+    p = adapter ? port_new(h, adapter) : NULL;
+    if (!p) {
+        rc = adapter ? fail_nomem(err) : unknown_scheme(u->scheme, connect, err);
         url_free(u);
         return rc;
     }
-    p = port_new(h, adapter);
-    if (!p) {
-        url_free(u);
-        return fail_nomem(err);
-    }
     p->url = u;
-    rc = take_rules(p, u, err);
-    if (rc == 0) rc = guard(p, u, err);
-    if (rc == 0 && h->offline) {
-        rc = adapter->check ? adapter->check(u, err) : 0;
+    p->uplink = connect;
+    rc = open_port(p, u, connect, err);
+    if (rc < 0 || h->offline) {
         port_destroy(p);
         return rc;
     }
-    if (rc == 0) rc = adapter->open ? adapter->open(p, u, err) : fail(err, BRIDGE_UNSUPPORTED, "%s does not open yet", u->scheme);
-    if (rc == 0) {
-        log_line(&h->log, BRIDGE_LOG_INFO, adapter->scheme, "listening on %s", p->name);
-        *out = p;
-        return 0;
-    }
-    port_destroy(p);
-    return rc;
+    log_line(&h->log, BRIDGE_LOG_INFO, adapter->scheme, "%s %s", connect ? "connecting to" : "listening on", p->name);
+    *out = p;
+    return 0;
 }
 
 void hub_port_close(bridge_port *p)

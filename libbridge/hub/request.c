@@ -1,9 +1,10 @@
-/* Questions to owners: an application's function answers now, or later and from any thread.
+/* Questions to owners: a function of theirs answers now, or later; an application's also from another thread.
  *
  *   asked --fn replies inside--> answered (the asker has the outcome at once)
  *     |
  *     +--fn keeps a ref--> waiting --reply, last unref, time is up--> answered (the asker's done is called)
- *                            \--ticket cancelled, peer gone--> nobody waits; the answer still counts for watchers */
+ *                            \--ticket cancelled, peer gone--> nobody waits; the answer still counts for watchers
+ *                             \--owner gone--> answered for it: UNREACHABLE */
 #include "base/status.h"
 #include "hub/hub.h"
 #include <pthread.h>
@@ -19,7 +20,11 @@ struct bridge_call {
     bool inside; /* fn is running */
     bool answered, posted;
 
-    list link; /* in hub->waiting */
+    list link;           /* in hub->waiting */
+    list of_owner;       /* in owner->calls, while it waits */
+    bridge_owner *owner; /* NULL: it has gone */
+    bridge_terms *terms; /* ours; NULL: none were said */
+    int64_t until;       /* on the loop's clock */
     timer timer;
     bridge_verb verb;
     bridge_msg *msg;
@@ -44,6 +49,7 @@ static void call_free(bridge_call *c)
     bridge_msg_unref(c->reply);
     mem_free(m, c->asked);
     mem_free(m, c->captures);
+    mem_free(m, c->terms);
     pthread_mutex_destroy(&c->lock);
     mem_free(m, c);
     mem_unref(m);
@@ -72,8 +78,29 @@ static char *pack_captures(mem *m, const pattern *p, const captures *caps)
     return all;
 }
 
-static bridge_call *call_new(hub *h, bridge_peer *from, const handler *o, bridge_verb verb, bridge_msg *msg, const char *asked)
+/* What the asker's terms point to is the asker's: the copy has it all in one block. */
+static bridge_terms *copy_terms(mem *m, const bridge_terms *t)
 {
+    size_t match = t->if_match_count * sizeof *t->if_match, unless = t->unless_count * sizeof *t->unless;
+    size_t query = t->query ? strlen(t->query) + 1 : 0;
+    char *block = mem_alloc(m, sizeof *t + match + unless + query), *at = block + sizeof *t;
+    bridge_terms *copy = (bridge_terms *)(void *)block;
+
+    if (!block) return NULL;
+    *copy = *t;
+    copy->if_match = (const uint64_t *)(void *)at;
+    if (match) memcpy(at, t->if_match, match);
+    copy->unless = (const uint64_t *)(void *)(at + match);
+    if (unless) memcpy(at + match, t->unless, unless);
+    copy->query = query ? at + match + unless : NULL;
+    if (query) memcpy(at + match + unless, t->query, query);
+    return copy;
+}
+
+static bridge_call *call_new(bridge_peer *from, bridge_owner *o, bridge_verb verb, bridge_msg *msg, const char *asked,
+                             const bridge_terms *terms)
+{
+    hub *h = from->port->hub;
     bridge_call *c = mem_new(h->mem, bridge_call);
     captures caps = {.count = 0};
 
@@ -85,15 +112,34 @@ static bridge_call *call_new(hub *h, bridge_peer *from, const handler *o, bridge
     c->verb = verb;
     c->from = from;
     c->msg = bridge_msg_ref(msg);
+    c->owner = o;
+    c->until = loop_now(h->loop) + (terms && terms->timeout > 0 ? terms->timeout : HUB_TIMEOUT);
     list_init(&c->link);
+    list_init(&c->of_owner);
+    if (terms && !(c->terms = copy_terms(h->mem, terms))) goto failed;
     if (strcmp(asked, msg->path) != 0 && !(c->asked = mem_text(h->mem, asked))) goto failed;
-    if (o->owner.pattern->captures && pattern_match(o->owner.pattern, msg->path, msg->path_len, &caps) &&
-        !(c->captures = pack_captures(h->mem, o->owner.pattern, &caps)))
+    if (o->place.pattern->captures && pattern_match(o->place.pattern, msg->path, msg->path_len, &caps) &&
+        !(c->captures = pack_captures(h->mem, o->place.pattern, &caps)))
         goto failed;
     return c;
 failed:
     call_free(c);
     return NULL;
+}
+
+/* An answer that says how long it is good is kept for so long: the next asker has it at once. */
+static void keep_answer(bridge_call *c)
+{
+    hub *h = c->hub;
+    bridge_msg *copy = NULL;
+
+    if (c->status != BRIDGE_OK || !c->reply || c->reply->expires == INT64_MAX) return;
+    if (c->terms && (c->terms->query || c->terms->accept)) return;
+    if (msg_renamed(c->reply, msg_path(c->msg), &copy) < 0) return;
+    if (!copy->version) copy->version = ++h->version;
+    copy->verb = BRIDGE_PUT;
+    if (!msg_expired(copy, loop_calendar(h->loop))) values_put_quiet(h, copy);
+    bridge_msg_unref(copy);
 }
 
 /* What the owner took, watchers hear of; it is the owner's to keep. */
@@ -102,7 +148,13 @@ static void tell_watchers(bridge_call *c)
     hub *h = c->hub;
     bridge_msg *copy = NULL;
 
-    if (c->status < 0 || (c->verb != BRIDGE_PUT && c->verb != BRIDGE_POST && c->verb != BRIDGE_DELETE)) return;
+    if (c->verb == BRIDGE_GET) {
+        keep_answer(c);
+        return;
+    }
+    if (c->status < 0) return;
+    own_forget(h, msg_path(c->msg));
+    if (c->verb == BRIDGE_PATCH) return; /* what has come of it only the owner knows */
     if (msg_renamed(c->msg, msg_path(c->msg), &copy) < 0) return;
     copy->version = ++h->version;
     copy->verb = (uint8_t)c->verb;
@@ -139,6 +191,7 @@ static void finish(bridge_call *c)
 
     if (!list_linked(&c->link)) return;
     list_remove(&c->link);
+    list_remove(&c->of_owner);
     timer_stop(&c->timer);
     h->calls--;
     if (c->status == BRIDGE_TIMEOUT) h->count.timeouts++;
@@ -193,13 +246,14 @@ static void on_timeout(timer *t)
     finish(c);
 }
 
-static int wait_for(bridge_call *c, bridge_peer *from, int64_t timeout, bridge_done_fn done, void *user, bridge_ticket **out)
+static int wait_for(bridge_call *c, bridge_peer *from, bridge_done_fn done, void *user, bridge_ticket **out)
 {
     hub *h = c->hub;
     bridge_ticket *t = done ? mem_new(h->mem, bridge_ticket) : NULL;
+    int64_t left = c->until - loop_now(h->loop);
 
     if (done && !t) return BRIDGE_NOMEM;
-    if (timer_start(&c->timer, h->loop, timeout > 0 ? timeout : HUB_TIMEOUT, on_timeout) < 0) {
+    if (timer_start(&c->timer, h->loop, left > 0 ? left : 0, on_timeout) < 0) {
         mem_free(h->mem, t);
         return BRIDGE_NOMEM;
     }
@@ -211,11 +265,12 @@ static int wait_for(bridge_call *c, bridge_peer *from, int64_t timeout, bridge_d
     }
     atomic_fetch_add(&c->refs, 1);
     list_push(&h->waiting, &c->link);
+    if (c->owner) list_push(&c->owner->calls, &c->of_owner);
     h->calls++;
     return done ? BRIDGE_PENDING : BRIDGE_OK;
 }
 
-int hub_ask(bridge_peer *from, handler *o, bridge_verb verb, bridge_msg *msg, const char *asked, int64_t timeout,
+int hub_ask(bridge_peer *from, bridge_owner *o, bridge_verb verb, bridge_msg *msg, const char *asked, const bridge_terms *terms,
             bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out)
 {
     hub *h = from->port->hub;
@@ -224,11 +279,12 @@ int hub_ask(bridge_peer *from, handler *o, bridge_verb verb, bridge_msg *msg, co
     int rc;
 
     if (h->calls >= h->limits.max_calls) return BRIDGE_BUSY;
-    c = call_new(h, from, o, verb, msg, asked);
+    c = call_new(from, o, verb, msg, asked, terms);
     if (!c) return BRIDGE_NOMEM;
     hub_enter(h);
     c->inside = true;
-    o->fn(o->user, c);
+    o->fns.call(o->user, c);
+    if (o->gone) c->owner = NULL; /* it closed itself: still, what it promised to answer it may answer */
     pthread_mutex_lock(&c->lock);
     c->inside = false; /* whoever answers from now on posts */
     if (!c->answered && atomic_load(&c->holders) == 0) {
@@ -242,16 +298,29 @@ int hub_ask(bridge_peer *from, handler *o, bridge_verb verb, bridge_msg *msg, co
         rc = take_reply(c, reply);
         if (rc == 0) rc = c->status;
     } else {
-        rc = wait_for(c, from, timeout, done, user, out);
+        rc = wait_for(c, from, done, user, out);
     }
     hub_leave(h);
     drop(c);
     return rc;
 }
 
+/* Nobody waits any more: the owner may like to know. */
+static void give_up(bridge_call *c)
+{
+    bridge_owner *o = c->owner;
+
+    forget_ticket(c);
+    if (o && o->fns.cancel && list_linked(&c->link)) o->fns.cancel(o->user, c);
+}
+
 void bridge_ticket_cancel(bridge_ticket *ticket)
 {
-    if (ticket) forget_ticket(ticket->call);
+    if (!ticket) return;
+    hub *h = ticket->call->hub;
+    hub_enter(h);
+    give_up(ticket->call);
+    hub_leave(h);
 }
 
 void hub_drop_tickets(bridge_peer *peer)
@@ -259,11 +328,26 @@ void hub_drop_tickets(bridge_peer *peer)
     hub *h = peer->port->hub;
 
     while (!list_empty(&peer->tickets))
-        forget_ticket(list_of(peer->tickets.next, bridge_ticket, link)->call);
+        give_up(list_of(peer->tickets.next, bridge_ticket, link)->call);
     list_each(it, &h->waiting)
     {
         bridge_call *c = list_of(it, bridge_call, link);
         if (c->from == peer) c->from = NULL;
+    }
+}
+
+void hub_drop_calls(bridge_owner *o)
+{
+    while (!list_empty(&o->calls)) {
+        bridge_call *c = list_of(o->calls.next, bridge_call, of_owner);
+        c->owner = NULL;
+        list_remove(&c->of_owner);
+        if (o->peer == o->peer->port->hub->app) continue; /* its slot is closed, but it holds the call: it may answer still */
+        pthread_mutex_lock(&c->lock);
+        if (!c->answered) c->status = BRIDGE_UNREACHABLE;
+        c->answered = true;
+        pthread_mutex_unlock(&c->lock);
+        finish(c);
     }
 }
 
@@ -275,6 +359,8 @@ void hub_cancel_calls(hub *h)
         bridge_call *c = list_of(it, bridge_call, link);
         bridge_ticket *t = c->ticket;
         timer_stop(&c->timer);
+        list_remove(&c->of_owner);
+        c->owner = NULL;
         pthread_mutex_lock(&c->lock);
         c->hub = NULL;
         pthread_mutex_unlock(&c->lock);
@@ -311,6 +397,18 @@ const char *bridge_call_capture(const bridge_call *call, const char *name)
         at = value + strlen(value) + 1;
     }
     return NULL;
+}
+
+int64_t bridge_call_timeout(const bridge_call *call)
+{
+    int64_t left = call->hub ? call->until - loop_now(call->hub->loop) : 0;
+
+    return left > 0 ? left : 0;
+}
+
+const bridge_terms *bridge_call_terms(const bridge_call *call)
+{
+    return call->terms;
 }
 
 bridge_call *bridge_call_ref(bridge_call *call)

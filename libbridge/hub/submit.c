@@ -74,9 +74,9 @@ int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, con
 
 int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, const crossing *came)
 {
-    ptrie_entry *owner = h->tree->owners.count ? tree_owner(h->tree, msg->path, msg->path_len) : NULL;
+    bridge_owner *owner = hub_owner(h, msg->path, msg->path_len);
 
-    if (owner) return hub_ask(from, list_of(owner, handler, owner), verb, msg, msg->path, 0, NULL, NULL, NULL, NULL);
+    if (owner) return hub_ask(from ? from : h->app, owner, verb, msg, msg->path, NULL, NULL, NULL, NULL, NULL);
     return hub_accept(h, from, verb, msg, NULL, came);
 }
 
@@ -92,18 +92,32 @@ static int read_value(hub *h, bridge_msg *msg, const char *asked, const bridge_t
     return BRIDGE_OK;
 }
 
+/* What an owner says of its own resource does not come back to it as a question.  The application both asks (with done) and says. */
+static bool is_news(const bridge_owner *owner, const bridge_peer *peer, bridge_done_fn done)
+{
+    return owner->peer == peer && !(done && peer == peer->port->hub->app);
+}
+
+/* An answer, or news, of the owner that says how long it is good, and still is (RFC 7252 5.6.1, RFC 9111 4.2). */
+static bool is_fresh(hub *h, const bridge_msg *question, const bridge_terms *terms)
+{
+    const bridge_msg *value = terms && (terms->query || terms->accept) ? NULL : values_get(h, msg_path(question));
+
+    return value && value->expires != INT64_MAX;
+}
+
 static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const char *asked, const bridge_terms *terms,
                   bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out)
 {
     hub *h = peer->port->hub;
-    ptrie_entry *owner;
+    bridge_owner *owner;
     int rc = policy_is_open(peer) ? 0 : policy_check(peer, verb, msg->path);
 
     if (rc < 0) return rc;
     if (msg->path[0] == '$' && verb != BRIDGE_GET && peer != h->app && strncmp(msg->path, "$SYS/", 5) == 0) return BRIDGE_DENIED; /* it is ours */
-    owner = h->tree->owners.count ? tree_owner(h->tree, msg->path, msg->path_len) : NULL;
-    if (owner && !(peer == h->app && !done)) /* what an application publishes does not come back to it as a question */
-        return hub_ask(peer, list_of(owner, handler, owner), verb, msg, asked, terms ? terms->timeout : 0, reply, done, user, out);
+    owner = hub_owner(h, msg->path, msg->path_len);
+    if (owner && !is_news(owner, peer, done) && !(verb == BRIDGE_GET && is_fresh(h, msg, terms)))
+        return hub_ask(peer, owner, verb, msg, asked, terms, reply, done, user, out);
     switch (verb) {
     case BRIDGE_GET: return read_value(h, msg, asked, terms, reply);
     case BRIDGE_PUT:

@@ -164,6 +164,13 @@ int values_put(hub *h, bridge_msg *msg, bool *created)
     return 0;
 }
 
+void values_put_quiet(hub *h, bridge_msg *msg)
+{
+    bool created;
+
+    values_put(h, msg, &created); /* over a limit: then it is asked for again */
+}
+
 bridge_msg *values_get(hub *h, text path)
 {
     bridge_msg *m = tree_value(h->tree, path.p, path.len);

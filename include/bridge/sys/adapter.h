@@ -54,6 +54,7 @@ typedef struct bridge_adapter {
      * connect() returns as soon as the URL is known to be good: whether the other side answers is told by stats() and log lines. */
     const char *const *connects; /* URL schemes, NULL-terminated, or NULL */
     int (*connect)(bridge_port *port, const bridge_url *url, bridge_error *err);
+    int (*check_connect)(const bridge_url *url, bridge_error *err); /* as check() */
 } bridge_adapter;
 
 /* ---- Ports */
@@ -116,6 +117,8 @@ typedef struct bridge_terms {
     const uint64_t *unless;   /* GET: versions the asker has (If-None-Match, ETag): VALID instead of the value */
     unsigned unless_count;
     int64_t timeout;          /* ms; 0: 5 s */
+    const char *query;        /* for an owner: what the asker said behind '?', "pmin=10&gt=5", percent-decoded; NULL: nothing */
+    uint32_t accept;          /* for an owner: 1 + the bridge_format that is wanted first; 0: any */
 } bridge_terms;
 enum { BRIDGE_PENDING = 100 };
 /* The way in: policy, routes, store, subscribers, owners; see hub/submit.c.
