@@ -134,7 +134,7 @@ static void keep_answer(bridge_call *c)
     bridge_msg *copy = NULL;
 
     if (c->status != BRIDGE_OK || !c->reply || c->reply->expires == INT64_MAX) return;
-    if (c->terms && (c->terms->query || c->terms->accept)) return;
+    if (c->msg->len || (c->terms && (c->terms->query || c->terms->accept == 1 + BRIDGE_LINKS))) return; /* of a special question */
     if (msg_renamed(c->reply, msg_path(c->msg), &copy) < 0) return;
     if (!copy->version) copy->version = ++h->version;
     copy->verb = BRIDGE_PUT;

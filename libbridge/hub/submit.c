@@ -101,7 +101,8 @@ static bool is_news(const bridge_owner *owner, const bridge_peer *peer, bridge_d
 /* An answer, or news, of the owner that says how long it is good, and still is (RFC 7252 5.6.1, RFC 9111 4.2). */
 static bool is_fresh(hub *h, const bridge_msg *question, const bridge_terms *terms)
 {
-    const bridge_msg *value = terms && (terms->query || terms->accept) ? NULL : values_get(h, msg_path(question));
+    bool special = question->len || (terms && (terms->query || terms->accept == 1 + BRIDGE_LINKS));
+    const bridge_msg *value = special ? NULL : values_get(h, msg_path(question));
 
     return value && value->expires != INT64_MAX;
 }

@@ -117,8 +117,9 @@ typedef struct bridge_terms {
     const uint64_t *unless;   /* GET: versions the asker has (If-None-Match, ETag): VALID instead of the value */
     unsigned unless_count;
     int64_t timeout;          /* ms; 0: 5 s */
-    const char *query;        /* for an owner: what the asker said behind '?', "pmin=10&gt=5", percent-decoded; NULL: nothing */
-    uint32_t accept;          /* for an owner: 1 + the bridge_format that is wanted first; 0: any */
+    const char *query;        /* for an owner: what the asker said behind '?', "pmin=10&gt=5", as in a URI, with its escapes; NULL: nothing */
+    uint32_t accept;          /* for an owner: 1 + the bridge_format that is wanted first; 0: any.  The adapter converts: an owner
+                               * need not care, unless it can ask upstream for that format */
 } bridge_terms;
 enum { BRIDGE_PENDING = 100 };
 /* The way in: policy, routes, store, subscribers, owners; see hub/submit.c.
@@ -140,6 +141,8 @@ int bridge_peer_list(bridge_peer *peer, const char *path,
 /* ---- Owners: a peer that answers for paths: a device, a resource of a foreign server, a client that registered as responder.
  * Questions (GET, PUT, POST, DELETE, PATCH from any protocol) come to call(), as with bridge_handle().  What the owning peer itself
  * submits is never asked back: it is news of the resource, and goes to whoever watches.
+ *
+ * A GET whose message has a payload is a FETCH (RFC 8132 2): the payload says which parts are wanted.
  *
  * What is kept: a GET is answered from what is kept while that has a ttl which is not over; else the owner is asked.  An owner whose
  * news (PUT with ttl: a CoAP notification and its Max-Age) or whose reply to GET carries a ttl is cached by this and asked once.

@@ -160,15 +160,38 @@ static void serve_pattern(const asked *a)
         coap_collect(a->cp, a->r, a->peer, a->path, watcher);
 }
 
+/* What an owner may want to know besides: the query, spelt as in a URI (RFC 7252 6.5), and the format that is wanted. */
+static int take_wishes(const asked *a, bridge_terms *terms, buf *query)
+{
+    coap_options walk = coap_options_of(a->r->packet);
+    coap_option o;
+    int rc = 0;
+
+    buf_init(query, a->cp->mem, COAP_QUERY_MAX);
+    while (rc == 0 && coap_next_option(&walk, &o)) {
+        if (o.number != COAP_URI_QUERY) continue;
+        if (query->len) rc = buf_put(query, "&", 1);
+        for (size_t i = 0; rc == 0 && i < o.len; i++)
+            rc = o.p[i] > ' ' && o.p[i] < 127 && !strchr("%&#\"<>+", o.p[i]) ? buf_put(query, &o.p[i], 1) : buf_print(query, "%%%02X", o.p[i]);
+    }
+    terms->query = query->len ? buf_cstr(query) : NULL;
+    if (a->wish.accept >= 0) terms->accept = 1 + (uint32_t)a->wish.accept;
+    return rc;
+}
+
 static void serve_get(const asked *a)
 {
+    bridge_terms terms = {0};
+    buf query;
     coap_watcher *watcher = NULL;
     bridge_msg *question = NULL, *value = NULL;
     bool empty;
-    int rc = take_observe(a, &watcher);
+    int rc = take_observe(a, &watcher), wishes = take_wishes(a, &terms, &query);
 
+    if (rc == 0) rc = wishes;
     if (rc == 0) rc = bridge_peer_msg(a->peer, BRIDGE_FIELDS(.path = a->path), &question);
-    if (rc == 0) rc = ask_hub(a, question, NULL, watcher, &value);
+    if (rc == 0) rc = ask_hub(a, question, &terms, watcher, &value);
+    buf_done(&query);
     bridge_msg_unref(question);
     if (rc == BRIDGE_PENDING) return;
     empty = rc == BRIDGE_NOTFOUND && watcher; /* one may watch what is yet to come */
@@ -236,7 +259,8 @@ static void serve_change(asked *a)
     bridge_terms terms = {0};
     bridge_fields f = {.size = sizeof f, .path = a->path, .data = a->r->body, .len = a->r->body_len, .format = BRIDGE_FORMAT_AUTO};
     bridge_msg *msg = NULL, *reply = NULL;
-    int rc;
+    buf query;
+    int rc, wishes = take_wishes(a, &terms, &query);
 
     if (m->has & COAP_HAS_CONTENT_FORMAT) f.format = (bridge_format)m->format;
     if (m->has & COAP_HAS_MAX_AGE) f.ttl = (int64_t)m->max_age * 1000;
@@ -244,8 +268,10 @@ static void serve_change(asked *a)
     rc = take_query(a->r, &f, &a->verb);
     f.retain = a->verb == BRIDGE_PUT;
     take_terms(m, &terms, versions);
+    if (rc == 0) rc = wishes;
     if (rc == 0) rc = bridge_peer_msg(a->peer, &f, &msg);
     if (rc == 0) rc = ask_hub(a, msg, &terms, NULL, &reply);
+    buf_done(&query);
     bridge_msg_unref(msg);
     if (rc != BRIDGE_PENDING) coap_answer_outcome(a->cp, a->r, rc, a->verb, reply, &a->wish, NULL);
     bridge_msg_unref(reply);

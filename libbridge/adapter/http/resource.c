@@ -183,12 +183,23 @@ static bool has_unwanted_tag(request *r, const char *name)
     return unwanted;
 }
 
+/* What an owner may want to know besides.  room: for the query as text. */
+static void take_wishes(request *r, bridge_terms *terms, buf *room)
+{
+    text accept = head_value(r->head, HEAD_ACCEPT);
+
+    buf_init(room, r->conn->port->mem, 0);
+    if (r->query.len && buf_put(room, r->query.p, r->query.len) == 0) terms->query = buf_cstr(room);
+    if (accept.len >= 23 && memcmp(accept.p, "application/link-format", 23) == 0) terms->accept = 1 + BRIDGE_LINKS;
+}
+
 static void submit(request *r, bridge_verb verb, const char *name)
 {
     http_conn *c = r->conn;
     uint64_t versions[MAX_TAGS];
     bridge_terms terms = {0};
     bridge_msg *msg, *reply = NULL;
+    buf query;
     int rc = make_message(r, verb, name, &msg);
 
     if (rc < 0) {
@@ -203,7 +214,9 @@ static void submit(request *r, bridge_verb verb, const char *name)
         answer_failure(c, BRIDGE_PRECONDITION, NULL);
         return;
     }
+    take_wishes(r, &terms, &query);
     rc = bridge_peer_submit(c->peer, verb, msg, &terms, &reply, on_done, c, &c->ticket);
+    buf_done(&query);
     bridge_msg_unref(msg);
     if (rc == BRIDGE_PENDING) {
         if (conn_keep(c, r) == 0) {
