@@ -11,7 +11,7 @@ extern const bridge_adapter coap_adapter;
 
 /* ---- What the engine wants */
 
-static uint8_t *on_room(void *user, coap_peer *peer, size_t len)
+uint8_t *coap_port_room(void *user, coap_peer *peer, size_t len)
 {
     coap_port *cp = user;
     coap_via *via = coap_peer_link(peer);
@@ -19,7 +19,7 @@ static uint8_t *on_room(void *user, coap_peer *peer, size_t len)
     return via ? via->room(via, len) : coap_udp_room(cp->udp, len);
 }
 
-static void on_send(void *user, coap_peer *peer, const uint8_t *p, size_t len)
+void coap_port_send(void *user, coap_peer *peer, const uint8_t *p, size_t len)
 {
     coap_port *cp = user;
     coap_via *via = coap_peer_link(peer);
@@ -46,8 +46,8 @@ static void hold(void *owner) { bridge_msg_ref(owner); }
 static void let_go(void *owner) { bridge_msg_unref(owner); }
 
 static const coap_hooks hooks = {
-    .room = on_room,
-    .send = on_send,
+    .room = coap_port_room,
+    .send = coap_port_send,
     .on_request = coap_serve,
     .on_dropped = on_dropped,
     .on_observer_gone = coap_watcher_gone,
@@ -123,7 +123,7 @@ static void on_batch(void *user) { coap_rearm(user); }
 
 /* ---- Life */
 
-static void port_free(coap_port *cp)
+void coap_port_free(coap_port *cp)
 {
     timer_stop(&cp->tick);
     timer_stop(&cp->bury);
@@ -197,13 +197,13 @@ static void tell_name(coap_port *cp, const bridge_url *u)
     bridge_port_named(cp->port, name);
 }
 
-static int sockets_open(coap_port *cp, const bridge_url *u, bridge_error *err)
+static int sockets_open(coap_port *cp, const bridge_url *u, coap_transport transport, bridge_error *err)
 {
     const char *multicast = url_get(u, "multicast");
     int rc;
 
-    if (strcmp(u->scheme, "coap+tcp") == 0 || strcmp(u->scheme, "coaps+tcp") == 0) return coap_links_open(cp, u, err);
-    if (strcmp(u->scheme, "coaps") == 0)
+    if (transport == COAP_TCP || transport == COAP_TLS) return coap_links_open(cp, u, transport == COAP_TLS, err);
+    if (transport == COAP_DTLS)
         rc = coap_dtls_open(&cp->dtls, cp, u, err);
     else
         rc = coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5683 : u->port, on_datagram, cp, err);
@@ -214,10 +214,9 @@ static int sockets_open(coap_port *cp, const bridge_url *u, bridge_error *err)
     return 0;
 }
 
-static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
+int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_transport transport, const coap_hooks *how,
+                   const coap_limits *l, bridge_error *err)
 {
-    coap_port *cp = bridge_port_state(port);
-    coap_limits l = {.max_body = port_limits(port)->max_message};
     int rc;
 
     cp->port = port;
@@ -228,13 +227,23 @@ static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     list_init(&cp->links);
     buf_init(&cp->frame, cp->mem, 0);
     turn_end_init(&cp->flush, on_turn_end);
-    rc = take_limits(u, &l, err);
-    if (rc == 0) rc = take_mount(cp, u, err);
+    rc = take_mount(cp, u, err);
     if (rc == 0 && !(cp->path = mem_alloc(cp->mem, COAP_PATH_MAX + 1))) rc = fail_nomem(err);
-    if (rc == 0 && coap_engine_new(&cp->engine, cp->mem, &hooks, cp, &l, loop_now(cp->loop)) < 0) rc = fail_nomem(err);
-    if (rc == 0) rc = sockets_open(cp, u, err);
-    if (rc < 0) port_free(cp);
+    if (rc == 0 && coap_engine_new(&cp->engine, cp->mem, how, cp, l, loop_now(cp->loop)) < 0) rc = fail_nomem(err);
+    if (rc == 0) rc = sockets_open(cp, u, transport, err);
+    if (rc < 0) coap_port_free(cp);
     return rc;
+}
+
+static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
+{
+    static const char *const of[] = {[COAP_UDP] = "coap", [COAP_DTLS] = "coaps", [COAP_TCP] = "coap+tcp", [COAP_TLS] = "coaps+tcp"};
+    coap_limits l = {.max_body = port_limits(port)->max_message};
+    coap_transport transport = COAP_UDP;
+    int rc = take_limits(u, &l, err);
+
+    while (strcmp(u->scheme, of[transport]) != 0) transport++;
+    return rc < 0 ? rc : coap_port_open(bridge_port_state(port), port, u, transport, &hooks, &l, err);
 }
 
 static void on_bury(timer *t)
@@ -242,7 +251,8 @@ static void on_bury(timer *t)
     coap_port *cp = list_of(t, coap_port, bury);
     bridge_port *port = cp->port;
 
-    port_free(cp);
+    if (cp->on_buried) cp->on_buried(cp);
+    coap_port_free(cp);
     bridge_port_closed(port);
 }
 
@@ -253,7 +263,7 @@ void coap_bury_soon(coap_port *cp)
 }
 
 /* It may be called from within a request of ours, so what is under way ends first. */
-static void coap_close(bridge_port *port)
+void coap_port_close(bridge_port *port)
 {
     coap_port *cp = bridge_port_state(port);
 
@@ -296,7 +306,7 @@ const bridge_adapter coap_adapter = {
     .summary = "CoAP over UDP, DTLS, TCP and TLS (RFC 7252, 8323), observe, blockwise, discovery",
     .state_size = sizeof(coap_port),
     .open = coap_open,
-    .close = coap_close,
+    .close = coap_port_close,
     .deliver = coap_deliver,
     .stats = coap_stats,
     .check = coap_check,

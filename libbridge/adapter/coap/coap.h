@@ -38,6 +38,7 @@ typedef struct coap_port {
     list waiting;   /* coap_wait */
     list news;      /* coap_watcher: patterns of which something has changed */
     struct coap_wait *spare;
+    void (*on_buried)(struct coap_port *cp); /* or NULL: before it is freed for good */
     bool closing, reading;
     uint64_t requests, errors;
 } coap_port;
@@ -75,7 +76,15 @@ typedef struct coap_wish {
     const coap_option *tags;
 } coap_wish;
 
-/* coap.c */
+/* coap.c.  A listener may serve something else than paths (LwM2M): its state begins with a coap_port, its hooks have that as user,
+ * and room and send are the two here.  On failure all is freed. */
+typedef enum coap_transport { COAP_UDP, COAP_DTLS, COAP_TCP, COAP_TLS } coap_transport;
+int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_transport transport, const coap_hooks *how,
+                   const coap_limits *l, bridge_error *err);
+void coap_port_close(bridge_port *port);
+void coap_port_free(coap_port *cp);
+uint8_t *coap_port_room(void *user, coap_peer *peer, size_t len);
+void coap_port_send(void *user, coap_peer *peer, const uint8_t *p, size_t len);
 bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused); /* logs in a new one; NULL: *refused says why */
 void coap_rearm(coap_port *cp);
 void coap_bury_soon(coap_port *cp); /* when it is closing and the last connection has gone */

@@ -191,9 +191,8 @@ static void on_accept(void *user, stream *s)
     send_signal(l, COAP_CSM, NULL, CSM_MAX_MESSAGE_SIZE, (uint32_t)ours(cp), NULL);
 }
 
-int coap_links_open(coap_port *cp, const bridge_url *u, bridge_error *err)
+int coap_links_open(coap_port *cp, const bridge_url *u, bool secure, bridge_error *err)
 {
-    bool secure = strcmp(u->scheme, "coaps+tcp") == 0;
     listener_options o = {.host = u->host, .port = u->port >= 0 ? u->port : secure ? 5684 : 5683};
     char name[512];
     int rc = secure ? tls_new(&cp->tls, cp->mem, u, "coap", err) : 0;

@@ -6,6 +6,6 @@
 #include "adapter/coap/coap.h"
 #include "loop/stream.h"
 
-int coap_links_open(coap_port *cp, const bridge_url *u, bridge_error *err); /* listens; cp->listener is set */
+int coap_links_open(coap_port *cp, const bridge_url *u, bool secure, bridge_error *err); /* listens; cp->listener is set */
 void coap_links_close(coap_port *cp);                                       /* listens no more and says goodbye to all */
 #endif
