@@ -1,0 +1,104 @@
+/* bridge/sys/store.h - what outlives the process, and how.  Stable within a minor version only.
+ *
+ * Owners (the hub, adapters) say what is to be kept; nothing here waits for the disk.  What they say is collected in a batch; a
+ * thread of the store commits a batch every few milliseconds, and tells the loop.  Who promises durability to somebody (an
+ * acknowledgement) sends it when the batch is there: bridge_store_wait().
+ *
+ * What is said without returning to the loop is one batch: it is on disk as a whole, or not at all.  Batches are committed in order.
+ *
+ * `memory:` is no store: bridge_port_store() is NULL then, every call below takes that NULL and does nothing, and what an owner has
+ * in memory is all there is. */
+#ifndef BRIDGE_SYS_STORE_H
+#define BRIDGE_SYS_STORE_H
+#include "bridge/sys/adapter.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+typedef struct bridge_store bridge_store;
+
+/* ---- 1. For owners.  On the loop's thread. */
+
+/* Kinds of things under a key.  The numbers are in files: they never change. */
+typedef enum bridge_kept {
+    BRIDGE_KEPT_STORE = 0,        /* the store's own */
+    BRIDGE_KEPT_VALUE = 1,        /* path: a message */
+    BRIDGE_KEPT_SESSION = 2,      /* MQTT client id: the session, its will */
+    BRIDGE_KEPT_SUBSCRIPTION = 3, /* client id NUL group NUL filter */
+    BRIDGE_KEPT_INFLIGHT = 4,     /* client id NUL packet identifier: QoS 2 that came in and is not released */
+    BRIDGE_KEPT_ROUTE = 5,        /* source: a route that was added at run time */
+    BRIDGE_KEPT_UPLINK = 6,       /* name of an uplink: its state, the number of its queue */
+    BRIDGE_KEPT_REGISTRATION = 7, /* LwM2M endpoint */
+    BRIDGE_KEPT_OBSERVATION = 8,  /* LwM2M endpoint NUL path */
+    BRIDGE_KEPT_DIRECTORY = 9,    /* CoAP resource directory: an entry */
+    BRIDGE_KEPT_WRITER = 10,      /* a writer beside the store: the number of its queue */
+    BRIDGE_KEPT_OTHER = 64        /* from here on: adapters that are not in this tree */
+} bridge_kept;
+
+bridge_store *bridge_port_store(bridge_port *port); /* NULL: nothing outlives the process */
+
+/* May new work be promised?  0; BUSY: the disk does not keep up, or does not take anything now (full, broken).  Ask before you take on
+ * something for a stranger; what follows from earlier promises (an acknowledgement, an expiry) is said without asking. */
+int bridge_store_ready(bridge_store *s);
+
+/* 0 or NOMEM.  They copy.  A key has at most 70,000 bytes. */
+int bridge_store_put(bridge_store *s, bridge_kept kind, const void *key, size_t key_len, const void *value, size_t len);
+int bridge_store_remove(bridge_store *s, bridge_kept kind, const void *key, size_t key_len);
+
+/* Queues: items in the order of their numbers.  A queue has a number of its own, which its owner keeps under some key. */
+typedef struct bridge_store_mark { /* where an item was said: as long as it is in the batch being filled, dropping it costs nothing */
+    uint64_t batch;
+    size_t at;
+} bridge_store_mark;
+uint64_t bridge_store_queue(bridge_store *s); /* a number that no queue has had before; with a NULL store 0 */
+int bridge_store_append(bridge_store *s, uint64_t queue, uint64_t number, const void *value, size_t len,
+                        bridge_store_mark *mark); /* the same number again replaces the item; mark may be NULL */
+int bridge_store_drop(bridge_store *s, uint64_t queue, uint64_t number, const bridge_store_mark *mark); /* one item */
+int bridge_store_trim(bridge_store *s, uint64_t queue, uint64_t upto); /* all items up to this number; UINT64_MAX: all */
+
+/* The batch being filled: 1, 2, ...  Everything said while it was N is on disk when N is done. */
+uint64_t bridge_store_batch(const bridge_store *s);
+bool bridge_store_is_done(const bridge_store *s, uint64_t batch); /* with a NULL store: true */
+
+/* To be told.  The memory is yours; it costs nothing but its two pointers, so have one for each promise, or one for many. */
+typedef struct bridge_store_wait {
+    struct bridge_store_wait *next, *prev; /* NULL: not waiting */
+    uint64_t batch;
+    void (*fn)(struct bridge_store_wait *w, int status); /* 0; BUSY: not written now, tried again later; CLOSED */
+} bridge_store_wait;
+void bridge_store_when(bridge_store *s, bridge_store_wait *w); /* fn after the batch being filled; with a NULL store at once */
+void bridge_store_forget(bridge_store_wait *w);                /* fn is not called any more; also of one that does not wait */
+
+/* What was kept: at the start, before anything is said to the store; these wait for the disk.  A non-zero return stops and is returned. */
+typedef int (*bridge_store_key_fn)(void *user, const void *key, size_t key_len, const void *value, size_t len); /* borrow */
+typedef int (*bridge_store_item_fn)(void *user, uint64_t number, const void *value, size_t len);                 /* borrow */
+int bridge_store_each(bridge_store *s, bridge_kept kind, const void *prefix, size_t prefix_len, bridge_store_key_fn fn, void *user);
+int bridge_store_items(bridge_store *s, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user);
+
+/* The same for a queue at any time, without waiting: what is there once everything said before is there.  fn is called for each item, and
+ * then once with number 0 and NULL; on the loop's thread, never before this returns.  Not called any more once the bridge ends. */
+int bridge_store_fetch(bridge_store *s, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user);
+
+/* ---- 2. For those who write an engine: one file, one table.  Only the store's thread calls it, or the one that opens it, before. */
+typedef struct bridge_store_engine {
+    size_t size;        /* sizeof(bridge_store_engine) */
+    const char *scheme; /* "sqlite" of "sqlite:FILE?commit=5ms" */
+    /* where: what stands between the scheme and '?'.  note: a sentence for the log when all is well but something happened (a file was
+     * moved aside); else left alone. */
+    int (*open)(void **out, const char *where, bridge_error *note, bridge_error *err);
+    void (*close)(void *e);
+    int (*begin)(void *e);
+    int (*put)(void *e, unsigned kind, const void *key, size_t key_len, const void *value, size_t len);
+    int (*remove)(void *e, unsigned kind, const void *key, size_t key_len);
+    int (*append)(void *e, uint64_t queue, uint64_t number, const void *value, size_t len);
+    int (*trim)(void *e, uint64_t queue, uint64_t from, uint64_t upto); /* both included */
+    int (*commit)(void *e, bool sync); /* sync: it survives the loss of power, not only of the process */
+    void (*rollback)(void *e);
+    int (*each)(void *e, unsigned kind, const void *prefix, size_t prefix_len, bridge_store_key_fn fn, void *user);
+    int (*items)(void *e, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user);
+    const char *(*why)(void *e); /* borrow: the last failure, for people */
+    void (*rest)(void *e);       /* optional: nothing to do for a while; time for checkpoints */
+} bridge_store_engine;
+#ifdef __cplusplus
+}
+#endif
+#endif
