@@ -47,6 +47,7 @@ struct loop {
     uint8_t *plain;   /* the same for what TLS has decrypted, of TLS_PLAIN bytes; NULL until there is a connection with it */
     void *spare[2];   /* free output buffers, by size; see stream.c */
     unsigned spare_count[2];
+    struct fetcher *fetcher; /* fetch.c; NULL until somebody fetches */
 };
 
 int64_t timers_due(const loop *l); /* INT64_MAX: none */

@@ -1,5 +1,6 @@
 #include "loop/loop.h"
 #include "base/clock.h"
+#include "loop/fetch.h"
 #include "loop/internal.h"
 #include <pthread.h>
 
@@ -185,6 +186,7 @@ void loop_free(loop *l)
 
     if (!l) return;
     l->thread = pthread_self();
+    fetch_end(l);
     poller_close(l);
     uv_walk(&l->uv, close_handle, NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT);
