@@ -107,7 +107,7 @@ static bool wants_proof(const url *u)
 
     if (!over_tcp && (n < 3 || u->scheme[n - 1] != 's' || strcmp(u->scheme + n - 3, "+ws") == 0)) return false;
     if (url_get(u, "ca")) return !client || strcmp(client, "optional") != 0;
-    return url_get(u, "psk_file") && !url_get(u, "cert");
+    return url_get(u, "psk_file") && !url_get(u, "cert") && !url_get(u, "certs");
 }
 
 static int guard(const bridge_port *p, const url *u, bridge_error *err)

@@ -71,6 +71,12 @@ void *spare_take(loop *l, size_t *size); /* at least *size; sets it */
 void spare_give(loop *l, void *p, size_t size);
 void spare_done(loop *l);
 
-stream *tcp_stream(loop *l, int fd, const char *peer); /* NULL: no memory, and fd is closed */
-stream *tls_stream(loop *l, int fd, const char *peer, struct tls *tls);
+/* NULL: no memory, and fd is closed.  proxied: a PROXY header comes before everything else. */
+stream *tcp_stream(loop *l, int fd, const char *peer, bool proxied);
+stream *tls_stream(loop *l, int fd, const char *peer, struct tls *tls, bool proxied);
+
+/* ---- proxy.c */
+/* Takes the header off the socket, and s->peer from it.  false: it is not all there yet, or the stream is ended. */
+bool proxy_taken(stream *s, int fd, uint32_t events);
+int proxy_read(const uint8_t *p, size_t len, char *peer, size_t room); /* its length; 0: more is needed; -1: it is none */
 #endif

@@ -22,7 +22,7 @@ struct listener {
     timer rest; /* when the process has no descriptors left */
     int port;
     char address[sizeof(((struct sockaddr_un *)0)->sun_path) + 64];
-    bool is_unix;
+    bool is_unix, proxy;
 };
 
 static void name_of(const struct sockaddr_storage *a, char *out, size_t room)
@@ -69,7 +69,7 @@ static void on_ready(pollee *p, uint32_t events)
             return;
         }
         name_of(&a, peer, sizeof peer);
-        s = li->tls ? tls_stream(li->loop, fd, peer, li->tls) : tcp_stream(li->loop, fd, peer);
+        s = li->tls ? tls_stream(li->loop, fd, peer, li->tls, li->proxy) : tcp_stream(li->loop, fd, peer, li->proxy);
         if (s) li->on_accept(li->user, s);
     }
     poller_more(li->loop, p);
@@ -178,6 +178,7 @@ int listener_open(listener **out, loop *l, const listener_options *o, void (*on_
     }
     li->loop = l;
     li->tls = o->tls;
+    li->proxy = o->proxy;
     li->on_accept = on_accept;
     li->user = user;
     li->is_unix = o->unix_path != NULL;

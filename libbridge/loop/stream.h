@@ -88,6 +88,7 @@ typedef struct listener_options {
     int port;         /* 0: any */
     const char *unix_path; /* or NULL */
     struct tls *tls;  /* or NULL */
+    bool proxy;       /* each connection begins with a PROXY header that says where it really comes from; before TLS */
     int backlog;      /* 0: 1024 */
 } listener_options;
 int listener_open(listener **out, loop *l, const listener_options *options, void (*on_accept)(void *user, stream *s),

@@ -12,6 +12,7 @@ typedef struct tcp {
     stream s;
     pollee poll;
     turn_end goodbye;
+    bool proxied; /* a PROXY header comes first */
 } tcp;
 
 static ptrdiff_t tcp_write(stream *s, const struct iovec *iov, unsigned count)
@@ -63,6 +64,7 @@ static void on_ready(pollee *p, uint32_t events)
 
     if (events & EPOLLOUT) stream_writable(s);
     if (s->closed || !s->reading || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) return;
+    if (t->proxied && (t->proxied = !proxy_taken(s, p->fd, events))) return;
     n = recv(p->fd, l->scratch + STREAM_HEAD, STREAM_READ, 0);
     if (n > 0) {
         stream_feed_behind(s, l->scratch + STREAM_HEAD, (size_t)n);
@@ -78,7 +80,7 @@ static void on_ready(pollee *p, uint32_t events)
 
 static const stream_ops tcp_ops = {.write = tcp_write, .want_write = tcp_want_write, .read = tcp_read, .close = tcp_close};
 
-stream *tcp_stream(loop *l, int fd, const char *peer)
+stream *tcp_stream(loop *l, int fd, const char *peer, bool proxied)
 {
     tcp *t = mem_new(l->mem, tcp);
     int yes = 1;
@@ -92,6 +94,7 @@ stream *tcp_stream(loop *l, int fd, const char *peer)
     strncpy(t->s.peer, peer, sizeof t->s.peer - 1);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     t->poll.fd = fd;
+    t->proxied = proxied;
     t->poll.on_ready = on_ready;
     if (poller_add(l, &t->poll, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0) {
         close(fd);

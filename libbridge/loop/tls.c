@@ -17,15 +17,9 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { RECORD = 16384, SEND_AT = 4 * RECORD };
-
-enum { WATCHED = 5 };
-typedef struct mark { /* of a file as it was */
-    int64_t changed, more, size, number;
-} mark;
 
 struct tls {
     mem *mem;
@@ -33,7 +27,7 @@ struct tls {
     tls_said said;
     tls_keys *keys;
     int64_t looked;
-    mark marks[WATCHED];
+    uint64_t mark; /* of the files as they were */
     void (*tell)(void *user, const char *peer, const char *what);
     void *user;
 };
@@ -54,6 +48,7 @@ typedef struct secure {
     size_t wire_len, wire_cap, wire_at;
     bool up, broken; /* the handshake is done; nothing more can be said */
     bool ended;      /* they have said close_notify */
+    bool proxied;    /* a PROXY header comes first */
 } secure;
 
 /* ---- OpenSSL's side */
@@ -290,6 +285,7 @@ static void on_ready(pollee *p, uint32_t events)
 
     if (events & EPOLLOUT) on_writable(t);
     if (s->closed || (t->up && !s->reading) || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) return;
+    if (t->proxied && (t->proxied = !proxy_taken(s, p->fd, events))) return;
     if (t->ended) {
         stream_ended(s, BRIDGE_CLOSED);
         return;
@@ -387,7 +383,7 @@ static int equip(secure *t, loop *l)
 
 static void look_again(tls *t, int64_t now);
 
-stream *tls_stream(loop *l, int fd, const char *peer, tls *settings)
+stream *tls_stream(loop *l, int fd, const char *peer, tls *settings, bool proxied)
 {
     secure *t = mem_new(l->mem, secure);
     int yes = 1, rc = BRIDGE_NOMEM;
@@ -401,6 +397,7 @@ stream *tls_stream(loop *l, int fd, const char *peer, tls *settings)
         t->tls = settings;
         t->keys = settings->keys;
         t->poll.fd = fd;
+        t->proxied = proxied;
         t->poll.on_ready = on_ready;
         rc = equip(t, l);
     }
@@ -419,79 +416,14 @@ stream *tls_stream(loop *l, int fd, const char *peer, tls *settings)
     return NULL;
 }
 
-/* ---- settings */
-
-const char *const tls_url_options[] = {"cert", "key", "ca", "client_cert", "crl", "identity", "psk_file", "min_version", "ciphers",
-                                       "ciphersuites", "alpn", "handshake_timeout", NULL};
-
-static int one_of(const url *u, const char *key, const char *const *words, const char **out, bridge_error *err)
-{
-    const char *said = url_get(u, key);
-
-    *out = said;
-    for (size_t i = 0; said && words[i]; i++)
-        if (strcmp(said, words[i]) == 0) return 0;
-    if (!said) return 0;
-    return fail(err, BRIDGE_INVALID, "option %s=%s: one of %s, %s%s%s is wanted", key, said, words[0], words[1],
-                words[2] ? ", " : "", words[2] ? words[2] : "");
-}
-
-static int check_said(const url *u, const tls_said *s, bridge_error *err)
-{
-    if (!s->cert && !s->psk_file)
-        return fail(err, BRIDGE_INVALID, "%s:// needs cert= and key= (or psk_file=) in its URL", u->scheme);
-    if (s->key && !s->cert) return fail(err, BRIDGE_INVALID, "key= without cert=");
-    if (!s->ca && (url_get(u, "client_cert") || s->crl || s->identity))
-        return fail(err, BRIDGE_INVALID, "client_cert=, crl= and identity= need ca=");
-    return 0;
-}
-
-static int read_said(tls *t, const url *u, const char *alpn, bridge_error *err)
-{
-    static const char *const versions[] = {"1.2", "1.3", NULL}, *const clients[] = {"required", "optional", NULL},
-                             *const names[] = {"cn", "dns", "email", "uri", NULL};
-    static const char *const texts[] = {"cert", "key", "ca", "crl", "psk_file", "ciphers", "ciphersuites"};
-    char **to[] = {&t->said.cert, &t->said.key, &t->said.ca, &t->said.crl, &t->said.psk_file, &t->said.ciphers, &t->said.ciphersuites};
-    const char *version, *client, *name;
-    uint64_t ms;
-    int rc = one_of(u, "min_version", versions, &version, err);
-
-    if (rc == 0) rc = one_of(u, "client_cert", clients, &client, err);
-    if (rc == 0) rc = one_of(u, "identity", names, &name, err);
-    if (rc == 0) rc = url_get_u64(u, "handshake_timeout", TLS_HANDSHAKE, 3600000, &ms, err);
-    if (rc < 0) return rc;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        *to[i] = mem_text(t->mem, url_get(u, texts[i]));
-        if (url_get(u, texts[i]) && !*to[i]) return fail_nomem(err);
-    }
-    if (url_get(u, "alpn")) alpn = url_get(u, "alpn");
-    t->said.alpn = mem_text(t->mem, alpn && *alpn ? alpn : NULL);
-    t->said.identity = mem_text(t->mem, name);
-    if ((alpn && *alpn && !t->said.alpn) || (name && !t->said.identity)) return fail_nomem(err);
-    t->said.only_13 = version && strcmp(version, "1.3") == 0;
-    t->said.client_optional = client && strcmp(client, "optional") == 0;
-    t->said.patience = ms ? (int64_t)ms : TLS_HANDSHAKE;
-    return check_said(u, &t->said, err);
-}
-
 /* ---- files that change */
-
-static void look(const tls *t, mark *marks)
-{
-    const char *const files[WATCHED] = {t->said.cert, t->said.key, t->said.ca, t->said.crl, t->said.psk_file};
-    struct stat st;
-
-    for (int i = 0; i < WATCHED; i++)
-        marks[i] = files[i] && stat(files[i], &st) == 0 ? (mark){st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size, (int64_t)st.st_ino}
-                                                        : (mark){0};
-}
 
 int tls_reload(tls *t, bridge_error *err)
 {
     tls_keys *fresh = NULL;
     int rc;
 
-    look(t, t->marks);
+    t->mark = tls_said_look(&t->said, t->mem);
     rc = tls_keys_new(&fresh, t->mem, &t->said, t->keys, err);
     if (rc < 0) return rc;
     tls_keys_unref(t->keys);
@@ -501,13 +433,11 @@ int tls_reload(tls *t, bridge_error *err)
 
 static void look_again(tls *t, int64_t now)
 {
-    mark marks[WATCHED];
     bridge_error err = {0};
 
     if (t->looked && now - t->looked < TLS_LOOK_AGAIN) return;
     t->looked = now;
-    look(t, marks);
-    if (memcmp(marks, t->marks, sizeof marks) == 0) return;
+    if (tls_said_look(&t->said, t->mem) == t->mark) return;
     if (tls_reload(t, &err) < 0 && t->tell) t->tell(t->user, NULL, err.text);
 }
 
@@ -519,7 +449,7 @@ int tls_new(tls **out, mem *m, const url *u, const char *alpn, bridge_error *err
     if (!t) return fail_nomem(err);
     t->mem = m;
     t->refs = 1;
-    rc = read_said(t, u, alpn, err);
+    rc = tls_said_read(&t->said, m, u, alpn, err);
     if (rc == 0) rc = tls_reload(t, err);
     if (rc == 0) *out = t;
     else tls_free(t);
@@ -532,18 +462,11 @@ void tls_tell(tls *t, void (*fn)(void *, const char *, const char *), void *user
     t->user = user;
 }
 
-static void forget(mem *m, tls_said *s)
-{
-    char *all[] = {s->cert, s->key, s->ca, s->crl, s->psk_file, s->ciphers, s->ciphersuites, s->alpn, s->identity};
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(m, all[i]);
-}
-
 static void tls_unref(tls *t)
 {
     if (--t->refs) return;
     tls_keys_unref(t->keys);
-    forget(t->mem, &t->said);
+    tls_said_forget(&t->said, t->mem);
     mem_free(t->mem, t);
 }
 

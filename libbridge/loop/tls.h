@@ -1,6 +1,8 @@
 /* loop/tls.h - TLS settings of a listener, said once for every protocol above.  OpenSSL lives in loop/tls*.c only.
  *
- *      cert=FILE key=FILE       our certificate with its chain, and its key (in the same file if key is left out); PEM
+ *      cert=FILE key=FILE       our certificate with its chain, and its key (in the same file if key is left out); PEM.  Several of
+ *                               both: chosen by the name that a client says (SNI); the first for those who say none
+ *      certs=DIR                all certificates of a directory, NAME.pem with NAME.key, chosen in the same way
  *      ca=FILE                  who signs client certificates; then each client needs one ...
  *      client_cert=optional     ... or may have one
  *      crl=FILE                 certificates that were taken back
@@ -21,7 +23,7 @@
 typedef struct tls tls;
 struct ssl_st;
 
-enum { TLS_HANDSHAKE = 10000, TLS_LOOK_AGAIN = 1000, TLS_IDENTITY_MAX = 1024 };
+enum { TLS_HANDSHAKE = 10000, TLS_LOOK_AGAIN = 1000, TLS_IDENTITY_MAX = 1024, TLS_CERTS_MAX = 10000 };
 
 /* From a listener's URL.  alpn: "mqtt"; NULL for none.  INVALID, IO, SYNTAX with a sentence. */
 int tls_new(tls **out, mem *m, const url *u, const char *alpn, bridge_error *err);

@@ -59,22 +59,33 @@ static int readable(const char *name, bridge_error *err)
     return access(name, R_OK) == 0 ? 0 : fail(err, BRIDGE_IO, "cannot read %s: %s", name, strerror(errno));
 }
 
-static int take_cert(tls_keys *k, const tls_said *said, bridge_error *err)
+int tls_take_pair(SSL_CTX *ctx, const tls_pair *pair, bridge_error *err)
 {
-    const char *key = said->key ? said->key : said->cert;
-    int rc = readable(said->cert, err);
+    int rc = readable(pair->cert, err);
 
-    if (rc == 0) rc = readable(key, err);
+    if (rc == 0) rc = readable(pair->key, err);
     if (rc < 0) return rc;
-    if (SSL_CTX_use_certificate_chain_file(k->ctx, said->cert) != 1)
-        return fail(err, BRIDGE_SYNTAX, "%s holds no certificate in PEM: %s", said->cert, tls_reason());
-    if (SSL_CTX_use_PrivateKey_file(k->ctx, key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(k->ctx) == 1) return 0;
+    if (SSL_CTX_use_certificate_chain_file(ctx, pair->cert) != 1)
+        return fail(err, BRIDGE_SYNTAX, "%s holds no certificate in PEM: %s", pair->cert, tls_reason());
+    if (SSL_CTX_use_PrivateKey_file(ctx, pair->key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(ctx) == 1) return 0;
     if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
         ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH)
-        rc = fail(err, BRIDGE_INVALID, "the key in %s does not belong to the certificate in %s", key, said->cert);
+        rc = fail(err, BRIDGE_INVALID, "the key in %s does not belong to the certificate in %s", pair->key, pair->cert);
     else
-        rc = fail(err, BRIDGE_SYNTAX, "%s holds no key in PEM, or one with a password on it: %s", key, tls_reason());
+        rc = fail(err, BRIDGE_SYNTAX, "%s holds no key in PEM, or one with a password on it: %s", pair->key, tls_reason());
     ERR_clear_error();
+    return rc;
+}
+
+static int take_certs(tls_keys *k, const tls_said *said, bridge_error *err)
+{
+    tls_pairs pairs = {NULL, 0, 0};
+    int rc = tls_said_pairs(said, k->mem, &pairs, err);
+
+    if (rc == 0 && pairs.count) rc = tls_take_pair(k->ctx, &pairs.at[0], err);
+    if (rc == 0 && pairs.count > 1) rc = tls_names_new(&k->names, k->mem, &pairs, err);
+    if (k->names) SSL_CTX_set_cert_cb(k->ctx, tls_names_choose, k->names);
+    tls_pairs_done(&pairs, k->mem);
     return rc;
 }
 
@@ -151,7 +162,7 @@ static int fill(tls_keys *k, const tls_said *said, const tls_keys *old, bridge_e
     SSL_CTX_set_mode(k->ctx, SSL_MODE_RELEASE_BUFFERS);
     if (k->alpn) SSL_CTX_set_alpn_select_cb(k->ctx, on_alpn, k);
     take_tickets(k, said, old);
-    rc = said->cert ? take_cert(k, said, err) : 0;
+    rc = take_certs(k, said, err);
     if (rc == 0 && said->ca) rc = take_ca(k, said, err);
     if (rc == 0 && said->psk_file) rc = take_psk(k, said, err);
     return rc == 0 ? take_ciphers(k, said, err) : rc;
@@ -178,6 +189,7 @@ void tls_keys_unref(tls_keys *k)
     SSL_CTX_free(k->ctx);
     BIO_meth_free(k->bio);
     psks_free(k->psk);
+    tls_names_free(k->names);
     mem_free(k->mem, k->alpn);
     mem_free(k->mem, k->identity);
     mem_free(k->mem, k);

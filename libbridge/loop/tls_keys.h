@@ -6,8 +6,19 @@
 #include "loop/tls.h"
 #include <openssl/ssl.h>
 
+typedef struct tls_pair { /* files */
+    char *cert, *key;
+} tls_pair;
+typedef struct tls_pairs {
+    tls_pair *at;
+    size_t count, room;
+} tls_pairs;
+typedef struct tls_names tls_names; /* tls_names.c */
+
 typedef struct tls_said { /* the words of the URL, copied */
-    char *cert, *key, *ca, *crl, *psk_file, *ciphers, *ciphersuites, *alpn, *identity;
+    tls_pairs pairs;      /* cert= and key= */
+    char *dir;            /* certs= */
+    char *ca, *crl, *psk_file, *ciphers, *ciphersuites, *alpn, *identity;
     bool client_optional, only_13;
     int64_t patience;
 } tls_said;
@@ -18,12 +29,27 @@ typedef struct tls_keys {
     SSL_CTX *ctx;
     BIO_METHOD *bio; /* of connections; tls.c */
     psks *psk;       /* or NULL */
+    tls_names *names; /* or NULL: there is one certificate, or none */
     char *alpn, *identity;
 } tls_keys;
 
 int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *old, bridge_error *err);
 void tls_keys_unref(tls_keys *k); /* NULL is fine */
 
+/* ---- tls_said.c */
+int tls_said_read(tls_said *s, mem *m, const url *u, const char *alpn, bridge_error *err);
+void tls_said_forget(tls_said *s, mem *m);
+uint64_t tls_said_look(const tls_said *s, mem *m); /* another number when one of the files is another */
+/* All pairs that there are now, those of cert= first: the first is for those who say no name. */
+int tls_said_pairs(const tls_said *s, mem *m, tls_pairs *out, bridge_error *err);
+void tls_pairs_done(tls_pairs *p, mem *m);
+
+/* ---- tls_names.c */
+int tls_names_new(tls_names **out, mem *m, const tls_pairs *pairs, bridge_error *err);
+void tls_names_free(tls_names *n);             /* NULL is fine */
+int tls_names_choose(SSL *ssl, void *names);   /* for SSL_CTX_set_cert_cb() */
+
+int tls_take_pair(SSL_CTX *ctx, const tls_pair *pair, bridge_error *err);
 BIO_METHOD *tls_bio_method(void); /* tls.c */
 const char *tls_reason(void);     /* of the last OpenSSL error, which is taken away */
 #endif

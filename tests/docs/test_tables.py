@@ -108,7 +108,7 @@ def words_in(name, array):
 def options_known():
     """scheme -> the options that its adapter takes, read from the lists it gives to url_check()."""
     everybody = words_in("core/url.c", "of_all")
-    tls = words_in("loop/tls.c", "tls_url_options")
+    tls = words_in("loop/tls_said.c", "tls_url_options")
     mqtt = words_in("adapter/mqtt/mqtt.c", "own") | set(re.findall(r"^    X\((\w+), ", source("adapter/mqtt/mqtt.c"), re.M))
     http = words_in("adapter/http/http.c", "own_options")
     coap = words_in("adapter/coap/coap.c", "options")

@@ -5,7 +5,7 @@
 #include "hub/port.h"
 #include "loop/tls.h"
 
-static const char *const own_options[] = {"cors", "idle", "max_connections", NULL};
+static const char *const own_options[] = {"cors", "idle", "max_connections", "proxy", NULL};
 
 static void port_done(http_port *p)
 {
@@ -118,6 +118,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, "http/1.1", err);
     if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
     o.tls = p->tls;
+    if (rc == 0) rc = url_get_bool(u, "proxy", false, &o.proxy, err);
     if (rc == 0) rc = listener_open(&p->listener, p->loop, &o, conn_accept, p, err);
     if (rc == 0) rc = say_name(p, u);
     if (rc < 0) {

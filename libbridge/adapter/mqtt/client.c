@@ -203,13 +203,6 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
     if (c->resting) return 0;
     c->turn = 0;
     c->seen = loop_now(c->stream->loop);
-    if (c->proxied) {
-        int n = mqtt_proxy_read(p, len, c->stream->peer, sizeof c->stream->peer);
-        if (n < 0) mqtt_leave(c, false);
-        if (n <= 0) return n < 0 ? len : 0;
-        c->proxied = false;
-        p += n;
-    }
     while (p < end && c->state != MQTT_GONE && !c->resting) {
         int64_t n = wire_frame(p, (size_t)(end - p), &header);
         if (n < 0) {
@@ -266,7 +259,6 @@ int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *us
     c->stream = s;
     c->problem_info = true;
     c->max_packet = UINT32_MAX;
-    c->proxied = port->limits.proxy;
     c->over = too_many(port, loop_now(s->loop));
     list_push(&port->clients, &c->link);
     port->client_count++;

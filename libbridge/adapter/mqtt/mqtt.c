@@ -92,8 +92,6 @@ static int limits_take(mqtt_limits *out, const url *u, bridge_port *port, bridge
     if (rc == 0) rc = url_get_bool(u, "strict_text", false, &out->strict_text, err);
     if (rc == 0) rc = url_get_bool(u, "queue_qos0", false, &out->queue_qos0, err);
     if (rc == 0) rc = url_get_bool(u, "proxy", false, &out->proxy, err);
-    if (rc == 0 && out->proxy && strcmp(u->scheme, "mqtt") != 0)
-        rc = fail(err, BRIDGE_UNSUPPORTED, "proxy=1 is for mqtt:// only: let the balancer end TLS");
     if (out->max_inflight == 0) out->max_inflight = 1;
     if (out->receive_max == 0) out->receive_max = 1;
     return rc;
@@ -140,6 +138,7 @@ static int listen_on(mqtt_port *p, const url *u, bridge_error *err)
     int rc = secure ? tls_new(&p->tls, p->shared->mem, u, "mqtt", err) : 0;
     if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
     o.tls = p->tls;
+    o.proxy = p->limits.proxy;
     if (rc == 0) rc = listener_open(&p->listener, p->shared->loop, &o, on_accept, p, err);
     if (rc < 0) {
         tls_free(p->tls);

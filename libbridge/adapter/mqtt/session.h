@@ -128,7 +128,6 @@ struct mqtt_client {
     uint8_t version, state;
     bool problem_info, bridge;
     bool over;    /* it came over a limit and only waits to be told */
-    bool proxied; /* a PROXY header is still to come */
     bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first */
     bool pumping; /* queue.c is at work */
     bool resting;
@@ -205,9 +204,6 @@ void mqtt_client_arm(mqtt_client *c); /* keep-alive begins */
 /* Adds a reason string, if the client wants one and it fits. */
 void mqtt_explain(const mqtt_client *c, wire_packet *packet, const char *why);
 const char *mqtt_client_name(const mqtt_client *c);
-
-/* ---- proxy.c: the header's length, and peer filled in; 0: more bytes are needed; -1: it is none */
-int mqtt_proxy_read(const uint8_t *p, size_t len, char *peer, size_t room);
 
 /* ---- session.c */
 mqtt_session *mqtt_session_find(mqtt_shared *sh, wire_slice id);

@@ -1,8 +1,12 @@
-/* adapter/mqtt/proxy.c - the PROXY protocol, versions 1 and 2 (haproxy's proxy-protocol.txt): where a connection really comes
- * from, said by the balancer before the first byte of MQTT.  Only for listeners with proxy=1. */
-#include "adapter/mqtt/session.h"
+/* The PROXY protocol, versions 1 and 2 (haproxy's proxy-protocol.txt): where a connection really comes from, said by the balancer
+ * before the first byte, also before TLS begins.  Only for listeners with proxy=yes. */
+#include "loop/internal.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
 enum { V1_MOST = 107, V2_HEAD = 16 };
 static const char v2_sign[12] = "\r\n\r\n\0\r\nQUIT\n";
@@ -42,11 +46,27 @@ static int read_v2(const uint8_t *p, size_t len, char *peer, size_t room)
     return (int)(V2_HEAD + body); /* LOCAL, Unix sockets, others: the connection's own address stays */
 }
 
-int mqtt_proxy_read(const uint8_t *p, size_t len, char *peer, size_t room)
+int proxy_read(const uint8_t *p, size_t len, char *peer, size_t room)
 {
     size_t n = len < sizeof v2_sign ? len : sizeof v2_sign;
     if (memcmp(p, v2_sign, n) == 0) return n < sizeof v2_sign ? 0 : read_v2(p, len, peer, room);
     n = len < 6 ? len : 6;
     if (memcmp(p, "PROXY ", n) != 0) return -1;
     return n < 6 ? 0 : read_v1(p, len, peer, room);
+}
+
+/* The kernel keeps the header until it is whole: it is only looked at, so nothing of what follows is taken by mistake, and a peer
+ * that is slow with it costs no memory. */
+bool proxy_taken(stream *s, int fd, uint32_t events)
+{
+    uint8_t *head = s->loop->scratch;
+    ssize_t have = recv(fd, head, STREAM_READ, MSG_PEEK);
+    int n = have > 0 ? proxy_read(head, (size_t)have, s->peer, sizeof s->peer) : 0;
+
+    if (n > 0) return recv(fd, head, (size_t)n, 0) == n;
+    if (n < 0 || (have == STREAM_READ))
+        stream_ended(s, BRIDGE_PROTOCOL);
+    else if (have == 0 || (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) || (have < 0 && errno != EAGAIN && errno != EINTR))
+        stream_ended(s, BRIDGE_CLOSED);
+    return false;
 }
