@@ -526,8 +526,8 @@ static void refused(const char *query, const char *why)
 
 static void what_is_wrong_is_said_at_once(void)
 {
-    refused("", "mqtts:// needs cert= and key= (or psk_file=) in its URL");
-    refused("key=%/server.key", "mqtts:// needs cert=");
+    refused("", "mqtts:// needs cert= and key= (or certs=, or psk_file=) in its URL");
+    refused("key=%/server.key", "key= without cert=");
     refused("cert=%/none.pem&key=%/server.key", "none.pem: No such file or directory");
     refused("cert=%/server.pem&key=%/none.key", "none.key: No such file or directory");
     refused("cert=%/server.pem&key=%/alice.key", "alice.key does not belong to the certificate in");
