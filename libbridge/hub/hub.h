@@ -270,6 +270,7 @@ size_t routes_count(const hub *h);
 const char *route_label(const route *r); /* "coap:r/{room}/temp -> home/{room}/temp" */
 
 /* ---- represent.c */
+int hub_fetch(hub *h, bridge_msg *value, const bridge_msg *question, bridge_format wanted, bridge_msg **out);
 int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *terms);
 
 /* ---- explain.c, stats.c */

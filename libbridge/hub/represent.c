@@ -63,6 +63,37 @@ int bridge_msg_as(bridge_msg *msg, bridge_format format, bridge_msg **out, bridg
     return 0;
 }
 
+/* RFC 8132 2: the part of a value that the question's payload names, as `wanted` (or as SenML, which is what the question is). */
+int hub_fetch(hub *h, bridge_msg *value, const bridge_msg *question, bridge_format wanted, bridge_msg **out)
+{
+    buf b;
+    int rc;
+
+    if (wanted == BRIDGE_FORMAT_AUTO) wanted = codec_patch_makes((bridge_format)question->format);
+    if (wanted == BRIDGE_JSON || wanted == BRIDGE_FORMAT_NAMED) return BRIDGE_FORMAT; /* no question that we know */
+    buf_init(&b, h->mem, h->limits.max_message);
+    rc = codec_fetch(h->mem, value->path, (double)value->time / 1000, msg_format(value), msg_data(value), value->len,
+                     (bridge_format)question->format, msg_data(question), question->len, wanted, &b, NULL);
+    if (rc == 0) rc = msg_with(value, wanted, b.data, b.len, out);
+    buf_done(&b);
+    if (rc == 0) (*out)->version = value->version;
+    return rc;
+}
+
+int bridge_peer_fetch(bridge_peer *peer, bridge_msg *value, const bridge_msg *question, bridge_format wanted, bridge_msg **out)
+{
+    return hub_fetch(peer->port->hub, value, question, wanted, out);
+}
+
+/* Does a patch of what is not there come to nothing?  RFC 5789 2: it may create, but a list of changes to a value is none. */
+static bool makes_nothing(const bridge_msg *patch, int rc, const bridge_msg *fresh)
+{
+    if (rc == 0) return fresh->len == 0 || (fresh->len == 4 && memcmp(msg_data(fresh), "null", 4) == 0) ||
+                        (patch->format == BRIDGE_SENML_ETCH_JSON && fresh->len == 2 && memcmp(msg_data(fresh), "[]", 2) == 0) ||
+                        (patch->format == BRIDGE_SENML_ETCH_CBOR && fresh->len == 1 && *(const uint8_t *)msg_data(fresh) == 0x80);
+    return patch->format == BRIDGE_JSON_PATCH && (rc == BRIDGE_UNPROCESSABLE || rc == BRIDGE_CONFLICT);
+}
+
 /* RFC 5789, RFC 8132: the value that is there, changed in part, is put in its place.  Nothing comes between reading and putting. */
 int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *terms)
 {
@@ -77,6 +108,7 @@ int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *
                      (bridge_format)patch->format, msg_data(patch), patch->len, &b, NULL);
     if (rc == 0) rc = msg_with(patch, format, b.data, b.len, &fresh);
     buf_done(&b);
+    if (!value && makes_nothing(patch, rc, fresh)) rc = BRIDGE_NOTFOUND;
     if (rc == 0) {
         fresh->retain = true;
         rc = hub_accept(h, from, BRIDGE_PUT, fresh, NULL, NULL);

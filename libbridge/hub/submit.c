@@ -87,6 +87,7 @@ static int read_value(hub *h, bridge_msg *msg, const char *asked, const bridge_t
     if (!value) return BRIDGE_NOTFOUND;
     if (terms && among(value->version, terms->unless, terms->unless_count)) return BRIDGE_VALID;
     if (!reply) return BRIDGE_OK;
+    if (msg->len) return hub_fetch(h, value, msg, terms && terms->accept ? (bridge_format)(terms->accept - 1) : BRIDGE_FORMAT_AUTO, reply);
     if (strcmp(asked, value->path) != 0) return msg_renamed(value, text_of(asked), reply);
     *reply = bridge_msg_ref(value);
     return BRIDGE_OK;

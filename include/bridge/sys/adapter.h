@@ -130,6 +130,8 @@ enum { BRIDGE_PENDING = 100 };
 int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms,
                        bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out);
 void bridge_ticket_cancel(bridge_ticket *ticket); /* done is not called any more */
+/* The part of a value that a FETCH (RFC 8132 2) asks for: question is the message it came as, wanted AUTO or a format. */
+int bridge_peer_fetch(bridge_peer *peer, bridge_msg *value, const bridge_msg *question, bridge_format wanted, bridge_msg **out);
 /* Kept values whose path matches, as this peer names them and may read them; a non-zero return of fn stops and is returned. */
 int bridge_peer_read(bridge_peer *peer, const char *pattern, int (*fn)(void *user, bridge_msg *msg), void *user);
 /* Paths that somebody answers for (bridge_handle), as this peer names them and may read them; patterns with captures are not told. */

@@ -26,13 +26,17 @@ void reply_let_go(coap_engine *e, coap_reply *held)
     *held = (coap_reply){0};
 }
 
-static coap_snapshot *snapshot_find(coap_peer *p, uint64_t key)
+/* whole_key is key when the question has no body: then the newest answer to one that had a body will do, too. */
+static coap_snapshot *snapshot_find(coap_peer *p, uint64_t key, uint64_t whole_key)
 {
+    coap_snapshot *found = NULL;
+
     list_each (it, &p->snapshots) {
         coap_snapshot *s = list_of(it, coap_snapshot, peer_link);
-        if (s->key == key) return s;
+        if (s->whole_key == whole_key) return s;
+        if (whole_key == key && s->key == key) found = s;
     }
-    return NULL;
+    return found;
 }
 
 void snapshot_free(coap_snapshot *s)
@@ -56,12 +60,12 @@ void snapshots_age(coap_engine *e)
     }
 }
 
-void snapshot_keep(coap_peer *p, uint64_t key, const coap_reply *reply)
+void snapshot_keep(coap_peer *p, uint64_t key, uint64_t whole_key, const coap_reply *reply)
 {
     coap_engine *e = p->engine;
-    coap_snapshot *s = snapshot_find(p, key);
+    coap_snapshot *s = snapshot_find(p, key, whole_key);
 
-    if (s) snapshot_free(s);
+    if (s && s->whole_key == whole_key) snapshot_free(s);
     if (e->n.snapshots >= e->limits.max_snapshots) snapshot_free(list_of(e->snapshots.next, coap_snapshot, age_link));
     s = mem_new(e->mem, coap_snapshot);
     if (!s) return;
@@ -71,6 +75,7 @@ void snapshot_keep(coap_peer *p, uint64_t key, const coap_reply *reply)
     }
     s->peer = p;
     s->key = key;
+    s->whole_key = whole_key;
     s->since = e->now;
     list_push(&p->snapshots, &s->peer_link);
     list_push(&e->snapshots, &s->age_link);
@@ -79,7 +84,7 @@ void snapshot_keep(coap_peer *p, uint64_t key, const coap_reply *reply)
 
 bool block2_serve(coap_request *r)
 {
-    coap_snapshot *s = snapshot_find(r->peer, request_key(r));
+    coap_snapshot *s = snapshot_find(r->peer, request_key(r), request_whole_key(r));
     coap_reply aged;
 
     if (!s) {

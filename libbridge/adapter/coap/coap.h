@@ -63,6 +63,7 @@ typedef struct coap_watcher { /* one observation */
     bridge_peer *peer;
     coap_observer *observer;
     bridge_watch *watch;
+    bridge_msg *question; /* of a FETCH: which part of the value is told; or NULL */
     int accept; /* -1: as it is */
     bool wild, confirm; /* wild: path is a pattern; confirm: the news since the last turn want it */
     list news_link;     /* wild: in cp->news */
@@ -107,7 +108,8 @@ enum { COAP_ETAG_READINGS = 10 };
 unsigned coap_etag_versions(const coap_option *etag, uint64_t *out); /* what it may stand for; up to COAP_ETAG_READINGS */
 
 /* watch.c */
-coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, int *status);
+coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, bridge_msg *question,
+                         int *status); /* takes a reference to question, which may be NULL */
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
 void coap_tell_news(coap_port *cp);               /* to those who watch patterns */
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);

@@ -61,7 +61,7 @@ typedef struct coap_request {
     /* private */
     list peer_link, ack_link;
     int64_t ack_due;
-    uint64_t key;
+    uint64_t key, whole_key;
     coap_token token;
     uint16_t id;
     uint8_t type, code, no_response;

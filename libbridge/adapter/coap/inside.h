@@ -62,7 +62,7 @@ typedef struct coap_transfer { /* a body half received */
 typedef struct coap_snapshot { /* a body of which blocks may be asked for */
     list peer_link, age_link;
     coap_peer *peer;
-    uint64_t key;
+    uint64_t key, whole_key; /* whole_key: with the body of a FETCH (RFC 8132 2), which later questions may leave out or repeat */
     int64_t since;
     coap_reply reply; /* without extra options */
 } coap_snapshot;
@@ -91,7 +91,7 @@ struct coap_observer {
     void *user;
     coap_sent *sent; /* a notification that is not yet acknowledged */
     coap_reply news; /* what waits; owner held, or data copied */
-    uint64_t key;
+    uint64_t key, whole_key;
     int64_t last_confirm;
     coap_token token;
     uint32_t sequence;
@@ -162,6 +162,7 @@ void request_send_ack(coap_request *r);
 void request_age(coap_engine *e);
 void request_drop(coap_request *r);
 uint64_t request_key(coap_request *r);
+uint64_t request_whole_key(coap_request *r);
 typedef struct coap_shape { /* what the message layer adds to an answer */
     coap_type type;
     uint16_t id;
@@ -180,7 +181,7 @@ void transfers_age(coap_engine *e);
 
 /* block2.c */
 bool block2_serve(coap_request *r); /* a later block, out of a snapshot: answered */
-void snapshot_keep(coap_peer *p, uint64_t key, const coap_reply *reply);
+void snapshot_keep(coap_peer *p, uint64_t key, uint64_t whole_key, const coap_reply *reply);
 void snapshot_free(coap_snapshot *s);
 void snapshots_age(coap_engine *e);
 int reply_hold(coap_engine *e, coap_reply *out, const coap_reply *reply); /* holds or copies the data */

@@ -47,6 +47,7 @@ static void observer_settle(coap_observer *o, coap_request *r)
     o->confirm = r->type == COAP_CON;
     o->szx = r->has_block2 ? r->block2.szx : 7;
     o->key = request_key(r);
+    o->whole_key = request_whole_key(r);
     observer_alive(o);
 }
 
@@ -166,7 +167,7 @@ static coap_shape observer_shape(coap_observer *o, const coap_reply *state)
 
     if (!p->stream || state->len > p->max_message) {
         shape_cut(&shape, state->len, o->szx < 7, (coap_block){.szx = o->szx}, p->engine->limits.szx);
-        if (shape.block2 && shape.part.more) snapshot_keep(p, o->key, state);
+        if (shape.block2 && shape.part.more) snapshot_keep(p, o->key, o->whole_key, state);
     }
     return shape;
 }

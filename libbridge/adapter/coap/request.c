@@ -1,5 +1,6 @@
 /* A request comes in, is answered now or kept. */
 #include "adapter/coap/inside.h"
+#include "base/hash.h"
 #include <stdio.h>
 
 static bool is_safe(uint8_t code) { return code == COAP_GET || code == COAP_FETCH; }
@@ -157,9 +158,17 @@ void request_drop(coap_request *r)
 
 uint64_t request_key(coap_request *r)
 {
-    if (!r->has_key) r->key = coap_cache_key(r->packet, r->engine->seed);
+    if (r->has_key) return r->key;
+    r->key = r->whole_key = coap_cache_key(r->packet, r->engine->seed);
+    if (r->code == COAP_FETCH && r->body_len) r->whole_key = hash_bytes(r->body, r->body_len, r->key);
     r->has_key = true;
     return r->key;
+}
+
+uint64_t request_whole_key(coap_request *r)
+{
+    request_key(r);
+    return r->whole_key;
 }
 
 /* ---- Answering */
@@ -236,7 +245,7 @@ static void answer(coap_request *r, const coap_reply *reply)
             shape.block2 = false;
             reply = &none;
         }
-        if (shape.block2 && shape.part.more && !r->from_snapshot) snapshot_keep(p, request_key(r), reply);
+        if (shape.block2 && shape.part.more && !r->from_snapshot) snapshot_keep(p, request_key(r), request_whole_key(r), reply);
     }
     if (p->stream)
         answer_stream(r, &shape, reply);

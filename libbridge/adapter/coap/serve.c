@@ -133,14 +133,14 @@ static int ask_hub(const asked *a, bridge_msg *msg, const bridge_terms *terms, c
 /* ---- Reading */
 
 /* Begins or ends an observation, if that is wanted. */
-static int take_observe(const asked *a, coap_watcher **watcher)
+static int take_observe(const asked *a, bridge_msg *question, coap_watcher **watcher)
 {
     const coap_meta *m = a->r->meta;
     int rc = 0;
 
     if (!(m->has & COAP_HAS_OBSERVE)) return 0;
     if (m->observe == 0) {
-        *watcher = coap_watch(a->cp, a->r, a->peer, a->path, a->wish.accept, &rc);
+        *watcher = coap_watch(a->cp, a->r, a->peer, a->path, a->wish.accept, question, &rc);
         if (rc == BRIDGE_BUSY) rc = 0; /* RFC 7641 4.1: answered without Observe */
     } else if (m->observe == 1) {
         coap_observer *o = coap_observer_of(a->r);
@@ -152,7 +152,7 @@ static int take_observe(const asked *a, coap_watcher **watcher)
 static void serve_pattern(const asked *a)
 {
     coap_watcher *watcher = NULL;
-    int rc = a->r->code == COAP_GET ? take_observe(a, &watcher) : BRIDGE_INVALID;
+    int rc = a->r->code == COAP_GET ? take_observe(a, NULL, &watcher) : BRIDGE_INVALID;
 
     if (rc < 0)
         coap_answer_status(a->r, rc, BRIDGE_GET, a->r->code == COAP_GET ? NULL : "+ and # are for reading");
@@ -179,6 +179,21 @@ static int take_wishes(const asked *a, bridge_terms *terms, buf *query)
     return rc;
 }
 
+/* GET, or FETCH: a GET whose payload says which part is wanted (RFC 8132 2). */
+static int ask_what(const asked *a, bridge_msg **question)
+{
+    bridge_fields f = {.size = sizeof f, .path = a->path, .format = BRIDGE_FORMAT_AUTO};
+
+    if (a->r->code == COAP_FETCH) {
+        if (!a->r->body_len) return BRIDGE_INVALID;
+        if (!(a->r->meta->has & COAP_HAS_CONTENT_FORMAT)) return BRIDGE_FORMAT; /* RFC 8132 2.3.1 */
+        f.data = a->r->body;
+        f.len = a->r->body_len;
+        f.format = (bridge_format)a->r->meta->format;
+    }
+    return bridge_peer_msg(a->peer, &f, question);
+}
+
 static void serve_get(const asked *a)
 {
     bridge_terms terms = {0};
@@ -186,10 +201,10 @@ static void serve_get(const asked *a)
     coap_watcher *watcher = NULL;
     bridge_msg *question = NULL, *value = NULL;
     bool empty;
-    int rc = take_observe(a, &watcher), wishes = take_wishes(a, &terms, &query);
+    int rc = ask_what(a, &question), wishes = take_wishes(a, &terms, &query);
 
     if (rc == 0) rc = wishes;
-    if (rc == 0) rc = bridge_peer_msg(a->peer, BRIDGE_FIELDS(.path = a->path), &question);
+    if (rc == 0) rc = take_observe(a, a->r->code == COAP_FETCH ? question : NULL, &watcher);
     if (rc == 0) rc = ask_hub(a, question, &terms, watcher, &value);
     buf_done(&query);
     bridge_msg_unref(question);
@@ -282,6 +297,7 @@ static void serve_change(asked *a)
 static const bridge_verb verbs[] = {
     [COAP_GET] = BRIDGE_GET,       [COAP_POST] = BRIDGE_POST,   [COAP_PUT] = BRIDGE_PUT,
     [COAP_DELETE] = BRIDGE_DELETE, [COAP_PATCH] = BRIDGE_PATCH, [COAP_IPATCH] = BRIDGE_PATCH,
+    [COAP_FETCH] = BRIDGE_GET,
 };
 
 static void serve_path(asked *a)
@@ -292,7 +308,7 @@ static void serve_path(asked *a)
         serve_pattern(a);
         return;
     }
-    if (code >= sizeof verbs / sizeof *verbs || code == COAP_FETCH) {
+    if (code >= sizeof verbs / sizeof *verbs) {
         coap_answer_status(a->r, BRIDGE_METHOD, BRIDGE_GET, NULL);
         return;
     }

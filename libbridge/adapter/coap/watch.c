@@ -4,11 +4,13 @@
 static void watcher_free(coap_watcher *w)
 {
     bridge_watch_close(w->watch);
+    bridge_msg_unref(w->question);
     list_remove(&w->news_link);
     mem_free(w->cp->mem, w);
 }
 
-coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, int *status)
+coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, bridge_msg *question,
+                         int *status)
 {
     size_t len = strlen(path);
     coap_watcher *w = mem_alloc(cp->mem, sizeof *w + len + 1);
@@ -20,6 +22,7 @@ coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, cons
     if (!w) return NULL;
     *w = (coap_watcher){.cp = cp, .peer = peer, .accept = accept, .wild = wild};
     list_init(&w->news_link);
+    if (question) w->question = bridge_msg_ref(question);
     memcpy(w->path, path, len + 1);
     *status = bridge_peer_watch(peer, path, &options, w, &w->watch);
     if (*status == 0) {
@@ -56,14 +59,19 @@ static void tell(coap_watcher *w, bridge_msg *msg, bool confirm)
 {
     coap_wish wish = {.accept = w->accept};
     coap_reply reply = {.confirm = confirm};
-    bridge_msg *made;
+    bridge_msg *made = NULL, *part = NULL;
+    int rc = w->question ? bridge_peer_fetch(w->peer, msg, w->question, w->accept < 0 ? BRIDGE_FORMAT_AUTO : (bridge_format)w->accept, &part) : 0;
 
-    coap_answer_value(w->cp, &reply, msg, &wish, &made);
+    if (rc < 0)
+        reply.code = coap_code_of(rc, BRIDGE_GET);
+    else
+        coap_answer_value(w->cp, &reply, part ? part : msg, &wish, &made);
     if (coap_class(reply.code) != 2) /* RFC 7641 4.2: a format that cannot be kept up ends it */
         coap_unwatch(w, reply.code);
     else
         coap_notify(w->observer, &reply);
     bridge_msg_unref(made);
+    bridge_msg_unref(part);
 }
 
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
