@@ -106,3 +106,13 @@ unsigned psks_find(const psks *p, text identity, uint8_t *key, size_t room)
     memcpy(key, k->key, k->key_len);
     return k->key_len;
 }
+
+int psks_only(const psks *p, text *identity)
+{
+    size_t at = 0;
+    const psk *k = p->by_name.count == 1 ? map_next(&p->by_name, &at) : NULL;
+
+    if (!k) return BRIDGE_INVALID;
+    *identity = (text){k->name, k->name_len};
+    return 0;
+}

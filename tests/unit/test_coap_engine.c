@@ -66,7 +66,7 @@ static void on_peer_gone(void *user, coap_peer *p) { (void)user, (void)p, peers_
 static int held;
 static void hold(void *owner) { (void)owner, held++; }
 static void let_go(void *owner) { (void)owner, held--; }
-static const coap_hooks hooks = {room, on_send, on_request, on_dropped, on_gone, on_stale, on_peer_gone, hold, let_go};
+static const coap_hooks hooks = {room, on_send, on_request, on_dropped, on_gone, on_stale, on_peer_gone, hold, let_go, NULL};
 
 static void start(const coap_limits *limits)
 {

@@ -42,6 +42,7 @@ static void ask_unlink(coap_ask *a)
     if (list_linked(&a->peer_link)) {
         list_remove(&a->peer_link);
         map_remove(&e->asks, a->token.bytes, a->token.len);
+        a->peer->ask_count--;
         peer_release(a->peer);
     }
     a->sent = NULL;
@@ -91,12 +92,29 @@ static void on_sent(coap_sent *s, int status)
 
 /* ---- Out */
 
+static size_t options_size(const coap_ask *a)
+{
+    size_t n = COAP_FRAME_HEAD_MAX + 64;
+
+    for (unsigned i = 0; i < a->option_count; i++) n += a->options[i].len + 5;
+    return n;
+}
+
+/* How much of our body goes into one message: a block, or on a stream all that the other side takes (RFC 8323 6). */
+static size_t ask_unit(const coap_ask *a)
+{
+    const coap_peer *p = a->peer;
+    size_t block = coap_block_size(a->szx1);
+
+    return p->stream && a->len > block && a->len + options_size(a) <= p->max_message ? a->len : block;
+}
+
 static void ask_write(const coap_ask *a, coap_writer *w, bool cancel)
 {
     coap_option options[COAP_OPTIONS_MAX];
     uint8_t block1[4], block2[4], size1[4];
     unsigned count = a->option_count;
-    size_t size = coap_block_size(a->szx1), left = a->len - a->offset, chunk = a->fetching ? 0 : left < size ? left : size;
+    size_t size = ask_unit(a), left = a->len - a->offset, chunk = a->fetching ? 0 : left < size ? left : size;
     uint32_t v1 = coap_block_value((coap_block){(uint32_t)(a->offset / size), chunk < left, a->szx1});
     uint32_t v2 = coap_block_value((coap_block){(uint32_t)(a->in_len / coap_block_size(a->szx2)), false, a->szx2});
     uint32_t value[3] = {v1, v2, (uint32_t)a->len};
@@ -116,13 +134,7 @@ static void ask_write(const coap_ask *a, coap_writer *w, bool cancel)
     if (chunk) coap_write_payload(w, a->data + a->offset, chunk);
 }
 
-static size_t ask_size(const coap_ask *a)
-{
-    size_t n = COAP_FRAME_HEAD_MAX + 64 + 1024;
-
-    for (unsigned i = 0; i < a->option_count; i++) n += a->options[i].len + 5;
-    return n;
-}
+static size_t ask_size(const coap_ask *a) { return options_size(a) + ask_unit(a); }
 
 static coap_token ask_token(const coap_ask *a)
 {
@@ -212,6 +224,10 @@ int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_questi
     coap_ask *a;
 
     if (q->option_count > COAP_OPTIONS_MAX - 4) return BRIDGE_INVALID;
+    if (peer->ask_count >= e->limits.peer_asks) {
+        e->n.refused++;
+        return BRIDGE_BUSY;
+    }
     e->now = now;
     for (unsigned i = 0; i < q->option_count; i++) bytes += q->options[i].len;
     a = mem_zalloc(e->mem, sizeof *a + q->option_count * sizeof *a->options + bytes);
@@ -236,12 +252,42 @@ int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_questi
         return BRIDGE_NOMEM;
     }
     list_push(&peer->asks, &a->peer_link);
+    peer->ask_count++;
     peer_hold(peer);
     a->depth++;
-    ask_send(a);
+    if (!peer->parked)
+        ask_send(a);
+    else if (coap_timer_start(&e->timers, &a->timer, now + a->timeout, on_timeout) < 0)
+        ask_fail(a, BRIDGE_NOMEM);
     *out = a->over ? NULL : a;
     if (--a->depth == 0 && a->over) ask_free(a);
     return 0;
+}
+
+/* Answers may make new questions and take others back: the old ones stand in a list of their own meanwhile. */
+static void take_all(coap_peer *p, list *out)
+{
+    list_init(out);
+    if (list_empty(&p->asks)) return;
+    *out = p->asks;
+    out->next->prev = out->prev->next = out;
+    list_init(&p->asks);
+}
+
+void asks_begin(coap_peer *p)
+{
+    list waiting, *it;
+
+    take_all(p, &waiting);
+    while ((it = list_pop(&waiting))) {
+        list_push(&p->asks, it);
+        if (!p->parked) ask_send(list_of(it, coap_ask, peer_link)); /* it may have been parked again */
+    }
+}
+
+void coap_peer_drop_asks(coap_peer *p)
+{
+    while (!list_empty(&p->asks)) coap_ask_cancel(list_of(p->asks.next, coap_ask, peer_link), false);
 }
 
 void coap_ask_cancel(coap_ask *a, bool tell)
@@ -260,9 +306,12 @@ void coap_ask_cancel(coap_ask *a, bool tell)
     if (a->depth == 0) ask_free(a);
 }
 
-void asks_drop(coap_peer *p)
+void asks_drop(coap_peer *p, int status)
 {
-    while (!list_empty(&p->asks)) ask_fail(list_of(p->asks.next, coap_ask, peer_link), BRIDGE_CLOSED);
+    list old;
+
+    take_all(p, &old);
+    while (!list_empty(&old)) ask_fail(list_of(old.next, coap_ask, peer_link), status);
 }
 
 /* ---- In */
@@ -339,7 +388,8 @@ static int take_block2(coap_ask *a, const coap_packet *packet, const coap_meta *
     rc = body_add(a, packet);
     if (rc < 0) return rc;
     if (!m->block2.more) return 1;
-    if (packet->payload_len != coap_block_size(m->block2.szx)) return BRIDGE_PROTOCOL;
+    if (packet->payload_len == 0 || packet->payload_len % coap_block_size(m->block2.szx)) return BRIDGE_PROTOCOL;
+    if (m->block2.szx < 7 && packet->payload_len != coap_block_size(m->block2.szx)) return BRIDGE_PROTOCOL; /* 7: BERT, RFC 8323 6 */
     a->szx2 = m->block2.szx;
     a->fetching = true;
     ask_send(a);
@@ -367,9 +417,9 @@ static bool take_continue(coap_ask *a, const coap_packet *packet, const coap_met
 
 static void ask_answer(coap_ask *a, const coap_packet *packet, const coap_meta *m, bool goes_on)
 {
+    bool joined = m->has & COAP_HAS_BLOCK2 && coap_class(packet->code) == 2;
     coap_answer answer = {.code = packet->code, .packet = packet, .meta = m, .more = goes_on,
-                          .body = m->has & COAP_HAS_BLOCK2 ? a->in : packet->payload,
-                          .body_len = m->has & COAP_HAS_BLOCK2 ? a->in_len : packet->payload_len};
+                          .body = joined ? a->in : packet->payload, .body_len = joined ? a->in_len : packet->payload_len};
 
     if (!goes_on) {
         ask_end(a, &answer);
@@ -450,6 +500,7 @@ void ask_input(coap_peer *p, const coap_packet *packet)
         }
         if (answer_is_duplicate(p, packet)) return;
     }
+    if (!p->stream && packet->type == COAP_NON && !a) engine_send_empty(p, COAP_RST, packet->id); /* RFC 7641 3.6: an end to such news */
     if (a && settles(a, packet)) {
         a->depth++;
         ask_take(a, packet);

@@ -6,19 +6,15 @@
  *   udp.c       the socket                             link.c      streams           dtls.c  sessions */
 #ifndef COAP_COAP_H
 #define COAP_COAP_H
+#include "adapter/coap/client.h"
 #include "adapter/coap/engine.h"
 #include "adapter/coap/names.h"
 #include "adapter/coap/udp.h"
+#include "adapter/coap/via.h"
 #include "base/buf.h"
 #include "bridge/sys/adapter.h"
 #include "core/message.h"
 #include "hub/port.h"
-
-typedef struct coap_via { /* how a peer is reached that has a connection; the engine's link.  First in what it is part of */
-    uint8_t *(*room)(struct coap_via *via, size_t len);
-    void (*send)(struct coap_via *via, const uint8_t *p, size_t len);
-    const char *name, *user; /* user: the name that TLS has proved, or NULL */
-} coap_via;
 
 typedef struct coap_port {
     bridge_port *port;
@@ -79,7 +75,6 @@ typedef struct coap_wish {
 
 /* coap.c.  A listener may serve something else than paths (LwM2M): its state begins with a coap_port, its hooks have that as user,
  * and room and send are the two here.  On failure all is freed. */
-typedef enum coap_transport { COAP_UDP, COAP_DTLS, COAP_TCP, COAP_TLS } coap_transport;
 int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_transport transport, const coap_hooks *how,
                    const coap_limits *l, bridge_error *err);
 void coap_port_close(bridge_port *port);

@@ -37,6 +37,7 @@ static void limits_fill(coap_limits *l)
     OR(peer_observers, 1000);
     OR(peer_transfers, 4);
     OR(peer_pending, 64);
+    OR(peer_asks, 256);
     OR(peer_queue, 64);
     OR(max_snapshots, 4096);
     OR(max_heard, 65536);

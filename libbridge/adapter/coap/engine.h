@@ -34,6 +34,7 @@ typedef struct coap_limits { /* 0: the default, which coap_engine_new() fills in
     unsigned peer_observers; /* per peer; 1,000 */
     unsigned peer_transfers; /* Block1 bodies half received, per peer; 4 */
     unsigned peer_pending;   /* requests not yet answered, per peer; 64 */
+    unsigned peer_asks;      /* questions of ours under way, per peer; 256 */
     unsigned peer_queue;     /* confirmable messages waiting, per peer; 64 */
     unsigned max_snapshots;  /* bodies kept for Block2; 4,096 */
     unsigned max_heard;      /* message ids remembered; 65,536 */
@@ -97,6 +98,7 @@ typedef struct coap_hooks {
     void (*on_peer_gone)(void *user, coap_peer *peer);       /* forgotten; freed after */
     void (*hold)(void *owner);                               /* for coap_reply.owner */
     void (*let_go)(void *owner);
+    void (*on_peer_silent)(void *user, coap_peer *peer);     /* optional: it acknowledged nothing at all; only take note of it */
 } coap_hooks;
 
 int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *user, const coap_limits *limits, int64_t now);
@@ -122,6 +124,11 @@ void *coap_peer_link(const coap_peer *peer);                               /* NU
 void coap_peer_input(coap_peer *peer, int64_t now, const uint8_t *p, size_t len);      /* a datagram inside a session */
 void coap_peer_packet(coap_peer *peer, int64_t now, const coap_packet *packet);        /* a message from a stream */
 void coap_peer_lost(coap_peer *peer);                                                  /* all it had is dropped; it is freed */
+void coap_peer_pin(coap_peer *peer, bool pinned); /* it is not forgotten while it is idle; may be asked for several times */
+/* Not connected now: what is under way fails with status, what is asked from now on waits until coap_peer_ready(). */
+void coap_peer_park(coap_peer *peer, int status);
+void coap_peer_ready(coap_peer *peer, int64_t now);
+void coap_peer_refused(coap_peer *peer, int64_t now); /* ICMP: nobody there; what is unacknowledged fails with UNREACHABLE */
 
 /* ---- Answering */
 void coap_respond(coap_request *r, const coap_reply *reply); /* the first one counts; frees a kept one */
@@ -161,7 +168,8 @@ typedef struct coap_question {
     size_t len;
     int64_t timeout; /* ms for each answer; 0: MAX_TRANSMIT_WAIT, 93 s */
 } coap_question;
-/* 0: fn will be called, or was: then *out is NULL.  The options and the data are copied. */
+/* 0: fn will be called, or was: then *out is NULL.  The options and the data are copied.  BUSY over peer_asks, NOMEM, INVALID. */
 int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_question *question, coap_answer_fn fn, void *user);
+void coap_peer_drop_asks(coap_peer *peer); /* all, silently: no fn is called */
 void coap_ask_cancel(coap_ask *ask, bool tell); /* fn is not called any more; tell: an observation is cancelled at the peer */
 #endif

@@ -82,7 +82,8 @@ struct coap_peer {
     uint32_t holds;       /* observers, pending, asks: it cannot be forgotten */
     uint32_t observer_count;
     uint16_t next_id, pending_count, queue_count, flying_count, transfer_count;
-    bool stream, bert, dead;
+    uint32_t ask_count;
+    bool stream, bert, dead, parked; /* parked: see coap_peer_park() */
 };
 
 struct coap_observer {
@@ -154,6 +155,7 @@ void outbox_cancel(coap_sent *s);                /* done is not called */
 void outbox_acked(coap_peer *p, uint16_t id, int status);
 void outbox_next(coap_peer *p);
 void outbox_drop(coap_peer *p); /* all of it, silently */
+void outbox_refused(coap_peer *p); /* what flies now fails as UNREACHABLE */
 static inline bool outbox_busy(const coap_peer *p) { return p->flying_count >= p->engine->limits.nstart; }
 
 /* request.c, respond.c */
@@ -196,5 +198,6 @@ uint32_t observer_next(coap_observer *o);
 
 /* ask.c */
 void ask_input(coap_peer *p, const coap_packet *packet);
-void asks_drop(coap_peer *p);
+void asks_drop(coap_peer *p, int status);
+void asks_begin(coap_peer *p); /* those that were parked */
 #endif

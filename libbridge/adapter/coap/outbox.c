@@ -45,6 +45,7 @@ static void on_timer(coap_timer *t)
 
     if (s->tries >= e->limits.max_retransmit) {
         e->n.timeouts++;
+        if (e->hooks->on_peer_silent) e->hooks->on_peer_silent(e->user, s->peer);
         sent_over(s, BRIDGE_TIMEOUT);
         return;
     }
@@ -129,6 +130,12 @@ void outbox_acked(coap_peer *p, uint16_t id, int status)
         return;
     }
     if (status == BRIDGE_UNREACHABLE) observers_reset(p, id);
+}
+
+void outbox_refused(coap_peer *p)
+{
+    for (unsigned n = p->flying_count; n > 0 && !list_empty(&p->flying); n--) /* not what takes their place */
+        sent_over(list_of(p->flying.next, coap_sent, link), BRIDGE_UNREACHABLE);
 }
 
 void outbox_drop(coap_peer *p)

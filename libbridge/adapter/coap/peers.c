@@ -154,8 +154,40 @@ void coap_peer_lost(coap_peer *peer)
     peer->dead = true; /* nothing goes out any more */
     observers_drop(peer, COAP_WHY_LOST);
     while (!list_empty(&peer->pending)) request_drop(list_of(peer->pending.next, coap_request, peer_link));
-    asks_drop(peer);
+    asks_drop(peer, BRIDGE_CLOSED);
     peer_free(peer);
+}
+
+void coap_peer_pin(coap_peer *peer, bool pinned)
+{
+    if (pinned)
+        peer_hold(peer);
+    else
+        peer_release(peer);
+}
+
+void coap_peer_park(coap_peer *peer, int status)
+{
+    peer_hold(peer);
+    peer->parked = true;
+    asks_drop(peer, status);
+    outbox_drop(peer);
+    peer_release(peer);
+}
+
+void coap_peer_ready(coap_peer *peer, int64_t now)
+{
+    peer->engine->now = now;
+    peer->parked = false;
+    asks_begin(peer);
+}
+
+void coap_peer_refused(coap_peer *peer, int64_t now)
+{
+    peer->engine->now = now;
+    peer_hold(peer);
+    outbox_refused(peer);
+    peer_release(peer);
 }
 
 void peers_done(coap_engine *e)
