@@ -10,6 +10,7 @@
 typedef struct hit {
     bridge_watch *watch;
     bridge_msg *msg; /* borrow: as this one names it */
+    uint32_t name;   /* which of the names, from 1; 0: the path */
     uint32_t more;   /* the next hit of the same delivery, as an index; 0: none */
     uint8_t qos;
     bool keep_retain, merged; /* merged: part of an earlier one */
@@ -22,6 +23,9 @@ typedef struct hunt { /* one walk over the tree */
     uint64_t mark;
     size_t base;
     int scheme; /* only watches of this one, under its name; -1: all that have not been met yet */
+    unsigned names; /* under which somebody watches */
+    bridge_msg *named[HUB_SCHEMES];
+    const void *by[HUB_SCHEMES]; /* the route of each */
     bool failed, simple; /* simple: no groups, nothing merged; see plan.c */
 } hunt;
 
@@ -143,51 +147,78 @@ static unsigned hand_out(hub *h, size_t base, bool gone)
     return told;
 }
 
-/* For each scheme with a name of its own for the path: its watches, under that name. */
-static unsigned hunt_by_name(hunt *x, bridge_msg *msg, bridge_msg **renamed)
+/* The watches of one scheme under its name for the path; the message is made anew only when there are any. */
+static void hunt_name(hunt *x, uint8_t scheme)
 {
     hub *h = x->hub;
     char name[PATH_BYTES + 1];
-    unsigned count = 0;
+    const void *by = NULL;
+    size_t first = h->hit_count ? h->hit_count : 1;
+    int len = routes_name_by(h, scheme, msg_path(x->msg), name, sizeof name, &by);
 
-    for (unsigned s = 0; s < h->scheme_count; s++) {
-        int len = routes_has_names(h, (uint8_t)s) ? routes_name_out(h, (uint8_t)s, msg_path(msg), name, sizeof name) : 0;
-        if (len <= 0) continue;
-        if (msg_renamed(msg, (text){name, (size_t)len}, &renamed[count]) < 0) continue;
-        x->scheme = (int)s;
-        x->msg = renamed[count++];
-        tree_match(h->tree, x->msg->path, x->msg->path_len, on_subs, x);
+    if (len <= 0) return;
+    x->scheme = scheme;
+    tree_match(h->tree, name, (size_t)len, on_subs, x);
+    if (h->hit_count <= first) return;
+    if (msg_renamed(x->msg, (text){name, (size_t)len}, &x->named[x->names]) < 0) {
+        h->hit_count = first;
+        x->failed = true;
+        return;
     }
+    x->by[x->names] = by;
+    x->names++;
+    for (size_t i = first; i < h->hit_count; i++) {
+        h->hits[i].msg = x->named[x->names - 1];
+        h->hits[i].name = x->names;
+    }
+}
+
+static void hunt_by_name(hunt *x)
+{
+    for (unsigned s = 0; s < x->hub->scheme_count; s++)
+        if (routes_has_names(x->hub, (uint8_t)s)) hunt_name(x, (uint8_t)s);
     x->scheme = -1;
-    x->msg = msg;
-    return count;
 }
 
 static void remember(hunt *x)
 {
     hub *h = x->hub;
-    plan *p = plan_new(h, x->msg, h->hit_count > x->base ? h->hit_count - x->base : 0);
+    plan *p = plan_new(h, x->msg, h->hit_count > x->base ? h->hit_count - x->base : 0, x->named, x->by, x->names);
 
     for (uint32_t i = 0; p && i < p->count; i++)
-        p->watches[i] = h->hits[x->base + i].watch;
+        p->watches[i] = (plan_watch){h->hits[x->base + i].watch, h->hits[x->base + i].name};
+}
+
+/* The message as this plan's i-th name has it, made when the first watcher wants it.  NULL: no memory. */
+static bridge_msg *as_named(const plan *known, unsigned i, bridge_msg *msg, bridge_msg **named)
+{
+    if (!named[i] && msg_renamed(msg, plan_name_text(known, i), &named[i]) < 0) named[i] = NULL;
+    return named[i];
 }
 
 /* The short way, for paths that were met before. */
 static unsigned follow(hub *h, plan *known, bridge_peer *from, bridge_msg *msg, bool gone)
 {
+    bridge_msg *named[HUB_SCHEMES];
     unsigned told = 0;
 
     known->refs++;
+    for (unsigned i = 0; i < known->name_count; i++)
+        named[i] = NULL;
     for (uint32_t i = 0; i < known->count; i++) {
-        bridge_watch *w = known->watches[i];
+        bridge_watch *w = known->watches[i].watch;
         bridge_peer *p = w->peer;
+        bridge_msg *as = msg;
         bridge_delivery how = {.watch = w, .user = w->user, .qos = w->qos < msg->qos ? w->qos : msg->qos,
                                .keep_retain = w->keep_retain, .gone = gone, .ids = &w->id, .id_count = w->id != 0};
         if (w->gone || p->gone || (w->no_local && p == from)) continue;
-        if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, msg->path) < 0) continue;
-        p->deliver(p->state, msg, &how);
+        if (known->watches[i].name && !(as = as_named(known, known->watches[i].name - 1, msg, named))) continue;
+        if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, as->path) < 0) continue;
+        p->deliver(p->state, as, &how);
         told++;
     }
+    for (unsigned i = 0; i < known->name_count; i++)
+        bridge_msg_unref(named[i]);
     plan_unref(h, known);
     h->count.delivered += told;
     return told;
@@ -195,23 +226,22 @@ static unsigned follow(hub *h, plan *known, bridge_peer *from, bridge_msg *msg, 
 
 unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone)
 {
-    bridge_msg *renamed[HUB_SCHEMES];
+    plan *known = plan_find(h, msg);
     size_t base = h->hit_count ? h->hit_count : 1;
-    hunt x = {.hub = h, .from = from, .msg = msg, .mark = ++h->mark, .base = base, .scheme = -1, .simple = true};
-    unsigned names = 0, told;
-    bool named = routes_give_names(h);
-    plan *known = named ? NULL : plan_find(h, msg);
+    hunt x;
+    unsigned told;
 
     if (known) return follow(h, known, from, msg, gone);
-    if (named) names = hunt_by_name(&x, msg, renamed);
+    x = (hunt){.hub = h, .from = from, .msg = msg, .mark = ++h->mark, .base = base, .scheme = -1, .simple = true};
+    if (routes_give_names(h)) hunt_by_name(&x);
     tree_match(h->tree, msg->path, msg->path_len, on_subs, &x);
-    if (!named && x.simple && !x.failed) remember(&x);
+    if (x.simple && !x.failed) remember(&x);
     if (x.failed) log_line(&h->log, BRIDGE_LOG_ERROR, "hub", "out of memory: some watchers of %s were not told", msg->path);
     told = h->hit_count > base ? hand_out(h, base, gone) : 0;
     h->hit_count = base;
     h->count.delivered += told;
-    while (names)
-        bridge_msg_unref(renamed[--names]);
+    while (x.names)
+        bridge_msg_unref(x.named[--x.names]);
     return told;
 }
 

@@ -3,7 +3,7 @@
  *   hub.c       life of a bridge's inside           port.c      listeners, their events, logins
  *   plan.c      the way out, remembered
  *   peer.c      who talks to us, what they watch    submit.c    the way in: the page to read
- *   routes.c    names and copies                    fanout.c    the way out
+ *   routes.c    copies; names in routes_names.c     fanout.c    the way out
  *   own.c       who answers for what                request.c   calls to them, tickets
  *   values.c    what is kept, how long, how much
  *   policy.c    who may do what                     represent.c one message in several formats
@@ -251,6 +251,7 @@ void routes_remove(hub *h, route *r);
 /* What a message from this peer is called inside: *out is a new reference to msg under its canonical path, as its route wants it,
  * or NULL when the name is the path. */
 int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out);
+uint64_t routes_changes(const hub *h); /* one more whenever a route comes or goes */
 static inline bool routes_give_names(const hub *h) /* has any scheme names of its own? */
 {
     return h->naming_routes != 0;
@@ -260,6 +261,7 @@ bool routes_has_names(const hub *h, uint8_t scheme);
 int routes_path_in(hub *h, uint8_t scheme, text name, char *out, size_t room);
 /* The name that a scheme has for a canonical path: its length in out[room], NUL-terminated; 0: none but the path. */
 int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room);
+/* by: the route that says so. */
 int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by);
 /* Each route that gives names to a scheme, with the pattern of the paths that it names. */
 int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *by, const pattern *canonical), void *user);

@@ -1,8 +1,9 @@
-/* Who is told of a path, remembered: a publisher says the same few paths again and again (core/pathcache.h).
+/* Who is told of a path, and by which name, remembered: a publisher says the same few paths again and again (core/pathcache.h).
  *
- * Remembered are the simple cases, which are nearly all: no shared subscription, no peer with two watches that match, no
- * scheme with names of its own.  tree->changes makes a plan stale; while it is worked off a reference keeps it, because a
- * nested fan-out may push it out. */
+ * Remembered are the simple cases, which are nearly all: no shared subscription, no peer with two watches that match.
+ * Subscriptions, owners and routes that come or go make a plan stale; while it is worked off a reference keeps it, because a
+ * nested fan-out may push it out.  Of names only those are in it under which somebody watches: a name that nobody listens to
+ * costs nothing. */
 #include "hub/hub.h"
 #include "hub/plan.h"
 
@@ -25,20 +26,36 @@ void plans_done(hub *h)
 
 plan *plan_find(hub *h, const bridge_msg *msg)
 {
-    return pathcache_find(&h->plans, msg->path, msg->path_len, h->tree->changes);
+    return pathcache_find(&h->plans, msg->path, msg->path_len, h->tree->changes + routes_changes(h));
 }
 
-plan *plan_new(hub *h, const bridge_msg *msg, size_t count)
+static void place(plan *p, char **at, const bridge_msg *named, const void *by, unsigned i)
 {
+    p->names[i] = (plan_name){.by = by, .at = (uint32_t)(*at - p->texts), .len = named->path_len};
+    memcpy(*at, named->path, named->path_len);
+    *at += named->path_len;
+}
+
+plan *plan_new(hub *h, const bridge_msg *msg, size_t count, bridge_msg *const *named, const void *const *by, unsigned name_count)
+{
+    size_t texts = msg->path_len;
     plan *p;
+    char *at;
 
     if (count > MOST || !pathcache_wants(&h->plans)) return NULL;
-    p = mem_alloc(h->mem, sizeof *p + count * sizeof *p->watches + msg->path_len);
+    for (unsigned i = 0; i < name_count; i++)
+        texts += named[i]->path_len;
+    p = mem_alloc(h->mem, sizeof *p + count * sizeof *p->watches + name_count * sizeof *p->names + texts);
     if (!p) return NULL;
     p->refs = 1;
     p->count = (uint32_t)count;
-    memcpy(p->watches + count, msg->path, msg->path_len);
-    pathcache_put(&h->plans, (const char *)(p->watches + count), msg->path_len, p);
+    p->name_count = name_count;
+    p->names = (plan_name *)(void *)(p->watches + count);
+    p->texts = at = (char *)(p->names + name_count);
+    for (unsigned i = 0; i < name_count; i++)
+        place(p, &at, named[i], by[i], i);
+    memcpy(at, msg->path, msg->path_len);
+    pathcache_put(&h->plans, at, msg->path_len, p);
     return p;
 }
 

@@ -9,21 +9,6 @@
 #include "base/status.h"
 #include "codec/registry.h"
 
-struct names { /* of one scheme */
-    ptrie in, out;
-    size_t count;
-};
-
-struct routes {
-    struct names names[HUB_SCHEMES + 1]; /* the last is every scheme's */
-    ptrie copies;
-    list all, dead;
-    size_t count;
-    ptrie_found found; /* scratch */
-};
-
-enum { EVERY = HUB_SCHEMES };
-
 int routes_new(hub *h)
 {
     struct routes *rs = mem_new(h->mem, struct routes);
@@ -34,6 +19,7 @@ int routes_new(hub *h)
         ptrie_init(&rs->names[i].out, h->mem, h->seed + 2);
     }
     ptrie_init(&rs->copies, h->mem, h->seed + 3);
+    names_remembered(h, rs);
     list_init(&rs->all);
     list_init(&rs->dead);
     h->routes = rs;
@@ -71,6 +57,7 @@ void routes_free(hub *h)
         ptrie_done(&rs->names[i].out);
     }
     ptrie_done(&rs->copies);
+    names_forgotten(rs);
     mem_free(h->mem, rs);
     h->routes = NULL;
 }
@@ -78,6 +65,11 @@ void routes_free(hub *h)
 size_t routes_count(const hub *h)
 {
     return h->routes->count;
+}
+
+uint64_t routes_changes(const hub *h)
+{
+    return h->routes->changes;
 }
 
 const char *route_label(const route *r)
@@ -101,6 +93,7 @@ static int enter(hub *h, route *r)
     }
     if (n) n->count++, h->naming_routes++;
     rs->count++;
+    rs->changes++;
     list_push(&rs->all, &r->link);
     return 0;
 }
@@ -148,117 +141,10 @@ void routes_remove(hub *h, route *r)
         ptrie_remove(&rs->copies, &r->back.entry);
     }
     rs->count--;
+    rs->changes++;
     list_remove(&r->link);
     list_push(&rs->dead, &r->link);
     hub_mourn(h);
-}
-
-/* ---- names */
-
-bool routes_has_names(const hub *h, uint8_t scheme)
-{
-    const struct routes *rs = h->routes;
-
-    return rs->names[EVERY].count || (scheme < EVERY && rs->names[scheme].count);
-}
-
-static ptrie_entry *better(ptrie_entry *a, ptrie_entry *b)
-{
-    int order;
-
-    if (!a || !b) return a ? a : b;
-    if (a->priority != b->priority) return a->priority > b->priority ? a : b;
-    order = pattern_compare(a->pattern, b->pattern);
-    if (order) return order > 0 ? a : b;
-    return route_of(a)->number < route_of(b)->number ? a : b;
-}
-
-/* An application speaks for every scheme unless it says which (docs/routes.md). */
-static ptrie_entry *best_in(const struct routes *rs, uint8_t scheme, text name)
-{
-    ptrie_entry *e = rs->names[EVERY].count ? ptrie_best(&rs->names[EVERY].in, name.p, name.len) : NULL;
-
-    for (int i = 0; i < HUB_SCHEMES; i++)
-        if (rs->names[i].count && (i == scheme || scheme == SCHEME_APP))
-            e = better(e, ptrie_best(&rs->names[i].in, name.p, name.len));
-    return e;
-}
-
-static int fill(const route *r, bool forth, const pattern *matched, text name, char *out, size_t room)
-{
-    captures caps;
-
-    if (!pattern_match(matched, name.p, name.len, &caps)) return BRIDGE_INTERNAL;
-    return forth ? pattern_fill(r->to_target, &r->to_link, &caps, out, room) : pattern_fill(r->from_target, &r->from_link, &caps, out, room);
-}
-
-/* Whose names count: an application that says nothing speaks for every scheme, one that gives an origin for that one only. */
-static uint8_t scheme_of(const hub *h, const bridge_peer *from, const bridge_msg *msg)
-{
-    const origin *o = msg->origin;
-    int said;
-
-    if (from != h->app) return from->scheme;
-    if (!o || o == h->app->origin) return SCHEME_APP;
-    said = hub_scheme(h, (text){o->text, o->scheme_len});
-    return said > SCHEME_APP ? (uint8_t)said : EVERY; /* "app:x", or a scheme that no route knows: the names that all have */
-}
-
-int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out)
-{
-    struct routes *rs = h->routes;
-    ptrie_entry *e = h->naming_routes ? best_in(rs, scheme_of(h, from, msg), msg_path(msg)) : NULL;
-    char path[PATH_BYTES + 1];
-    const route *r;
-    int len;
-
-    if (!e) return 0;
-    r = route_of(e);
-    len = fill(r, true, r->from, msg_path(msg), path, sizeof path);
-    if (len < 0) return len;
-    h->count.crossed++;
-    return route_apply(h, r, msg, (text){path, (size_t)len}, out);
-}
-
-int routes_path_in(hub *h, uint8_t scheme, text name, char *out, size_t room)
-{
-    ptrie_entry *e = best_in(h->routes, scheme, name);
-    const route *r = e ? route_of(e) : NULL;
-
-    return r ? fill(r, true, r->from, name, out, room) : 0;
-}
-
-int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by)
-{
-    struct routes *rs = h->routes;
-    ptrie_entry *e = rs->names[scheme].count ? ptrie_best(&rs->names[scheme].out, path.p, path.len) : NULL;
-    const route *r;
-
-    if (!e && rs->names[EVERY].count) e = ptrie_best(&rs->names[EVERY].out, path.p, path.len);
-    if (!e) return 0;
-    r = route_of(e);
-    if (by) *by = r;
-    return fill(r, false, r->to, path, out, room);
-}
-
-int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room)
-{
-    int len = routes_name_by(h, scheme, path, out, room, NULL);
-
-    return len < 0 ? 0 : len;
-}
-
-int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *, const void *, const pattern *), void *user)
-{
-    list_each_safe(it, &h->routes->all)
-    {
-        route *r = list_of(it, route, link);
-        int rc;
-        if (r->kind != ROUTE_NAME || !r->back_too || (r->scheme != scheme && r->scheme != SCHEME_ANY)) continue;
-        rc = fn(user, r, r->to);
-        if (rc) return rc;
-    }
-    return 0;
 }
 
 /* ---- copies */
@@ -284,7 +170,7 @@ static void copy_over(hub *h, bridge_peer *from, ptrie_entry *e, bridge_msg *msg
         h->count.dropped_loops++;
         return;
     }
-    len = fill(r, forth, forth ? r->from : r->to, msg_path(msg), path, sizeof path);
+    len = route_fill(r, forth, forth ? r->from : r->to, msg_path(msg), path, sizeof path);
     rc = len < 0 ? len : route_apply(h, r, msg, (text){path, (size_t)len}, &copy);
     if (rc == 0) {
         copy->version = 0;
@@ -313,34 +199,17 @@ void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, c
 
 /* ---- in words */
 
-static void explain_names(hub *h, text path, buf *out)
-{
-    char name[PATH_BYTES + 1];
-
-    for (unsigned s = 0; s < h->scheme_count; s++) {
-        const void *by = NULL;
-        int len = routes_has_names(h, (uint8_t)s) ? routes_name_by(h, (uint8_t)s, path, name, sizeof name, &by) : 0;
-        ptrie_entry *e = s == SCHEME_APP ? NULL : best_in(h->routes, (uint8_t)s, path);
-        if (len > 0) buf_print(out, "%s calls it %s (route %s)\n", h->schemes[s], name, ((const route *)by)->label);
-        if (e) {
-            const route *r = route_of(e);
-            len = fill(r, true, r->from, path, name, sizeof name);
-            if (len > 0) buf_print(out, "what %s calls %.*s is %s (route %s)\n", h->schemes[s], (int)path.len, path.p, name, r->label);
-        }
-    }
-}
-
 void routes_explain(hub *h, text path, buf *out)
 {
     ptrie_found found = {.mem = h->mem};
     char name[PATH_BYTES + 1];
 
-    explain_names(h, path, out);
+    names_explain(h, path, out);
     if (ptrie_all(&h->routes->copies, path.p, path.len, &found) < 0) return;
     for (size_t i = 0; i < found.count; i++) {
         const route *r = route_of(found.at[i]);
         bool forth = found.at[i] == &r->forth.entry;
-        if (fill(r, forth, forth ? r->from : r->to, path, name, sizeof name) > 0)
+        if (route_fill(r, forth, forth ? r->from : r->to, path, name, sizeof name) > 0)
             buf_print(out, "copied to %s (route %s)\n", name, r->label);
     }
     ptrie_found_done(&found);

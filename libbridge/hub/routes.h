@@ -1,4 +1,4 @@
-/* hub/routes.h - one route as it is kept; shared by routes.c and routes_read.c only. */
+/* hub/routes.h - routes as they are kept; shared by the files routes*.c only. */
 #ifndef HUB_ROUTES_H
 #define HUB_ROUTES_H
 #include "hub/hub.h"
@@ -27,12 +27,36 @@ struct route {
     log_budget budget;
 };
 
+struct names { /* of one scheme */
+    ptrie in, out;
+    size_t count;
+    pathcache inward; /* names that were met before */
+};
+
+enum { EVERY = HUB_SCHEMES };
+
+struct routes {
+    struct names names[HUB_SCHEMES + 1]; /* the last is every scheme's */
+    ptrie copies;
+    list all, dead;
+    size_t count;
+    uint64_t changes; /* one more with each route that comes or goes: what was remembered is stale */
+};
+
 static inline route *route_of(const ptrie_entry *e)
 {
     return list_of(e, route_end, entry)->route;
 }
 
-/* Reads and checks what was said; *out is whole but in no trie. */
+/* ---- routes_names.c */
+void names_remembered(hub *h, struct routes *rs);
+void names_forgotten(struct routes *rs);
+void names_explain(hub *h, text path, buf *out);
+/* The other side's path for one that `matched`, in out[room]: its length, or negative. */
+int route_fill(const route *r, bool forth, const pattern *matched, text name, char *out, size_t room);
+
+/* ---- routes_read.c
+ * Reads and checks what was said; *out is whole but in no trie. */
 int route_read(hub *h, const bridge_route *said, route **out, bridge_error *err);
 /* What the route makes of a message: under another path, in its format, with its QoS cap and retain. */
 int route_apply(hub *h, const route *r, bridge_msg *msg, text path, bridge_msg **out);
