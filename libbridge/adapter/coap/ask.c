@@ -489,6 +489,14 @@ static bool settles(coap_ask *a, const coap_packet *packet)
     return true;
 }
 
+static bool is_notification(const coap_packet *packet)
+{
+    coap_meta m;
+
+    coap_meta_read(&m, packet);
+    return m.has & COAP_HAS_OBSERVE;
+}
+
 void ask_input(coap_peer *p, const coap_packet *packet)
 {
     coap_ask *a = ask_find(p, &packet->token);
@@ -500,7 +508,8 @@ void ask_input(coap_peer *p, const coap_packet *packet)
         }
         if (answer_is_duplicate(p, packet)) return;
     }
-    if (!p->stream && packet->type == COAP_NON && !a) engine_send_empty(p, COAP_RST, packet->id); /* RFC 7641 3.6: an end to such news */
+    if (!p->stream && packet->type == COAP_NON && !a && is_notification(packet))
+        engine_send_empty(p, COAP_RST, packet->id); /* RFC 7641 3.6: an end to such news */
     if (a && settles(a, packet)) {
         a->depth++;
         ask_take(a, packet);
