@@ -86,12 +86,12 @@ typedef struct bridge_store_engine {
      * moved aside); else left alone. */
     int (*open)(void **out, const char *where, bridge_error *note, bridge_error *err);
     void (*close)(void *e);
-    int (*begin)(void *e);
+    int (*begin)(void *e, bool sync); /* sync: it shall survive the loss of power, not only of the process */
     int (*put)(void *e, unsigned kind, const void *key, size_t key_len, const void *value, size_t len);
     int (*remove)(void *e, unsigned kind, const void *key, size_t key_len);
     int (*append)(void *e, uint64_t queue, uint64_t number, const void *value, size_t len);
     int (*trim)(void *e, uint64_t queue, uint64_t from, uint64_t upto); /* both included */
-    int (*commit)(void *e, bool sync); /* sync: it survives the loss of power, not only of the process */
+    int (*commit)(void *e);
     void (*rollback)(void *e);
     int (*each)(void *e, unsigned kind, const void *prefix, size_t prefix_len, bridge_store_key_fn fn, void *user);
     int (*items)(void *e, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user);

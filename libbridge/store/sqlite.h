@@ -1,0 +1,27 @@
+/* store/sqlite.h - one SQLite file in WAL mode.
+ *
+ *   kept(kind, key, value)        queued(queue, number, value)        user_version is the schema's
+ * A value is written by one INSERT OR REPLACE; both tables are B-trees on their keys and nothing else. */
+#ifndef STORE_SQLITE_H
+#define STORE_SQLITE_H
+#include "bridge/sys/store.h"
+#include <sqlite3.h>
+
+enum { SQLITE_VERSION_OF_SCHEMA = 1, SQLITE_ID = 0x42726467 /* "Brdg": application_id */, SQLITE_NEWER = 10000 };
+
+typedef enum sqlite_query { Q_PUT, Q_REMOVE, Q_APPEND, Q_TRIM, Q_ITEMS, Q_EACH, Q_COUNT } sqlite_query;
+
+typedef struct sqlite_state {
+    sqlite3 *db;
+    sqlite3_stmt *q[Q_COUNT];
+    int lock; /* of FILE.lock; -1: none */
+    bool in_transaction, synced, dirty; /* dirty: the file says that it is open */
+    char *file;
+    char why[200];
+} sqlite_state;
+
+int sqlite_open(void **out, const char *where, bridge_error *note, bridge_error *err);
+void sqlite_close(void *e);
+int sqlite_failed(sqlite_state *s, int rc); /* remembers why; BUSY for a full disk, else IO */
+bool sqlite_is_corrupt(int rc);
+#endif

@@ -1,0 +1,227 @@
+/* store/sqlite_open.c - the file: locked against a second process, made with mode 0600, brought to this version's schema, moved aside
+ * when it is not readable any more.
+ *
+ * FILE.lock holds the lock and the owner's process number: SQLite's own locks come and go with each transaction. */
+#include "base/clock.h"
+#include "base/status.h"
+#include "store/sqlite.h"
+#include "store/store.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const queries[Q_COUNT] = {
+    [Q_PUT] = "INSERT OR REPLACE INTO kept(kind, key, value) VALUES (?1, ?2, ?3)",
+    [Q_REMOVE] = "DELETE FROM kept WHERE kind = ?1 AND key = ?2",
+    [Q_APPEND] = "INSERT OR REPLACE INTO queued(queue, number, value) VALUES (?1, ?2, ?3)",
+    [Q_TRIM] = "DELETE FROM queued WHERE queue = ?1 AND number BETWEEN ?2 AND ?3",
+    [Q_ITEMS] = "SELECT number, value FROM queued WHERE queue = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+    [Q_EACH] = "SELECT key, value FROM kept WHERE kind = ?1 AND key >= ?2 ORDER BY key",
+};
+
+/* migrations[n] brings schema n to n+1. */
+static const char *const migrations[SQLITE_VERSION_OF_SCHEMA] = {
+    "CREATE TABLE kept(kind INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+    "CREATE TABLE queued(queue INTEGER NOT NULL, number INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY(queue, number)) WITHOUT ROWID;",
+};
+
+static char *name_with(const char *file, const char *suffix)
+{
+    size_t len = strlen(file) + strlen(suffix) + 1;
+    char *name = mem_alloc(mem_default(), len);
+
+    if (name) snprintf(name, len, "%s%s", file, suffix);
+    return name;
+}
+
+/* ---- one process at a time */
+
+static int lock_file(sqlite_state *s, bridge_error *err)
+{
+    char *name = name_with(s->file, ".lock"), owner[32] = "";
+    ssize_t n;
+
+    s->lock = name ? open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    mem_free(mem_default(), name);
+    if (s->lock < 0)
+        return fail(err, errno == EACCES || errno == EROFS ? BRIDGE_DENIED : BRIDGE_IO, "store %s: cannot make %s.lock: %s", s->file, s->file,
+                    strerror(errno));
+    if (flock(s->lock, LOCK_EX | LOCK_NB) == 0) {
+        n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+        if (ftruncate(s->lock, 0) != 0 || pwrite(s->lock, owner, (size_t)n, 0) != n) return 0; /* a full disk; the lock holds */
+        return 0;
+    }
+    n = pread(s->lock, owner, sizeof owner - 1, 0);
+    owner[n > 0 ? n : 0] = 0;
+    return fail(err, BRIDGE_EXISTS, "store %s is in use by process %.*s", s->file, (int)strcspn(owner, "\n"), *owner ? owner : "?");
+}
+
+/* ---- what is not readable is moved aside, never deleted */
+
+static void move_one(const char *file, const char *suffix, const char *aside)
+{
+    char *from = name_with(file, suffix), *to = name_with(aside, suffix);
+
+    if (from && to) rename(from, to);
+    mem_free(mem_default(), from);
+    mem_free(mem_default(), to);
+}
+
+static int move_aside(sqlite_state *s, bridge_error *note, bridge_error *err)
+{
+    char aside[PATH_MAX], *why = sqlite3_mprintf("%s", sqlite3_errmsg(s->db));
+    time_t now = time(NULL);
+    struct tm t;
+    int rc = 0;
+
+    sqlite3_close(s->db);
+    s->db = NULL;
+    gmtime_r(&now, &t);
+    for (int i = 0; i < 1000; i++) { /* several in one second */
+        snprintf(aside, sizeof aside, "%s.corrupt-%04d%02d%02dT%02d%02d%02dZ-%d", s->file, t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
+                 t.tm_min, t.tm_sec, i);
+        if (access(aside, F_OK) != 0) break;
+    }
+    if (rename(s->file, aside) != 0) rc = fail(err, BRIDGE_IO, "store %s is damaged (%s) and cannot be moved aside: %s", s->file, why, strerror(errno));
+    move_one(s->file, "-wal", aside);
+    move_one(s->file, "-shm", aside);
+    if (rc == 0) fail(note, BRIDGE_IO, "the file is damaged (%s); it was moved to %s, and an empty one begun", why, aside);
+    sqlite3_free(why);
+    return rc;
+}
+
+/* ---- opening */
+
+static int number_of(sqlite_state *s, const char *sql, int64_t *out)
+{
+    sqlite3_stmt *q = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
+
+    if (rc == SQLITE_OK) rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) *out = sqlite3_column_int64(q, 0);
+    sqlite3_finalize(q);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int exec(sqlite_state *s, const char *sql)
+{
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+}
+
+static int migrate(sqlite_state *s, int64_t from)
+{
+    char word[64];
+    int rc = exec(s, "BEGIN IMMEDIATE");
+
+    for (int64_t i = from; rc == SQLITE_OK && i < SQLITE_VERSION_OF_SCHEMA; i++) rc = exec(s, migrations[i]);
+    snprintf(word, sizeof word, "PRAGMA user_version=%d; PRAGMA application_id=%d", SQLITE_VERSION_OF_SCHEMA, SQLITE_ID);
+    if (rc == SQLITE_OK) rc = exec(s, word);
+    if (rc == SQLITE_OK) rc = exec(s, "COMMIT");
+    if (rc != SQLITE_OK && !sqlite3_get_autocommit(s->db)) exec(s, "ROLLBACK");
+    return rc;
+}
+
+/* A bridge that ended in order left its word; after any other end the two tables are looked through once. */
+static int look_through(sqlite_state *s)
+{
+    static const char mark[] = "INSERT OR REPLACE INTO kept(kind, key, value) VALUES (0, CAST('open' AS BLOB), CAST('1' AS BLOB))";
+    static const char *const checks[] = {"PRAGMA quick_check(kept)", "PRAGMA quick_check(queued)"};
+    int64_t was_open = 0;
+    int rc = number_of(s, "SELECT count(*) FROM kept WHERE kind = 0 AND key = CAST('open' AS BLOB)", &was_open);
+
+    for (int i = 0; rc == SQLITE_OK && was_open && i < 2; i++) {
+        sqlite3_stmt *q = NULL;
+        rc = sqlite3_prepare_v2(s->db, checks[i], -1, &q, NULL);
+        if (rc == SQLITE_OK) rc = sqlite3_step(q);
+        if (rc == SQLITE_ROW) rc = strcmp((const char *)sqlite3_column_text(q, 0), "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
+        sqlite3_finalize(q);
+    }
+    if (rc == SQLITE_OK) rc = exec(s, mark);
+    if (rc == SQLITE_OK) s->dirty = true;
+    return rc;
+}
+
+static int prepare_all(sqlite_state *s)
+{
+    int rc = SQLITE_OK;
+
+    for (int i = 0; rc == SQLITE_OK && i < Q_COUNT; i++)
+        rc = sqlite3_prepare_v3(s->db, queries[i], -1, SQLITE_PREPARE_PERSISTENT, &s->q[i], NULL);
+    return rc;
+}
+
+static int open_db(sqlite_state *s)
+{
+    int64_t id = 0, version = 0, tables = 0;
+    int fd = open(s->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc;
+
+    if (fd >= 0) close(fd); /* before SQLite has locks on it */
+    rc = sqlite3_open_v2(s->file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_extended_result_codes(s->db, 1);
+    sqlite3_busy_timeout(s->db, 2000); /* somebody's sqlite3 tool */
+    rc = number_of(s, "PRAGMA application_id", &id);
+    if (rc == SQLITE_OK) rc = number_of(s, "PRAGMA user_version", &version);
+    if (rc == SQLITE_OK) rc = number_of(s, "SELECT count(*) FROM sqlite_master", &tables);
+    if (rc != SQLITE_OK) return rc;
+    if (tables > 0 && id != SQLITE_ID) return SQLITE_MISMATCH; /* somebody else's */
+    if (version > SQLITE_VERSION_OF_SCHEMA) return SQLITE_NEWER;
+    rc = exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384;"
+                 "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY");
+    s->synced = true;
+    if (rc == SQLITE_OK && version < SQLITE_VERSION_OF_SCHEMA) rc = migrate(s, version);
+    if (rc == SQLITE_OK) rc = look_through(s);
+    return rc == SQLITE_OK ? prepare_all(s) : rc;
+}
+
+static int explain(sqlite_state *s, int rc, bridge_error *err)
+{
+    if (rc == SQLITE_MISMATCH) return fail(err, BRIDGE_INVALID, "store %s is a SQLite file, but not one of a bridge", s->file);
+    if (rc == SQLITE_NEWER) return fail(err, BRIDGE_UNSUPPORTED, "store %s was written by a newer version", s->file);
+    if ((rc & 0xff) == SQLITE_READONLY) return fail(err, BRIDGE_DENIED, "store %s is read-only", s->file);
+    return fail(err, (rc & 0xff) == SQLITE_CANTOPEN ? BRIDGE_DENIED : BRIDGE_IO, "store %s: %s", s->file, s->db ? sqlite3_errmsg(s->db) : "no memory");
+}
+
+int sqlite_open(void **out, const char *where, bridge_error *note, bridge_error *err)
+{
+    sqlite_state *s = mem_zalloc(mem_default(), sizeof *s);
+    int rc;
+
+    if (!s || !(s->file = name_with(where, ""))) {
+        mem_free(mem_default(), s);
+        return fail_nomem(err);
+    }
+    rc = lock_file(s, err);
+    if (rc == 0) {
+        rc = open_db(s);
+        if (sqlite_is_corrupt(rc) && s->db) {
+            rc = move_aside(s, note, err);
+            if (rc == 0) rc = open_db(s);
+        }
+        if (rc > 0) rc = explain(s, rc, err);
+    }
+    if (rc < 0) {
+        s->dirty = false;
+        sqlite_close(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void sqlite_close(void *e)
+{
+    sqlite_state *s = e;
+
+    for (int i = 0; i < Q_COUNT; i++) sqlite3_finalize(s->q[i]);
+    if (s->dirty) exec(s, "DELETE FROM kept WHERE kind = 0 AND key = CAST('open' AS BLOB)");
+    sqlite3_close(s->db); /* the last one to close writes the WAL back and takes it away */
+    if (s->lock >= 0) close(s->lock); /* FILE.lock stays: taking it away would race with the next owner */
+    mem_free(mem_default(), s->file);
+    mem_free(mem_default(), s);
+}
