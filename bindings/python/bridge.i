@@ -162,9 +162,9 @@ typedef struct question {} question;
 typedef struct engine {} engine;
 %extend engine {
     engine(ticker *clock, bool want_log, int log_level, size_t max_message, size_t max_queue, bool offline,
-           bridge_error *err) {
+           const char *store, bridge_error *err) {
         return engine_new(BRIDGE_OPTIONS(.log_level = log_level, .max_message = max_message, .max_queue = max_queue,
-                                         .offline = offline), clock, want_log, err);
+                                         .offline = offline, .store = store), clock, want_log, err);
     }
     ~engine() { engine_release($self); }
     void close() { engine_shut($self); }

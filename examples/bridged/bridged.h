@@ -7,6 +7,7 @@ enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 typedef struct options {
     const char *config;   /* -c */
+    const char *store;    /* --store */
     const char *explain;  /* --explain */
     char **urls;          /* what stands behind the options */
     int url_count;

@@ -182,7 +182,7 @@ int main(int argc, char **argv)
         return code < 0 ? EXIT_OK : code;
     }
     block_signals(&d.signals);
-    rc = bridge_new(&d.b, BRIDGE_OPTIONS(.log_level = o.log_level, .max_memory = o.max_memory, .offline = o.explain != NULL), &err);
+    rc = bridge_new(&d.b, BRIDGE_OPTIONS(.log_level = o.log_level, .max_memory = o.max_memory, .offline = o.explain != NULL, .store = o.store), &err);
     if (rc < 0) return complain("cannot start", rc, &err);
     if (o.config) code = with_config(o.config, d.b);
     if (code < 0) code = open_listeners(&d);

@@ -15,6 +15,7 @@ static const char help[] =
     "  -c, --config FILE      read listeners, routes and policy from FILE (JSON with comments); again on SIGHUP\n"
     "      --check-config     say whether FILE would load, and stop; opens nothing\n"
     "      --explain PATH     say where a message on PATH would go and why, and stop\n"
+    "      --store STORE      what outlives the process: sqlite:FILE, or memory: (nothing, the default)\n"
     "      --log-level LEVEL  error, warn, info (the default) or debug\n"
     "      --max-memory MIB   refuse new clients and messages near so many MiB (no limit)\n"
     "      --version          print the version\n"
@@ -58,6 +59,7 @@ int options_read(options *o, int argc, char **argv)
     static const struct option words[] = {{"config", required_argument, NULL, 'c'},
                                           {"check-config", no_argument, NULL, 'k'},
                                           {"explain", required_argument, NULL, 'e'},
+                                          {"store", required_argument, NULL, 's'},
                                           {"log-level", required_argument, NULL, 'l'},
                                           {"max-memory", required_argument, NULL, 'm'},
                                           {"version", no_argument, NULL, 'v'},
@@ -70,6 +72,7 @@ int options_read(options *o, int argc, char **argv)
             case 'c': o->config = optarg; break;
             case 'k': o->check_only = true; break;
             case 'e': o->explain = optarg; break;
+            case 's': o->store = optarg; break;
             case 'v': return say_version();
             case 'h': printf("%s%s", usage, help); return EXIT_OK;
             case 'l':

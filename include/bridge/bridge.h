@@ -160,6 +160,7 @@ typedef struct bridge_options {
     bool offline;                 /* listeners and uplinks are looked at but not opened: to check and to explain */
     size_t max_memory; /* bytes of the whole bridge (without OpenSSL's); 0: no limit.  From 7/8 of it on new peers and messages are
                         * refused as BUSY.  Not together with a realloc of your own */
+    const char *store; /* what outlives the process: "memory:" (nothing, the default), "sqlite:FILE"; docs/store.md */
 } bridge_options;
 enum { BRIDGE_LOG_ERROR = 1, BRIDGE_LOG_WARN = 2, BRIDGE_LOG_INFO = 3, BRIDGE_LOG_DEBUG = 4 };
 #define BRIDGE_OPTIONS(...) (&(bridge_options){.size = sizeof(bridge_options), __VA_ARGS__})
@@ -187,6 +188,13 @@ BRIDGE_API int bridge_listen(bridge *b, const char *url, bridge_slot **out, brid
 BRIDGE_API int bridge_connect(bridge *b, const char *url, bridge_slot **out, bridge_error *err);
 /* Tells fn the name of every listener that is open, oldest first, those of bridge_load() too. */
 BRIDGE_API void bridge_listeners(bridge *b, void (*fn)(void *user, const char *url), void *user); /* borrow url */
+
+/* Opens what outlives the process, before the first listener; the same as bridge_options.store.  "sqlite:FILE", "memory:".
+ * EXISTS: another process has it, or there is one already.  A damaged file is moved aside, said so in the log, and begun anew. */
+BRIDGE_API int bridge_persist(bridge *b, const char *store, bridge_error *err);
+/* What an acknowledgement of a message promises whose path matches: "full" it survives a loss of power, "normal" the end of the
+ * process, "none" nothing; NULL: what the listener or the store says.  The most specific pattern counts. */
+BRIDGE_API int bridge_durability(bridge *b, const char *pattern, const char *level, bridge_error *err);
 
 /* ---- 5. Routes ------------------------------------------------------------------------------------------------
  * Both sides are "scheme:path" or "path"; {name} takes one segment, {name...} the rest.  With a protocol's scheme at the source

@@ -209,6 +209,34 @@ static void set_numbers(bridge *b, const loaded *had, const settings *s)
     atomic_store(&b->hub->log.level, s->log_level ? s->log_level : had->log_level);
 }
 
+/* ---- the store: opened once, by the first text that names one */
+
+static int swap_store(load *l)
+{
+    const settings *s = l->next;
+    const char *was = l->old ? l->old->store : NULL;
+    int rc = 0;
+
+    if (l->old && (was ? !s->store || strcmp(was, s->store) != 0 : s->store != NULL))
+        rc = fail(l->err, BRIDGE_INVALID, "another store needs a new start of the process");
+    else if (s->store && !was)
+        rc = bridge_persist(l->b, s->store, l->err);
+    if (rc < 0 && l->err) l->err->line = s->store_line;
+    return rc;
+}
+
+static int set_levels(bridge *b, const settings *old, const settings *s, bridge_error *err)
+{
+    int rc = 0;
+
+    for (const node *n = old && old->durability ? old->durability->first : NULL; n; n = n->next) bridge_durability(b, n->key, NULL, NULL);
+    for (const node *n = s && s->durability ? s->durability->first : NULL; n && rc == 0; n = n->next) {
+        rc = bridge_durability(b, n->key, n->text, err);
+        if (rc < 0 && err) err->line = n->line;
+    }
+    return rc;
+}
+
 /* ---- all of it */
 
 /* Rules first and listeners last: nobody comes in before it is decided who may. */
@@ -218,7 +246,9 @@ static int swap(load *l)
     int rc = swap_rules(l);
 
     if (rc < 0) return rc;
-    rc = swap_routes(l);
+    rc = swap_store(l);
+    if (rc == 0) rc = set_levels(l->b, l->old, l->next, l->err);
+    if (rc == 0) rc = swap_routes(l);
     if (rc == 0) rc = swap_ports(l, ENTRY_CONNECT);
     if (rc == 0) rc = swap_ports(l, ENTRY_LISTEN);
     if (rc == 0) {
@@ -231,6 +261,7 @@ static int swap(load *l)
     restore_ports(l, ENTRY_LISTEN);
     restore_ports(l, ENTRY_CONNECT);
     restore_routes(l);
+    set_levels(l->b, l->next, l->old, NULL);
     restore_rules(l);
     return rc;
 }

@@ -217,6 +217,20 @@ static int read_store(settings *s, const node *n, void *into, bridge_error *err)
     return read_text(s, n, into, err);
 }
 
+/* {"telemetry/#": "none"} */
+static int read_durability(settings *s, const node *n, void *into, bridge_error *err)
+{
+    static const char *const words[] = {"full", "normal", "none", NULL};
+    int rc = 0;
+
+    (void)into;
+    if (n->kind != NODE_OBJECT) return expected(n, "an object of patterns", err);
+    s->durability = n;
+    for (const node *item = n->first; item && rc >= 0; item = item->next)
+        rc = read_choice(item, words, "\"full\", \"normal\" or \"none\"", err);
+    return rc < 0 ? rc : 0;
+}
+
 static int read_rules(settings *s, const node *n, void *into, bridge_error *err)
 {
     s->rules_line = n->line;
@@ -250,6 +264,7 @@ static const word config_words[] = {{"listen", read_listen, 0},
                                     {"connect", read_connect, 0},
                                     {"routes", read_routes, 0},
                                     {"store", read_store, offsetof(settings, store)},
+                                    {"durability", read_durability, 0},
                                     {"passwords", read_rules, offsetof(settings, passwords)},
                                     {"allow", read_rules, offsetof(settings, allow)},
                                     {"log", read_log, offsetof(settings, log_level)},
@@ -265,8 +280,6 @@ int settings_read(settings **out, mem *m, const char *json, bridge_error *err)
     s->mem = m;
     rc = document_read(&s->document, m, json, err);
     if (rc == 0) rc = read_words(s, s->document, config_words, s, err);
-    if (rc == 0 && s->store && strcmp(s->store, "memory:") != 0)
-        rc = fail_line(err, BRIDGE_UNSUPPORTED, s->store_line, "no such store: \"%.100s\"; there is \"memory:\"", s->store);
     if (rc == 0) *out = s;
     else settings_free(s);
     return rc;

@@ -1,6 +1,6 @@
 /* config/schema.h - what a config may say, and what one said.
  *
- *      listen connect routes store passwords allow log limits        docs/config.md */
+ *      listen connect routes store durability passwords allow log limits        docs/config.md */
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
 #include "config/document.h"
@@ -21,6 +21,7 @@ typedef struct settings {
     entry *first[ENTRY_KINDS], *last[ENTRY_KINDS]; /* in the order of the text */
     const char *store, *passwords, *allow; /* or NULL */
     int store_line, rules_line;
+    const node *durability; /* an object of pattern: level, or NULL */
     int log_level;  /* 0: not said */
     int64_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes; /* 0: not said */
 } settings;

@@ -169,7 +169,7 @@ static bool is_among(const char *key, const char *const *words)
 
 int url_check(const url *u, const char *const *known, bridge_error *err)
 {
-    static const char *const of_all[] = {"anonymous", "password_file", "acl_file", NULL}; /* the hub takes these */
+    static const char *const of_all[] = {"anonymous", "password_file", "acl_file", "durability", NULL}; /* the hub takes these */
 
     for (size_t i = 0; i < u->param_count; i++) {
         const char *key = u->params[i].key, *near;

@@ -1,4 +1,5 @@
 #include "hub/hub.h"
+#include "hub/keep.h"
 #include "hub/plan.h"
 #include "auth/auth.h"
 #include "base/clock.h"
@@ -54,6 +55,8 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->dead_listeners);
     random_bytes(&h->seed, sizeof h->seed);
     plans_init(h);
+    buf_init(&h->packed, m, 0);
+    keep_levels_init(h);
     h->version = (uint64_t)loop_calendar(l) << 20; /* newer than anything before a restart */
     rc = learn_schemes(h);
     if (rc == 0) rc = tree_new(m, h->seed, &h->tree);
@@ -62,6 +65,13 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     if (rc == 0) rc = values_new(h);
     if (rc == 0) rc = app_open(h);
     if (rc == 0) rc = sys_new(h, o->sys_interval);
+    if (rc == 0 && o->store) {
+        rc = keep_open(h, o->store, err);
+        if (rc < 0) {
+            hub_free(h);
+            return rc;
+        }
+    }
     if (rc == 0) {
         *out = h;
         return 0;
@@ -103,6 +113,7 @@ void hub_free(hub *h)
     auth_unref(h->auth);
     if (h->routes) routes_free(h);
     plans_done(h);
+    keep_close(h);
     values_free(h);
     if (h->tree) tree_free(h->tree);
     mem_free(h->mem, h->hits);

@@ -9,9 +9,11 @@
  *   policy.c    who may do what                     represent.c one message in several formats
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
+ *   keep.c      what outlives the process           keep_level.c   what is promised about it
  * Everything belongs to the loop's thread unless it says [any]. */
 #ifndef HUB_HUB_H
 #define HUB_HUB_H
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -56,6 +58,7 @@ struct bridge_port {
     void (*slot_gone)(void *slot); /* who holds it is told when it is closed */
     void *slot;
     uint8_t scheme;
+    int8_t level; /* durability= in its URL: store_level; -1: the store's */
     bool closing, home, uplink;
     bool open_to_all, deny_anonymous; /* anonymous=allow, =deny in its URL */
 };
@@ -74,6 +77,7 @@ struct bridge_peer {
     uint32_t hit;  /* where in that fan-out's list */
     unsigned flags;
     uint8_t scheme;
+    int8_t level; /* as its port's */
     bool gone;
     bool away; /* nobody is at the other end now: shared subscriptions go to others first */
     void (*deliver)(void *state, bridge_msg *msg, const bridge_delivery *how);
@@ -140,6 +144,11 @@ struct hub {
     list dead_watches, dead_peers, dead_ports, dead_listeners, dead_owners;
     bool deaths; /* something lies in one of them, or in those of routes.c and policy.c */
     size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
+    struct bridge_store *store; /* keep.c; NULL: nothing outlives the process */
+    bool loading;               /* what is put now comes from there */
+    buf packed;                 /* a message on its way there */
+    ptrie levels;               /* keep_level.c */
+    list level_list;
     struct expiry *expiry; /* values.c */
     struct sys *sys;       /* sys.c */
 };
@@ -282,4 +291,5 @@ void hub_stats(hub *h, bridge_stat_fn fn, void *user);
 /* ---- sys.c */
 int sys_new(hub *h, int64_t interval); /* ms; negative: none */
 void sys_free(hub *h);
+void sys_say(hub *h, const char *topic, const char *words);
 #endif

@@ -11,6 +11,7 @@ int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const
     if (!p) return BRIDGE_NOMEM;
     p->port = port;
     p->scheme = port->scheme;
+    p->level = port->level;
     p->flags = flags;
     p->state = state;
     p->deliver = port->adapter->deliver;
@@ -33,6 +34,7 @@ int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const
 void bridge_peer_via(bridge_peer *peer, bridge_port *port, const char *user)
 {
     struct auth *was = peer->auth;
+    peer->level = port->level;
     char *name = mem_text(port->hub->mem, user);
 
     peer->auth = port->auth ? auth_ref(port->auth) : NULL;

@@ -1,7 +1,7 @@
 /* Listeners and uplinks: what an adapter opens, and what it may ask of the bridge for it. */
 #include "auth/auth.h"
 #include "base/status.h"
-#include "hub/hub.h"
+#include "hub/keep.h"
 #include "hub/port.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,6 +60,7 @@ bridge_port *port_new(hub *h, const bridge_adapter *adapter)
     p->scheme = (uint8_t)hub_scheme(h, text_of(adapter->scheme));
     p->state = mem_zalloc(h->mem, adapter->state_size ? adapter->state_size : 1);
     p->name = mem_text(h->mem, adapter->scheme);
+    p->level = -1;
     list_init(&p->peers);
     list_init(&p->events);
     list_push(&h->ports, &p->link);
@@ -93,6 +94,9 @@ static int take_rules(bridge_port *p, const url *u, bridge_error *err)
 
     if (anonymous && strcmp(anonymous, "allow") != 0 && strcmp(anonymous, "deny") != 0)
         return fail(err, BRIDGE_INVALID, "option anonymous=%s: allow or deny is wanted", anonymous);
+    const char *level = url_get(u, "durability");
+    p->level = level ? (int8_t)store_level_of(level) : -1;
+    if (level && p->level < 0) return fail(err, BRIDGE_INVALID, "option durability=%s: full, normal or none is wanted", level);
     p->open_to_all = anonymous && strcmp(anonymous, "allow") == 0;
     p->deny_anonymous = anonymous && !p->open_to_all;
     return passwords || acl ? auth_new(&p->auth, p->hub->mem, passwords, acl, err) : 0;

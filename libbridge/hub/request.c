@@ -6,7 +6,7 @@
  *                            \--ticket cancelled, peer gone--> nobody waits; the answer still counts for watchers
  *                             \--owner gone--> answered for it: UNREACHABLE */
 #include "base/status.h"
-#include "hub/hub.h"
+#include "hub/keep.h"
 #include <pthread.h>
 
 struct bridge_call {
@@ -32,13 +32,6 @@ struct bridge_call {
     bridge_ticket *ticket;
     char *asked; /* the name the asker used, when it is another */
     char *captures; /* name NUL value NUL ..., NUL */
-};
-
-struct bridge_ticket {
-    list link; /* in peer->tickets */
-    bridge_call *call;
-    bridge_done_fn done;
-    void *user;
 };
 
 static void call_free(bridge_call *c)
@@ -317,6 +310,10 @@ static void give_up(bridge_call *c)
 void bridge_ticket_cancel(bridge_ticket *ticket)
 {
     if (!ticket) return;
+    if (!ticket->call) {
+        keep_drop(ticket);
+        return;
+    }
     hub *h = ticket->call->hub;
     hub_enter(h);
     give_up(ticket->call);
@@ -327,8 +324,11 @@ void hub_drop_tickets(bridge_peer *peer)
 {
     hub *h = peer->port->hub;
 
-    while (!list_empty(&peer->tickets))
-        give_up(list_of(peer->tickets.next, bridge_ticket, link)->call);
+    while (!list_empty(&peer->tickets)) {
+        bridge_ticket *t = list_of(peer->tickets.next, bridge_ticket, link);
+        if (t->call) give_up(t->call);
+        else keep_drop(t);
+    }
     list_each(it, &h->waiting)
     {
         bridge_call *c = list_of(it, bridge_call, link);

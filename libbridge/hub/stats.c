@@ -1,5 +1,6 @@
 /* Numbers: docs/metrics.md lists them, and a test holds that list against what comes from here. */
 #include "hub/hub.h"
+#include "store/store.h"
 
 void hub_stats(hub *h, bridge_stat_fn fn, void *user)
 {
@@ -35,6 +36,7 @@ void hub_stats(hub *h, bridge_stat_fn fn, void *user)
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         fn(user, numbers[i].name, "", numbers[i].value);
+    store_stats(h->store, fn, user);
     list_each(it, &h->ports)
     {
         bridge_port *p = list_of(it, bridge_port, link);

@@ -4,8 +4,9 @@
  *   3. somebody may own the path: then it is a question to the owner    request.c
  *   4. else the value is read, kept or removed                          values.c
  *   5. who watches is told                                              fanout.c
- *   6. routes that copy carry it on, to 3. again                        routes.c */
-#include "hub/hub.h"
+ *   6. routes that copy carry it on, to 3. again                        routes.c
+ *   7. who was promised something waits until it is on disk             keep.c */
+#include "hub/keep.h"
 
 static bool among(uint64_t version, const uint64_t *versions, unsigned count)
 {
@@ -135,6 +136,7 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
 {
     hub *h = peer->port->hub;
     bridge_msg *inner = NULL;
+    uint64_t said = h->store ? h->store->said : 0;
     int rc;
 
     h->count.requests++;
@@ -144,8 +146,12 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
         return BRIDGE_BUSY;
     }
     rc = routes_give_names(h) ? routes_inward(h, peer, msg, &inner) : 0;
-    if (rc < 0) return rc;
-    rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);
+    if (rc == 0 && h->store) rc = keep_may(peer, verb, inner ? inner : msg);
+    hub_enter(h); /* the peer may go meanwhile */
+    if (rc == 0) rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);
+    if (h->store && h->store->said != said && done && rc >= 0 && rc != BRIDGE_PENDING && verb != BRIDGE_GET && !peer->gone)
+        rc = keep_promise(peer, inner ? inner : msg, rc, done, user, out);
+    hub_leave(h);
     if (inner) bridge_msg_unref(inner);
     if (rc < 0) h->count.refused++;
     return rc;

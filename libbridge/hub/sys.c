@@ -38,7 +38,7 @@ static const struct {
     {"bridge_hub_watches", "$SYS/broker/subscriptions/count"},
 };
 
-static void say(hub *h, const char *topic, const char *words)
+void sys_say(hub *h, const char *topic, const char *words)
 {
     bridge_fields f = {.size = sizeof f, .path = topic, .data = words, .len = strlen(words), .format = BRIDGE_TEXT, .retain = true};
     bridge_msg *msg = NULL;
@@ -55,9 +55,9 @@ static void say_number(hub *h, const number *n)
 
     snprintf(words, sizeof words, n->value == floor(n->value) ? "%.0f" : "%g", n->value);
     snprintf(topic + 12, sizeof topic - 12, "%.*s%s%s", room ? (int)(room - rest) : (int)strlen(rest), rest, room ? "/" : "", room ? room + 1 : "");
-    say(h, topic, words);
+    sys_say(h, topic, words);
     for (size_t i = 0; i < sizeof mosquitto / sizeof *mosquitto; i++)
-        if (strcmp(mosquitto[i].stat, n->name) == 0) say(h, mosquitto[i].topic, words);
+        if (strcmp(mosquitto[i].stat, n->name) == 0) sys_say(h, mosquitto[i].topic, words);
 }
 
 static void on_stat(void *user, const char *name, const char *labels, double value)
@@ -92,7 +92,7 @@ static void on_time(timer *t)
         say_number(h, n);
     }
     snprintf(words, sizeof words, "%lld seconds", (long long)((loop_now(h->loop) - s->started) / 1000));
-    say(h, "$SYS/broker/uptime", words);
+    sys_say(h, "$SYS/broker/uptime", words);
     timer_start(&s->timer, h->loop, s->interval, on_time);
 }
 
@@ -110,7 +110,7 @@ int sys_new(hub *h, int64_t interval)
     s->numbers = mem_new_array(h->mem, number, SYS_NUMBERS);
     if (!s->numbers) return BRIDGE_NOMEM;
     snprintf(words, sizeof words, "libbridge version %d.%d.%d", BRIDGE_VERSION_NUMBER >> 16, BRIDGE_VERSION_NUMBER >> 8 & 255, BRIDGE_VERSION_NUMBER & 255);
-    say(h, "$SYS/broker/version", words);
+    sys_say(h, "$SYS/broker/version", words);
     return timer_start(&s->timer, h->loop, s->interval, on_time);
 }
 

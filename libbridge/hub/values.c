@@ -1,5 +1,6 @@
 /* What is kept: one message a path, counted, limited, and gone when its time is over. */
 #include "hub/hub.h"
+#include "hub/keep.h"
 
 /* Values that expire, soonest first.  A replaced value stays here until its time or until there are too many such;
  * then the heap is made again from the tree. */
@@ -137,7 +138,7 @@ static void account(hub *h, const bridge_msg *was, const bridge_msg *is)
     }
 }
 
-int values_put(hub *h, bridge_msg *msg, bool *created)
+static int put(hub *h, bridge_msg *msg, bool *created)
 {
     const bridge_msg *there = tree_value(h->tree, msg->path, msg->path_len);
     void *old = NULL;
@@ -164,11 +165,20 @@ int values_put(hub *h, bridge_msg *msg, bool *created)
     return 0;
 }
 
+int values_put(hub *h, bridge_msg *msg, bool *created)
+{
+    int rc = put(h, msg, created);
+
+    if (rc == 0) keep_value(h, msg);
+    return rc;
+}
+
+/* What an owner said, for as long as it is good: not worth a place on the disk. */
 void values_put_quiet(hub *h, bridge_msg *msg)
 {
     bool created;
 
-    values_put(h, msg, &created); /* over a limit: then it is asked for again */
+    put(h, msg, &created); /* over a limit: then it is asked for again */
 }
 
 bridge_msg *values_get(hub *h, text path)
@@ -187,5 +197,6 @@ bool values_remove(hub *h, text path)
     was_good = !msg_expired(old, loop_calendar(h->loop));
     account(h, old, NULL);
     bridge_msg_unref(old);
+    keep_not(h, path);
     return was_good;
 }

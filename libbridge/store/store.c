@@ -351,7 +351,9 @@ int bridge_store_ready(bridge_store *s)
 
 void store_stats(const bridge_store *s, bridge_stat_fn fn, void *user)
 {
-    if (!s) return;
+    static const bridge_store nothing;
+
+    if (!s) s = &nothing;
     fn(user, "bridge_store_operations_total", "", (double)s->count.operations);
     fn(user, "bridge_store_batches_total", "", (double)s->count.batches);
     fn(user, "bridge_store_bytes_total", "", (double)s->count.bytes);

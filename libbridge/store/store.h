@@ -23,7 +23,8 @@ enum {
     STORE_RETRY_MIN = 100,  /* ms after a failure */
     STORE_RETRY_MAX = 2000
 };
-#define STORE_PENDING ((size_t)64 * 1024 * 1024) /* bytes that may wait for the disk */
+/* bytes that may wait for the disk */
+#define STORE_PENDING ((size_t)64 * 1024 * 1024)
 
 typedef enum store_op_kind { OP_NONE, OP_PUT, OP_REMOVE, OP_APPEND, OP_TRIM, OP_FETCH } store_op_kind;
 typedef struct store_op { /* in a batch, 8-aligned: this, the key, the value */

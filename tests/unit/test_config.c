@@ -72,7 +72,7 @@ static void problems(void)
         {"{\"routes\": [{\"qos\": 3}]}", BRIDGE_INVALID, 1, "\"qos\" is 0, 1 or 2, not a whole number"},
         {"{\"limits\": {\"max_queue\": 0}}", BRIDGE_INVALID, 1, "\"max_queue\" must be more than 0"},
         {"{\"limits\": {\"max_queue\": 1.5}}", BRIDGE_INVALID, 1, "\"max_queue\" is a whole number, not a number"},
-        {"{\"store\": \"sqlite:x\"}", BRIDGE_UNSUPPORTED, 1, "no such store: \"sqlite:x\"; there is \"memory:\""},
+        {"{\"durability\": {\"a\": \"ful\"}}", BRIDGE_INVALID, 1, "\"a\" is \"full\", \"normal\" or \"none\", not \"ful\"; did you mean \"full\"?"},
         {"{\"store\": \"a\\u0000b\"}", BRIDGE_SYNTAX, 1, "a text holds a NUL"},
         {"[[[[[[[[[1]]]]]]]]]", BRIDGE_SYNTAX, 1, "too deep"},
         {"{\"log\": \"info\"} x", BRIDGE_SYNTAX, 1, "trailing garbage"},

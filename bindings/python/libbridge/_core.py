@@ -299,12 +299,13 @@ class Owner:
 class Core:
     """The engine, and the sinks that wait for its events by id."""
 
-    def __init__(self, clock: Clock | None, *, log_level: str | None = None, max_message: int = 0, max_queue: int = 0):
+    def __init__(self, clock: Clock | None, *, log_level: str | None = None, max_message: int = 0, max_queue: int = 0,
+                 store: str | None = None):
         levels = {None: 0, "error": 1, "warn": 2, "warning": 2, "info": 3, "debug": 4}
         if log_level not in levels:
             raise Invalid(f"no such log level: {log_level!r}")
         self.engine = _bridge.engine(clock._ticker if clock else None, True, levels[log_level], max_message, max_queue,
-                                     False)
+                                     False, store)
         self.sinks: dict[int, Sink] = {0: self._log}
         self._ids = itertools.count(1)
 

@@ -151,12 +151,13 @@ class Bridge(Owner):
     """
 
     def __init__(self, *urls: str, config: Config | None = None, clock: Clock | None = None, timeout: float = 5.0,
-                 log_level: str | None = None, max_message: int = 0, max_queue: int = 0):
+                 log_level: str | None = None, max_message: int = 0, max_queue: int = 0,
+                 store: str | None = None):
         """Opens nothing yet: `async with` or `await open()` does."""
         self.timeout, self.clock = timeout, clock
         self._urls, self._config = urls, config
         self._make_core = functools.partial(Core, clock, log_level=log_level, max_message=max_message,
-                                            max_queue=max_queue)
+                                            max_queue=max_queue, store=store)
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None

@@ -232,11 +232,12 @@ class Bridge(Owner):
     """
 
     def __init__(self, *urls: str, config: Config | None = None, clock: Clock | None = None, timeout: float = 5.0,
-                 patience: float | None = None, log_level: str | None = None, max_message: int = 0, max_queue: int = 0):
+                 patience: float | None = None, log_level: str | None = None, max_message: int = 0, max_queue: int = 0,
+                 store: str | None = None):
         """Listens on the URLs and loads the config.  timeout: of requests; patience: of next(subscription); seconds."""
         self.timeout, self.patience, self.clock = timeout, patience, clock
         self._driver = _Driver(functools.partial(Core, clock, log_level=log_level, max_message=max_message,
-                                                 max_queue=max_queue))
+                                                 max_queue=max_queue, store=store))
         self._core = self._driver.core
         self._finalizer = weakref.finalize(self, self._driver.stop)
         if clock:
