@@ -156,6 +156,7 @@ typedef struct question {} question;
 %newobject engine::listen;
 %newobject engine::connect;
 %newobject engine::route;
+%newobject engine::describe;
 %newobject engine::subscribe;
 %newobject engine::handle;
 %newobject engine::on_access;
@@ -197,6 +198,10 @@ typedef struct engine {} engine;
                          BRIDGE_ROUTE(.source = source, .target = target, .format = format,
                                       .ways = (bridge_ways)ways, .retain = (bridge_keep)keep, .max_qos = max_qos,
                                       .priority = priority), err);
+    }
+    held *describe(const char *pattern, const char *attributes, bridge_error *err) {
+        const char *both[] = {pattern, attributes};
+        return held_open($self, 0, 0, NULL, open_description, both, err);
     }
     held *subscribe(const char *pattern, uint64_t id, size_t most, bridge_error *err) {
         return held_open($self, id, most, NULL, open_subscription, pattern, err);

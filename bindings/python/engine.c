@@ -309,6 +309,13 @@ int open_route(engine *e, held *h, const void *route, bridge_error *err)
     return bridge_route_add(e->b, route, &h->slot, err);
 }
 
+int open_description(engine *e, held *h, const void *both, bridge_error *err)
+{
+    const char *const *texts = both;
+
+    return bridge_describe(e->b, texts[0], texts[1], &h->slot, err);
+}
+
 int open_subscription(engine *e, held *h, const void *pattern, bridge_error *err)
 {
     return bridge_subscribe(e->b, pattern, on_message, h, &h->slot, err);

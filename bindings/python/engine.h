@@ -84,6 +84,7 @@ held *held_ref(held *h);
 void held_unref(held *h); /* with the GIL; NULL is fine */
 int open_listener(engine *e, held *h, const void *url, bridge_error *err);
 int open_uplink(engine *e, held *h, const void *url, bridge_error *err);
+int open_description(engine *e, held *h, const void *both, bridge_error *err);
 int open_route(engine *e, held *h, const void *route, bridge_error *err);
 int open_subscription(engine *e, held *h, const void *pattern, bridge_error *err);
 int open_handler(engine *e, held *h, const void *pattern, bridge_error *err);

@@ -244,6 +244,10 @@ BRIDGE_API bridge_call *bridge_call_ref(bridge_call *call);                     
 BRIDGE_API void bridge_call_reply(bridge_call *call, int status, bridge_msg *msg); /* [any] first one wins; msg may be NULL */
 BRIDGE_API void bridge_call_unref(bridge_call *call); /* [any] last one unanswered: TIMEOUT */
 
+/* What lists of resources say of the paths that match: link attributes as in RFC 6690, rt="temperature";if="sensor";ct=50.  The
+ * most specific pattern counts; ct, sz and obs are added where it does not say them.  SYNTAX, EXISTS, BUSY over a limit. */
+BRIDGE_API int bridge_describe(bridge *b, const char *pattern, const char *attributes, bridge_slot **out, bridge_error *err);
+
 /* ---- 8. Policy: asked before anything crosses -------------------------------------------------------------------
  * DEFER goes to the next, newest first; then come password and ACL files, whose word is final; when nobody decides, it is
  * allowed (docs/security.md). */

@@ -8,6 +8,7 @@ typedef struct registration {
     const char *text; /* URL, pattern */
     bool uplink;      /* the URL is one to connect to */
     const bridge_route *route;
+    const char *attributes;
     void (*fn)(void); /* cast back by who knows */
     void *user;
     bridge_slot **out;
@@ -175,6 +176,31 @@ int bridge_handle(bridge *b, const char *filter, bridge_call_fn fn, void *user, 
     registration r = {.text = filter, .fn = (void (*)(void))fn, .user = user, .out = out, .err = err};
 
     return filter && fn ? on_loop(b, do_handle, &r) : fail(err, BRIDGE_INVALID, "no pattern or no function");
+}
+
+/* ---- descriptions */
+
+static void undo_description(bridge_slot *s)
+{
+    undescribe(s->bridge->hub, s->thing);
+}
+
+static int do_describe(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_description, NULL);
+    description *made = NULL;
+    int rc = s ? describe(b->hub, r->text, r->attributes, &made, r->err) : fail_nomem(r->err);
+
+    if (rc == 0) s->thing = made;
+    return keep(s, rc, r);
+}
+
+int bridge_describe(bridge *b, const char *filter, const char *attributes, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.text = filter, .attributes = attributes, .out = out, .err = err};
+
+    return filter && attributes ? on_loop(b, do_describe, &r) : fail(err, BRIDGE_INVALID, "no pattern or no attributes");
 }
 
 /* ---- policy */

@@ -5,6 +5,7 @@
  * When something fails, what was added goes and what was taken away comes back. */
 #include "api/bridge.h"
 #include "base/status.h"
+#include "codec/link.h"
 #include "config/schema.h"
 
 typedef struct loaded { /* bridge->config */
@@ -22,10 +23,35 @@ typedef struct load {
 
 /* ---- one entry */
 
+static int put_attributes(buf *b, const resource *r)
+{
+    int rc = r->rt ? link_put_param(b, "rt", text_of(r->rt)) : 0;
+
+    if (rc == 0 && r->interface) rc = link_put_param(b, "if", text_of(r->interface));
+    if (rc == 0 && r->title) rc = link_put_param(b, "title", text_of(r->title));
+    if (rc == 0 && r->ct >= 0) rc = buf_print(b, ";ct=%lld", (long long)r->ct);
+    if (rc == 0 && r->sz >= 0) rc = buf_print(b, ";sz=%lld", (long long)r->sz);
+    return rc == 0 && r->obs ? link_put_flag(b, "obs") : rc;
+}
+
+static int resource_open(load *l, entry *e, bridge_error *err)
+{
+    buf b;
+    int rc;
+
+    buf_init(&b, l->b->mem, 0);
+    rc = put_attributes(&b, &e->resource);
+    if (rc == 0 && !buf_cstr(&b)) rc = BRIDGE_NOMEM;
+    rc = rc == 0 ? bridge_describe(l->b, e->resource.path, (const char *)b.data, &e->slot, err) : fail_nomem(err);
+    buf_done(&b);
+    return rc;
+}
+
 static int entry_open(load *l, entry *e, bridge_error *err)
 {
     switch (e->kind) {
     case ENTRY_LISTEN: return bridge_listen(l->b, e->url, &e->slot, err);
+    case ENTRY_RESOURCE: return resource_open(l, e, err);
     case ENTRY_CONNECT: return bridge_connect(l->b, e->url, &e->slot, err);
     default: return bridge_route_add(l->b, &e->route, &e->slot, err);
     }
@@ -249,17 +275,20 @@ static int swap(load *l)
     rc = swap_store(l);
     if (rc == 0) rc = set_levels(l->b, l->old, l->next, l->err);
     if (rc == 0) rc = swap_routes(l);
+    if (rc == 0) rc = swap_ports(l, ENTRY_RESOURCE);
     if (rc == 0) rc = swap_ports(l, ENTRY_CONNECT);
     if (rc == 0) rc = swap_ports(l, ENTRY_LISTEN);
     if (rc == 0) {
         split_routes(l, &old, &next);
         close_all(old);
+        make_room(l, ENTRY_RESOURCE);
         make_room(l, ENTRY_CONNECT);
         make_room(l, ENTRY_LISTEN);
         return 0;
     }
     restore_ports(l, ENTRY_LISTEN);
     restore_ports(l, ENTRY_CONNECT);
+    restore_ports(l, ENTRY_RESOURCE);
     restore_routes(l);
     set_levels(l->b, l->next, l->old, NULL);
     restore_rules(l);

@@ -209,6 +209,57 @@ static int read_routes(settings *s, const node *n, void *into, bridge_error *err
     return rc;
 }
 
+/* ---- resources: what lists of links say of paths */
+
+static int read_number(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_INT || n->number < 0) return expected(n, "a whole number", err);
+    *(int64_t *)into = n->number;
+    return 0;
+}
+
+static int read_flag(settings *s, const node *n, void *into, bridge_error *err)
+{
+    (void)s;
+    if (n->kind != NODE_BOOL) return expected(n, "true or false", err);
+    *(bool *)into = n->yes;
+    return 0;
+}
+
+static const word resource_words[] = {{"path", read_text, offsetof(resource, path)},
+                                      {"rt", read_text, offsetof(resource, rt)},
+                                      {"if", read_text, offsetof(resource, interface)},
+                                      {"title", read_text, offsetof(resource, title)},
+                                      {"ct", read_number, offsetof(resource, ct)},
+                                      {"sz", read_number, offsetof(resource, sz)},
+                                      {"obs", read_flag, offsetof(resource, obs)},
+                                      {0}};
+
+static int read_resource(settings *s, const node *n, bridge_error *err)
+{
+    entry *e;
+    int rc;
+
+    if (n->kind != NODE_OBJECT) return expected(n, "a list of objects", err);
+    e = add_entry(s, ENTRY_RESOURCE, n->line);
+    if (!e) return fail_nomem(err);
+    e->resource.ct = e->resource.sz = -1;
+    rc = read_words(s, n, resource_words, &e->resource, err);
+    if (rc == 0 && !e->resource.path) rc = fail_line(err, BRIDGE_INVALID, n->line, "this resource has no \"path\"");
+    return rc;
+}
+
+static int read_resources(settings *s, const node *n, void *into, bridge_error *err)
+{
+    int rc = 0;
+
+    (void)into;
+    if (n->kind != NODE_LIST) return expected(n, "a list of objects", err);
+    for (const node *item = n->first; item && rc == 0; item = item->next) rc = read_resource(s, item, err);
+    return rc;
+}
+
 /* ---- the rest */
 
 static int read_store(settings *s, const node *n, void *into, bridge_error *err)
@@ -263,6 +314,7 @@ static int read_limits(settings *s, const node *n, void *into, bridge_error *err
 static const word config_words[] = {{"listen", read_listen, 0},
                                     {"connect", read_connect, 0},
                                     {"routes", read_routes, 0},
+                                    {"resources", read_resources, 0},
                                     {"store", read_store, offsetof(settings, store)},
                                     {"durability", read_durability, 0},
                                     {"passwords", read_rules, offsetof(settings, passwords)},
@@ -305,8 +357,12 @@ static bool same_text(const char *a, const char *b)
 bool entry_same(const entry *a, const entry *b)
 {
     const bridge_route *r = &a->route, *o = &b->route;
+    const resource *x = &a->resource, *y = &b->resource;
 
     if (a->kind != b->kind) return false;
+    if (a->kind == ENTRY_RESOURCE)
+        return same_text(x->path, y->path) && same_text(x->rt, y->rt) && same_text(x->interface, y->interface) &&
+               same_text(x->title, y->title) && x->ct == y->ct && x->sz == y->sz && x->obs == y->obs;
     if (a->kind != ENTRY_ROUTE) return strcmp(a->url, b->url) == 0;
     return same_text(r->source, o->source) && same_text(r->target, o->target) && same_text(r->format, o->format) &&
            r->ways == o->ways && r->retain == o->retain && r->max_qos == o->max_qos && r->priority == o->priority;

@@ -5,13 +5,20 @@
 #define CONFIG_SCHEMA_H
 #include "config/document.h"
 
-typedef enum entry_kind { ENTRY_LISTEN, ENTRY_CONNECT, ENTRY_ROUTE, ENTRY_KINDS } entry_kind;
+typedef enum entry_kind { ENTRY_LISTEN, ENTRY_CONNECT, ENTRY_ROUTE, ENTRY_RESOURCE, ENTRY_KINDS } entry_kind;
+typedef struct resource { /* what a list of links says of a path */
+    const char *path, *rt, *interface, *title; /* NULL: not said */
+    int64_t ct, sz; /* -1: not said */
+    bool obs;
+} resource;
+
 typedef struct entry { /* something with a slot: a URL, or a route */
     struct entry *next;
     entry_kind kind;
     int line;
     const char *url;    /* LISTEN, CONNECT; borrow from the document, as all texts here */
     bridge_route route; /* ROUTE */
+    resource resource;  /* RESOURCE */
     bridge_slot *slot;  /* while it is open */
 } entry;
 

@@ -54,6 +54,8 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->dead_ports);
     list_init(&h->dead_listeners);
     random_bytes(&h->seed, sizeof h->seed);
+    ptrie_init(&h->descriptions, m, h->seed);
+    list_init(&h->described);
     plans_init(h);
     buf_init(&h->packed, m, 0);
     keep_levels_init(h);
@@ -110,6 +112,7 @@ void hub_free(hub *h)
     h->depth = 0;
     hub_bury(h);
     policies_free(h);
+    descriptions_free(h);
     auth_unref(h->auth);
     if (h->routes) routes_free(h);
     plans_done(h);

@@ -4,6 +4,7 @@
  *   plan.c      the way out, remembered
  *   peer.c      who talks to us, what they watch    submit.c    the way in: the page to read
  *   routes.c    copies; names in routes_names.c     fanout.c    the way out
+ *   describe.c  link attributes of paths
  *   own.c       who answers for what                request.c   calls to them, tickets
  *   values.c    what is kept, how long, how much
  *   policy.c    who may do what                     represent.c one message in several formats
@@ -38,7 +39,10 @@ enum { /* defaults; docs/limits.md */
     HUB_MAX_CALLS = 10000,    /* requests under way at owners */
     HUB_MAX_HOPS = 16,        /* copies a message may make, one after the other */
     HUB_TIMEOUT = 5000,       /* ms an owner has for its answer */
-    HUB_SCHEMES = 32
+    HUB_SCHEMES = 32,
+    HUB_MAX_DESCRIPTIONS = 10000,
+    HUB_DESCRIPTION_MAX = 1024,   /* bytes of link attributes of one path */
+    HUB_SIZE_WORTH_TELLING = 1024 /* RFC 6690 3.3: sz is for what does not fit into one datagram */
 };
 #define HUB_MAX_VALUE_BYTES ((size_t)1024 * 1024 * 1024)
 
@@ -150,6 +154,8 @@ struct hub {
     ptrie levels;               /* keep_level.c */
     list level_list;
     struct expiry *expiry; /* values.c */
+    ptrie descriptions;    /* describe.c */
+    list described;
     struct sys *sys;       /* sys.c */
 };
 
@@ -283,6 +289,12 @@ const char *route_label(const route *r); /* "coap:r/{room}/temp -> home/{room}/t
 /* ---- represent.c */
 int hub_fetch(hub *h, bridge_msg *value, const bridge_msg *question, bridge_format wanted, bridge_msg **out);
 int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *terms);
+
+/* ---- describe.c */
+typedef struct description description;
+int describe(hub *h, const char *pattern, const char *attributes, description **out, bridge_error *err);
+void undescribe(hub *h, description *d);
+void descriptions_free(hub *h);
 
 /* ---- explain.c, stats.c */
 int hub_explain(hub *h, const char *path, buf *out);

@@ -127,6 +127,27 @@ class Route(Slot):
     """A line of the routing table."""
 
 
+class Description(Slot):
+    """What lists of resources say of some paths."""
+
+
+def link_attributes(attributes: dict[str, Any]) -> str:
+    """As RFC 6690 spells them: True is a flag, numbers stand bare, lists of values have blanks between."""
+    parts = []
+    for name, value in attributes.items():
+        name = name.rstrip("_").replace("_", "-")
+        if value is True:
+            parts.append(name)
+        elif value is None or value is False:
+            continue
+        elif isinstance(value, int):
+            parts.append(f"{name}={value}")
+        else:
+            words = value if isinstance(value, str) else " ".join(str(word) for word in value)
+            parts.append('{}="{}"'.format(name, words.replace("\\", "\\\\").replace('"', '\\"')))
+    return ";".join(parts)
+
+
 class Registration(Slot):
     """A handler or a resource.  Once closed it is not called again, not for what waited already either."""
 
@@ -239,6 +260,13 @@ class Owner:
         keep = 0 if retain is None else 1 if retain else 2
         qos = 0 if max_qos is None else max_qos + 1
         return Route(self, self._on_loop(self._core.engine.route, source, target, format, ways, keep, qos, priority))
+
+    def describe(self, pattern: str, **attributes: Any) -> Description:
+        """What /.well-known/core says of the paths that match: describe("home/+/temp", rt="temperature", if_="sensor", ct=50).
+
+        A name that Python keeps for itself has a "_" behind it; True is a flag; a list is several values.
+        """
+        return Description(self, self._on_loop(self._core.engine.describe, pattern, link_attributes(attributes)))
 
     def load(self, config: Config) -> None:
         """Loads a config: a file name, JSON text or a dict.  All of it or nothing; again replaces what the last one said."""

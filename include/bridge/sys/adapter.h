@@ -18,6 +18,7 @@ typedef struct bridge_watch bridge_watch;   /* one subscription of a peer */
 typedef struct bridge_ticket bridge_ticket; /* one request under way */
 typedef struct bridge_event bridge_event;   /* an fd or a timer */
 typedef struct bridge_url bridge_url;       /* core/url.h */
+typedef struct bridge_buffer bridge_buffer; /* base/buf.h */
 struct stream;                              /* loop/stream.h */
 
 /* What comes with a message on its way to a peer. */
@@ -136,6 +137,9 @@ int bridge_peer_fetch(bridge_peer *peer, bridge_msg *value, const bridge_msg *qu
 int bridge_peer_read(bridge_peer *peer, const char *pattern, int (*fn)(void *user, bridge_msg *msg), void *user);
 /* Paths that somebody answers for (bridge_handle), as this peer names them and may read them; patterns with captures are not told. */
 int bridge_peer_owned(bridge_peer *peer, int (*fn)(void *user, const char *path), void *user);
+/* What stands behind "<path>" in a list of links (RFC 6690): bridge_describe()'s attributes, and where those say nothing of it, ct
+ * (format; negative: not known), sz and obs.  Appends ";rt=..;ct=50;obs". */
+int bridge_peer_link(bridge_peer *peer, const char *path, int format, size_t size, bridge_buffer *out);
 /* Names one level below path ("" is the top), each once: last segment, whether a value is there, whether more is below. */
 int bridge_peer_list(bridge_peer *peer, const char *path,
                      int (*fn)(void *user, const char *segment, bool has_value, bool has_children), void *user);

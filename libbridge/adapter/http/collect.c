@@ -136,17 +136,30 @@ typedef struct linking {
     buf *out;
     size_t most;
     text mount;
+    bridge_peer *peer;
 } linking;
+
+static int put_link(linking *l, const char *path, int format, size_t size)
+{
+    int rc = buf_text(l->out, l->out->len > 0 ? ",<" : "<");
+
+    if (rc == 0) rc = target_put(l->out, l->mount, text_of(path));
+    if (rc == 0) rc = buf_text(l->out, ">");
+    if (rc == 0) rc = bridge_peer_link(l->peer, path, format, size, l->out);
+    return rc < 0 ? rc : l->out->len > l->most ? BRIDGE_TOOBIG : 0;
+}
 
 static int add_link(void *user, bridge_msg *msg)
 {
     linking *l = user;
     unsigned format = msg_format(msg);
-    int rc = buf_text(l->out, l->out->len > 0 ? ",<" : "<");
 
-    if (rc == 0) rc = target_put(l->out, l->mount, msg_path(msg));
-    if (rc == 0) rc = format < BRIDGE_FORMAT_NAMED ? buf_print(l->out, ">;ct=%u;obs", format) : buf_text(l->out, ">;obs");
-    return rc < 0 ? rc : l->out->len > l->most ? BRIDGE_TOOBIG : 0;
+    return put_link(l, msg->path, format < BRIDGE_FORMAT_NAMED ? (int)format : -1, msg->len);
+}
+
+static int add_owned(void *user, const char *path)
+{
+    return put_link(user, path, -1, 0);
 }
 
 void collect_links(request *r, const char *pattern)
@@ -156,7 +169,9 @@ void collect_links(request *r, const char *pattern)
     int rc = conn_peer(r->conn, r);
 
     buf_clear(l.out);
-    if (rc == 0) rc = bridge_peer_read(r->conn->peer, pattern, add_link, &l);
+    l.peer = r->conn->peer;
+    if (rc == 0 && strcmp(pattern, "#") == 0) rc = bridge_peer_owned(l.peer, add_owned, &l);
+    if (rc == 0) rc = bridge_peer_read(l.peer, pattern, add_link, &l);
     answer_list(r, rc, "application/link-format", l.out);
 }
 
