@@ -5,7 +5,6 @@
  * When something fails, what was added goes and what was taken away comes back. */
 #include "api/bridge.h"
 #include "base/status.h"
-#include "codec/link.h"
 #include "config/schema.h"
 
 typedef struct loaded { /* bridge->config */
@@ -23,15 +22,27 @@ typedef struct load {
 
 /* ---- one entry */
 
+/* RFC 6690 2: a quoted-string */
+static int put_quoted(buf *b, const char *name, const char *value)
+{
+    int rc = value ? buf_print(b, ";%s=\"", name) : 0;
+
+    for (; rc == 0 && value && *value; value++) {
+        if (*value == '"' || *value == '\\') rc = buf_put_u8(b, '\\');
+        if (rc == 0) rc = buf_put_u8(b, (uint8_t)*value);
+    }
+    return rc == 0 && value ? buf_put_u8(b, '"') : rc;
+}
+
 static int put_attributes(buf *b, const resource *r)
 {
-    int rc = r->rt ? link_put_param(b, "rt", text_of(r->rt)) : 0;
+    int rc = put_quoted(b, "rt", r->rt);
 
-    if (rc == 0 && r->interface) rc = link_put_param(b, "if", text_of(r->interface));
-    if (rc == 0 && r->title) rc = link_put_param(b, "title", text_of(r->title));
+    if (rc == 0) rc = put_quoted(b, "if", r->interface);
+    if (rc == 0) rc = put_quoted(b, "title", r->title);
     if (rc == 0 && r->ct >= 0) rc = buf_print(b, ";ct=%lld", (long long)r->ct);
     if (rc == 0 && r->sz >= 0) rc = buf_print(b, ";sz=%lld", (long long)r->sz);
-    return rc == 0 && r->obs ? link_put_flag(b, "obs") : rc;
+    return rc == 0 && r->obs ? buf_text(b, ";obs") : rc;
 }
 
 static int resource_open(load *l, entry *e, bridge_error *err)
