@@ -8,6 +8,7 @@
  *   own.c       who answers for what                request.c   calls to them, tickets
  *   values.c    what is kept, how long, how much
  *   policy.c    who may do what                     represent.c one message in several formats
+ *   exchange.c  questions of protocols without
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
  *   keep.c      what outlives the process           keep_level.c   what is promised about it
@@ -208,6 +209,9 @@ unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone); /* h
 void hub_replay(bridge_watch *w, const pattern *p, bool owner_tells);       /* to a new watch: what is kept, or what the owner says */
 /* Calls fn for each kept value that p matches under a name the peer has for it, as it is to be named and may be read. */
 int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *user, bridge_msg *msg), void *user);
+
+/* ---- exchange.c */
+bool exchange_is_anothers(const bridge_peer *peer, const char *filter); /* is this where somebody else's answers go? */
 
 /* ---- values.c */
 int values_new(hub *h);

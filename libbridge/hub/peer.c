@@ -180,6 +180,7 @@ int bridge_peer_watch(bridge_peer *peer, const char *filter, const bridge_watch_
     if (!o) o = &plain;
     rc = pattern_read(&p, &room, filter, strlen(filter), kind_of(o), NULL);
     if (rc < 0) return rc == BRIDGE_INVALID ? BRIDGE_SYNTAX : rc;
+    if (filter[0] == '$' && exchange_is_anothers(peer, filter)) return BRIDGE_DENIED;
     rc = policy_check_name(peer, BRIDGE_WATCH, filter);
     if (rc < 0) return rc;
     if (peer->flags & BRIDGE_PEER_MERGE) w = find(peer, &p, group);

@@ -19,4 +19,15 @@ size_t peer_watches(const bridge_peer *peer); /* how many subscriptions it has *
 void peer_pass_on(bridge_peer *peer, bridge_msg *msg);
 /* As bridge_peer_msg() for a path that has been checked and nothing but a payload: see msg_new_plain(). */
 int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, uint8_t qos, bool retain, bridge_msg **out);
+
+/* ---- exchange.c: questions and answers of a protocol that has neither; names are those of the peer's protocol */
+bool peer_meets_owner(const bridge_peer *peer, text name); /* does somebody else answer for it? */
+bool peer_meets_value(const bridge_peer *peer, text name); /* is a value kept there? */
+int peer_name_of(const bridge_peer *peer, text path, char *out, size_t room); /* of a canonical path; the length, or 0 */
+int peer_may(bridge_peer *peer, bridge_verb verb, const char *name);          /* 0, DENIED, UNAUTHENTICATED */
+int peer_may_own(bridge_peer *peer, const char *filter);                      /* may it answer for all of this? */
+#define HUB_REPLIES "$reply/" /* then the peer's name: only it may watch below that, and nothing is kept there */
+uint64_t peer_stamp(const bridge_peer *peer); /* a version for a message that goes to this peer past the hub */
+/* Publishes the answer to a question where its asker wished: with the asker's rights, but not as if it had said it. */
+int peer_answer(bridge_peer *asker, bridge_msg *msg);
 #endif

@@ -118,6 +118,8 @@ static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const ch
 
     if (rc < 0) return rc;
     if (msg->path[0] == '$' && verb != BRIDGE_GET && peer != h->app && strncmp(msg->path, "$SYS/", 5) == 0) return BRIDGE_DENIED; /* it is ours */
+    if (msg->path[0] == '$' && verb != BRIDGE_POST && peer != h->app && strncmp(msg->path, HUB_REPLIES, strlen(HUB_REPLIES)) == 0)
+        return verb == BRIDGE_GET || verb == BRIDGE_DELETE ? BRIDGE_NOTFOUND : BRIDGE_DENIED; /* nothing is kept where answers go */
     owner = hub_owner(h, msg->path, msg->path_len);
     if (owner && !is_news(owner, peer, done) && !(verb == BRIDGE_GET && is_fresh(h, msg, terms)))
         return hub_ask(peer, owner, verb, msg, asked, terms, reply, done, user, out);

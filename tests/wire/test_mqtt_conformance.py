@@ -5,7 +5,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"malformed": "tests/wire/test_mqtt_malformed.py", "session": "tests/wire/test_mqtt_session.py",
          "publish": "tests/wire/test_mqtt_publish.py", "subscribe": "tests/wire/test_mqtt_subscribe.py",
-         "story": "tests/story/test_mqtt.py", "wire": "tests/unit/test_mqtt_wire.c", "auth": "tests/unit/test_mqtt_auth.c"}
+         "story": "tests/story/test_mqtt.py", "requests": "tests/story/test_mqtt_requests.py",
+         "wire": "tests/unit/test_mqtt_wire.c", "auth": "tests/unit/test_mqtt_auth.c"}
 
 
 def test_every_test_that_the_page_names_is_there():

@@ -81,7 +81,7 @@ static mqtt_encoding *encoding_of(mqtt_shared *sh, bridge_msg *msg, bool v5, boo
     bool plain = !v5 || (ttl < 0 && !msg->has_extra && msg->format == BRIDGE_FORMAT_AUTO && !msg->text_said);
     int rc = plain ? encode_plain(sh, e, msg, v5, has_id) : encode_props(sh, e, msg, ttl, has_id);
     if (rc < 0) return NULL;
-    e->msg = msg;
+    e->msg = msg->version ? msg : NULL; /* an owner's answer has none: the next may lie at the same place */
     e->version = msg->version;
     e->path_len = msg->path_len;
     e->ttl = ttl;

@@ -1,6 +1,7 @@
 /* adapter/mqtt/handle_connect.c - CONNECT: who is it, may it, which session [5: 3.1, 3.2]. */
 #include "adapter/mqtt/session.h"
 #include "base/clock.h"
+#include "hub/port.h"
 #include <stdio.h>
 
 void mqtt_refuse(mqtt_client *c, uint8_t reason, const char *why)
@@ -123,34 +124,47 @@ static uint32_t expiry_of(const mqtt_client *c, const wire_packet *p)
 
 static void take_settings(mqtt_client *c, const wire_packet *p)
 {
-    const mqtt_limits *limits = &c->port->limits;
+    const mqtt_limits *most = &c->port->limits;
     const wire_props *props = &p->props;
     uint64_t window = props->has & WIRE_HAS_RECEIVE_MAX ? props->receive_max : UINT16_MAX;
-    c->window = (uint16_t)(window < limits->max_inflight ? window : limits->max_inflight);
+    c->window = (uint16_t)(window < most->max_inflight ? window : most->max_inflight);
     c->bridge = p->connect.bridge;
     c->keep_alive = p->connect.keep_alive;
-    if (limits->max_keep_alive && p->version == WIRE_V5 && (c->keep_alive == 0 || c->keep_alive > limits->max_keep_alive))
-        c->keep_alive = (uint16_t)limits->max_keep_alive;
+    if (most->max_keep_alive && p->version == WIRE_V5 && (c->keep_alive == 0 || c->keep_alive > most->max_keep_alive))
+        c->keep_alive = (uint16_t)most->max_keep_alive;
     if (props->has & WIRE_HAS_MAX_PACKET) c->max_packet = props->max_packet;
     if (props->has & WIRE_HAS_PROBLEM_INFO) c->problem_info = props->problem_info;
     if (props->has & WIRE_HAS_ALIAS_MAX)
-        c->alias_max_out = (uint16_t)(props->alias_max < limits->topic_aliases ? props->alias_max : limits->topic_aliases);
+        c->alias_max_out = (uint16_t)(props->alias_max < most->topic_aliases ? props->alias_max : most->topic_aliases);
+}
+
+enum { MAX_REPLY_ID = 256 };
+
+/* [5: 3.2.2.3.15] Where answers for this client may go; nobody else can listen there (hub/exchange.c). */
+static void reply_room(const mqtt_session *s, char *room, wire_props *props)
+{
+    if (s->id_len == 0 || s->id_len > MAX_REPLY_ID || strpbrk(s->id, "/+#")) return; /* [5: 3.2.2-19] it need not be told */
+    int n = sprintf(room, HUB_REPLIES "%s/", s->id);
+    props->has |= WIRE_HAS_RESPONSE_INFO;
+    props->response_info = (wire_slice){(const uint8_t *)room, (uint32_t)n};
 }
 
 static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool assigned)
 {
-    const mqtt_limits *limits = &c->port->limits;
+    const mqtt_limits *most = &c->port->limits;
     mqtt_session *s = c->session;
     wire_packet k = {.type = WIRE_CONNACK, .version = c->version, .session_present = present && c->version != WIRE_V31};
     wire_props *props = &k.props;
     uint32_t wanted = p->props.has & WIRE_HAS_SESSION_EXPIRY ? p->props.session_expiry : 0;
+    char room[sizeof HUB_REPLIES + MAX_REPLY_ID + 1];
     if (c->version != WIRE_V5) return mqtt_send(c, &k);
+    if ((p->props.has & WIRE_HAS_WANTS_RESPONSE_INFO) && p->props.wants_response_info) reply_room(s, room, props);
     if (s->expiry != wanted) props->has |= WIRE_HAS_SESSION_EXPIRY, props->session_expiry = s->expiry;
-    if (limits->receive_max < UINT16_MAX) props->has |= WIRE_HAS_RECEIVE_MAX, props->receive_max = (uint16_t)limits->receive_max;
-    if (limits->max_qos < 2) props->has |= WIRE_HAS_MAX_QOS, props->max_qos = (uint8_t)limits->max_qos;
-    if (limits->max_packet < WIRE_MAX_REMAINING)
-        props->has |= WIRE_HAS_MAX_PACKET, props->max_packet = (uint32_t)limits->max_packet;
-    if (limits->topic_aliases) props->has |= WIRE_HAS_ALIAS_MAX, props->alias_max = (uint16_t)limits->topic_aliases;
+    if (most->receive_max < UINT16_MAX) props->has |= WIRE_HAS_RECEIVE_MAX, props->receive_max = (uint16_t)most->receive_max;
+    if (most->max_qos < 2) props->has |= WIRE_HAS_MAX_QOS, props->max_qos = (uint8_t)most->max_qos;
+    if (most->max_packet < WIRE_MAX_REMAINING)
+        props->has |= WIRE_HAS_MAX_PACKET, props->max_packet = (uint32_t)most->max_packet;
+    if (most->topic_aliases) props->has |= WIRE_HAS_ALIAS_MAX, props->alias_max = (uint16_t)most->topic_aliases;
     if (c->keep_alive != p->connect.keep_alive)
         props->has |= WIRE_HAS_SERVER_KEEP_ALIVE, props->server_keep_alive = c->keep_alive;
     if (c->auth) mqtt_auth_props(c, props);

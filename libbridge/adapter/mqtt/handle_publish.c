@@ -123,8 +123,11 @@ static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_
     const wire_publish *m = &p->publish;
     bridge_verb verb = !m->retain ? BRIDGE_POST : m->payload.len ? BRIDGE_PUT : BRIDGE_DELETE;
     bridge_msg *msg;
+    int rc = 0;
+    if (topic.p[0] == '$' && mqtt_answer(s, p, topic, &rc)) return rc;
     if (is_ours(topic)) return BRIDGE_DENIED;
-    int rc = mqtt_msg_new(s, &msg, topic, m->payload, m->qos, m->retain, &p->props);
+    if ((p->props.has & WIRE_HAS_RESPONSE_TOPIC) && mqtt_ask(s, p, topic, &rc)) return rc;
+    rc = mqtt_msg_new(s, &msg, topic, m->payload, m->qos, m->retain, &p->props);
     if (rc < 0) return rc;
     rc = bridge_peer_submit(s->peer, verb, msg, NULL, NULL, a ? on_done : NULL, a, NULL);
     if (rc == BRIDGE_NOTFOUND && verb == BRIDGE_DELETE) /* nothing to remove; those who listen hear it all the same [5: 3.3.1.3] */

@@ -34,8 +34,26 @@ static uint8_t code_of(int status, unsigned version)
     case BRIDGE_INVALID:
     case BRIDGE_TOOBIG: return WIRE_BAD_FILTER;
     case BRIDGE_BUSY: return WIRE_QUOTA;
+    case BRIDGE_EXISTS:
+    case BRIDGE_UNSUPPORTED: return WIRE_IMPLEMENTATION;
     default: return WIRE_UNSPECIFIED;
     }
+}
+
+/* The user property `responder: true`: not to listen, but to answer for it. */
+static bool wants_to_respond(const wire_packet *p)
+{
+    wire_slice rest = p->props.raw, name, value;
+    bool yes = false;
+    while ((p->props.has & WIRE_HAS_USER) && wire_next_user(&rest, &name, &value))
+        if (text_is((text){(const char *)name.p, name.len}, "responder")) text_to_bool((text){(const char *)value.p, value.len}, &yes);
+    return yes;
+}
+
+static uint8_t refused(mqtt_client *c, int rc)
+{
+    c->why = rc == BRIDGE_EXISTS ? "another client answers for this already" : bridge_status_text(rc);
+    return code_of(rc, c->version);
 }
 
 static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_filter *f)
@@ -52,16 +70,21 @@ static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_fi
         .id = p->props.has & WIRE_HAS_SUBSCRIPTION_ID ? p->props.subscription_id : 0,
         .group = group,
     };
-    if (rc == 0 && peer_watches(s->peer) >= c->port->limits.max_subscriptions) rc = BRIDGE_BUSY;
-    if (rc == 0) rc = bridge_peer_watch(s->peer, filter, &options, group ? s : NULL, NULL); /* user: is it shared? */
-    return rc < 0 ? code_of(rc, c->version) : (uint8_t)qos;
+    if (rc == 0 && peer_watches(s->peer) + s->responder_count >= c->port->limits.max_subscriptions) rc = BRIDGE_BUSY;
+    if (rc == 0 && wants_to_respond(p))
+        rc = group ? BRIDGE_UNSUPPORTED : mqtt_respond(s, filter, (uint8_t)qos);
+    else if (rc == 0)
+        rc = bridge_peer_watch(s->peer, filter, &options, group ? s : NULL, NULL); /* user: is it shared? */
+    return rc < 0 ? refused(c, rc) : (uint8_t)qos;
 }
 
 static uint8_t unsubscribe_one(mqtt_client *c, const wire_filter *f)
 {
     const char *filter, *group;
     int rc = spell(c, f->text, &filter, &group);
+    bool answered = rc == 0 && !group && mqtt_respond_no_more(c->session, filter);
     if (rc == 0) rc = bridge_peer_unwatch(c->session->peer, filter, group);
+    if (rc == BRIDGE_NOTFOUND && answered) rc = 0;
     return rc == BRIDGE_NOTFOUND ? WIRE_NO_SUBSCRIPTION : rc < 0 ? WIRE_UNSPECIFIED : WIRE_SUCCESS;
 }
 
@@ -90,8 +113,10 @@ static int answer(mqtt_client *c, const wire_packet *p, wire_type type)
     mem *m = c->port->shared->mem;
     if (!c->codes && !(c->codes = mem_alloc(m, p->list.count))) return WIRE_UNSPECIFIED;
     c->corked = true;
+    if (!c->codes_done) c->why = NULL;
     if (!go_on(c, p, type)) return 0;
     ack.list.entries = (wire_slice){c->codes, c->codes_done}; /* [5: 3.8.4-6, 3.11.3-1] one for each, in order */
+    mqtt_explain(c, &ack, c->why); /* of the last that was refused */
     if (c->state == MQTT_ONLINE) mqtt_send(c, &ack);
     c->corked = false;
     mem_free(m, c->codes);

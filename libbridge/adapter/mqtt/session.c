@@ -19,6 +19,9 @@ int mqtt_session_new(mqtt_session **out, mqtt_shared *sh, wire_slice id, const c
     s->id_len = id.len;
     memcpy(s->id, id.p, id.len);
     list_init(&s->acks);
+    list_init(&s->asked);
+    list_init(&s->responders);
+    list_init(&s->calls);
     list_push(&sh->sessions, &s->link);
     sh->session_count++;
     int rc = bridge_peer_new(&s->peer, sh->port, s->id, user, BRIDGE_PEER_MERGE, s);
@@ -41,7 +44,9 @@ void mqtt_session_free(mqtt_session *s)
     sh->session_count--;
     mqtt_will_publish(s); /* [5: 3.1.2-8] the session's end does not wait for the delay */
     mqtt_queue_pass_on(s);
+    mqtt_responders_free(s);
     bridge_peer_free(s->peer);
+    mqtt_asked_free(s);
     for (list *it; (it = list_pop(&s->acks));) mem_free(sh->mem, list_of(it, mqtt_ack, link));
     mqtt_queue_free(s);
     mem_free(sh->mem, s->in_ids);
@@ -78,6 +83,7 @@ void mqtt_session_offline(mqtt_session *s, bool with_will)
     int64_t now = loop_now(s->shared->loop), delay;
     s->client = NULL;
     bridge_peer_away(s->peer, true);
+    mqtt_calls_drop(s);
     mqtt_acks_forget(s);
     mqtt_queue_rewind(s);
     s->will_at = INT64_MAX;

@@ -6,6 +6,7 @@
  *   queue.c           what waits, what is in flight     handle_ack.c         PUBACK, PUBREC, PUBCOMP
  *   deliver.c         messages on their way out         message.c            PUBLISH <-> bridge_msg
  *   will.c            the last word of a client           handle_auth.c        AUTH
+ *   ask.c             a client asks                       respond.c            a client answers
  * The codec below (wire.h) knows nothing of all this. */
 #ifndef ADAPTER_MQTT_SESSION_H
 #define ADAPTER_MQTT_SESSION_H
@@ -116,6 +117,7 @@ struct mqtt_client {
     timer rest;            /* it asked for much: others first, see mqtt_client_rest() */
     uint8_t *codes;        /* of the SUBSCRIBE that is half done, or NULL */
     uint32_t codes_done;
+    const char *why;       /* a sentence about one of them, or NULL */
     int64_t turn; /* when the first subscription of what it sent last was looked at; 0: none was */
     int64_t seen;          /* when the last packet came */
     mqtt_auth *auth;       /* or NULL */
@@ -158,6 +160,17 @@ typedef struct mqtt_ack { /* an acknowledgement that waits for the hub, or for o
     list link;
 } mqtt_ack;
 
+typedef struct mqtt_responder mqtt_responder; /* respond.c */
+typedef struct mqtt_asked { /* a question of a client that is not answered yet */
+    list link; /* in session->asked */
+    mqtt_session *session;
+    bridge_ticket *ticket;
+    bridge_verb verb;
+    uint8_t qos;
+    uint32_t response_len, correlation_len;
+    char response[]; /* with a NUL, then the correlation data */
+} mqtt_asked;
+
 struct mqtt_session {
     list link; /* in shared->sessions */
     mqtt_shared *shared;
@@ -176,7 +189,10 @@ struct mqtt_session {
     uint32_t in_count, in_room;
     unsigned acks_pending;
     uint16_t next_id;
-    unsigned subscriptions, max_queue;
+    list asked;             /* what it wants to know */
+    list responders, calls; /* what it answers for, and is to answer now */
+    unsigned asked_count, responder_count, call_count;
+    unsigned max_queue;
     size_t max_queue_bytes;
     bool queue_qos0;
     uint32_t expiry; /* seconds after the connection is gone, UINT32_MAX: never */
@@ -190,7 +206,7 @@ struct mqtt_session {
 mqtt_shared *mqtt_shared_of(bridge_port *home); /* NULL: no memory */
 void mqtt_port_settle(mqtt_port *port);         /* after a connection is gone: is the port's closing done? */
 
-enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 256, MQTT_BY_REF = 4096 };
+enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 256, MQTT_BY_REF = 4096, MQTT_MAX_ASKED = 1024 };
 /* ---- client.c */
 int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *user); /* takes the stream */
 void mqtt_leave(mqtt_client *c, bool with_will); /* closes without a word */
@@ -235,6 +251,22 @@ void mqtt_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
 /* Writes one PUBLISH.  0, CLOSED, NOMEM, TOOBIG (over what the client takes). */
 int mqtt_publish_out(mqtt_client *c, bridge_msg *msg, const mqtt_out *o);
 void mqtt_encodings_free(mqtt_shared *sh);
+
+/* ---- ask.c */
+/* Is this PUBLISH, which has a Response Topic, a question?  Then it is asked, and *rc is for its acknowledgement. */
+bool mqtt_ask(mqtt_session *s, const wire_packet *p, wire_slice topic, int *rc);
+void mqtt_asked_free(mqtt_session *s);
+const char *mqtt_code_of(int status, bridge_verb verb); /* "4.04" */
+int mqtt_status_said(text said);                        /* of "NOTFOUND", "4.04" or "404" */
+const char *mqtt_method_name(bridge_verb verb);
+
+/* ---- respond.c */
+int mqtt_respond(mqtt_session *s, const char *filter, uint8_t qos); /* 0; EXISTS: somebody else does */
+bool mqtt_respond_no_more(mqtt_session *s, const char *filter);     /* false: it did not */
+/* Is this PUBLISH an answer of a responder? */
+bool mqtt_answer(mqtt_session *s, const wire_packet *p, wire_slice topic, int *rc);
+void mqtt_calls_drop(mqtt_session *s); /* nobody is there to answer them */
+void mqtt_responders_free(mqtt_session *s);
 
 /* ---- message.c */
 /* A message from PUBLISH or a will; topic is the full one. */
