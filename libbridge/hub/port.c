@@ -324,6 +324,11 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     e->on_fd(e->user, status < 0 ? 3u : (unsigned)((events & UV_READABLE ? 1 : 0) | (events & UV_WRITABLE ? 2 : 0)));
 }
 
+uint64_t port_version(bridge_port *port)
+{
+    return ++port->hub->version;
+}
+
 int bridge_port_fd(bridge_port *port, int fd, unsigned events, void (*fn)(void *, unsigned), void *user, bridge_event **out)
 {
     bridge_event *e = event_new(port, user);

@@ -114,14 +114,18 @@ static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const ch
 {
     hub *h = peer->port->hub;
     bridge_owner *owner;
-    int rc = policy_is_open(peer) ? 0 : policy_check(peer, verb, msg->path);
+    bool news;
+    int rc;
 
+    owner = hub_owner(h, msg->path, msg->path_len);
+    news = owner && is_news(owner, peer, done);
+    /* An adapter's own peer may say what is there, whatever the rules for those who come in. */
+    rc = (news && peer->flags & BRIDGE_PEER_CANONICAL) || policy_is_open(peer) ? 0 : policy_check(peer, verb, msg->path);
     if (rc < 0) return rc;
     if (msg->path[0] == '$' && verb != BRIDGE_GET && peer != h->app && strncmp(msg->path, "$SYS/", 5) == 0) return BRIDGE_DENIED; /* it is ours */
     if (msg->path[0] == '$' && verb != BRIDGE_POST && peer != h->app && strncmp(msg->path, HUB_REPLIES, strlen(HUB_REPLIES)) == 0)
         return verb == BRIDGE_GET || verb == BRIDGE_DELETE ? BRIDGE_NOTFOUND : BRIDGE_DENIED; /* nothing is kept where answers go */
-    owner = hub_owner(h, msg->path, msg->path_len);
-    if (owner && !is_news(owner, peer, done) && !(verb == BRIDGE_GET && is_fresh(h, msg, terms)))
+    if (owner && !news && !(verb == BRIDGE_GET && is_fresh(h, msg, terms)))
         return hub_ask(peer, owner, verb, msg, asked, terms, reply, done, user, out);
     switch (verb) {
     case BRIDGE_GET: return read_value(h, msg, asked, terms, reply);
@@ -147,7 +151,7 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
         h->count.refused++;
         return BRIDGE_BUSY;
     }
-    rc = routes_give_names(h) ? routes_inward(h, peer, msg, &inner) : 0;
+    rc = routes_give_names(h) && !(peer->flags & BRIDGE_PEER_CANONICAL) ? routes_inward(h, peer, msg, &inner) : 0;
     if (rc == 0 && h->store) rc = keep_may(peer, verb, inner ? inner : msg);
     hub_enter(h); /* the peer may go meanwhile */
     if (rc == 0) rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);

@@ -81,7 +81,10 @@ int bridge_port_after(bridge_port *port, int64_t ms, void (*fn)(void *), void *u
 void bridge_event_close(bridge_event *event); /* NULL is fine; a fired timer still must be closed */
 
 /* ---- Peers.  who: "client-7", becomes "mqtt:client-7" as origin.  user: the proven name or NULL.  state goes to deliver(). */
-enum { BRIDGE_PEER_MERGE = 1 /* overlapping watches give one delivery (MQTT) */ };
+enum {
+    BRIDGE_PEER_MERGE = 1,    /* overlapping watches give one delivery (MQTT) */
+    BRIDGE_PEER_CANONICAL = 2 /* what it says are canonical paths: its scheme's names do not hold for it (owners) */
+};
 int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state);
 /* The rules (ACL file) of the port through which it came in hold for it; for peers of a home port. */
 void bridge_peer_via(bridge_peer *peer, bridge_port *port, const char *user);

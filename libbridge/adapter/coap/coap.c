@@ -1,6 +1,7 @@
 /* CoAP (RFC 7252, 7641, 7959) as an adapter: ports, peers, time.  README.md tells what is in. */
 #include "adapter/coap/coap.h"
 #include "adapter/coap/dtls.h"
+#include "adapter/coap/foreign.h"
 #include "adapter/coap/link.h"
 #include "base/status.h"
 #include "core/url.h"
@@ -267,6 +268,10 @@ void coap_port_close(bridge_port *port)
 {
     coap_port *cp = bridge_port_state(port);
 
+    if (cp->foreign) {
+        foreign_close(cp->foreign);
+        return;
+    }
     if (cp->closing) return;
     cp->closing = true;
     timer_stop(&cp->tick);
@@ -277,7 +282,13 @@ void coap_port_close(bridge_port *port)
 static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
 {
     coap_port *cp = bridge_port_state(port);
-    coap_counters n = coap_engine_counters(cp->engine);
+    coap_counters n;
+
+    if (cp->foreign) {
+        foreign_stats(cp->foreign, fn, user);
+        return;
+    }
+    n = coap_engine_counters(cp->engine);
 
     fn(user, "bridge_coap_received_total", "", (double)n.received);
     fn(user, "bridge_coap_sent_total", "", (double)n.sent);
@@ -298,6 +309,13 @@ static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     fn(user, "bridge_coap_pending", "", n.pending);
 }
 
+static int coap_connect(bridge_port *port, const bridge_url *u, bridge_error *err)
+{
+    coap_port *cp = bridge_port_state(port);
+
+    return foreign_open(&cp->foreign, port, u, err);
+}
+
 static const char *const schemes[] = {"coap", "coaps", "coap+tcp", "coaps+tcp", NULL};
 const bridge_adapter coap_adapter = {
     .size = sizeof(bridge_adapter),
@@ -310,4 +328,7 @@ const bridge_adapter coap_adapter = {
     .deliver = coap_deliver,
     .stats = coap_stats,
     .check = coap_check,
+    .connects = schemes,
+    .connect = coap_connect,
+    .check_connect = foreign_check,
 };

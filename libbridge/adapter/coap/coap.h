@@ -25,6 +25,7 @@ typedef struct coap_port {
     char *mount;    /* "r"; "" is everywhere */
     char *path;     /* scratch: the path of the request under way */
     struct coap_dtls *dtls;    /* or NULL */
+    struct foreign *foreign;   /* this port is no listener; see foreign.h */
     struct listener *listener; /* streams (link.c); then there is no udp */
     struct tls *tls;
     list links;
