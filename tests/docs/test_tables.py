@@ -111,12 +111,13 @@ def options_known():
     tls = words_in("loop/tls_said.c", "tls_url_options")
     mqtt = words_in("adapter/mqtt/mqtt.c", "own") | set(re.findall(r"^    X\((\w+), ", source("adapter/mqtt/mqtt.c"), re.M))
     http = words_in("adapter/http/http.c", "own_options")
+    hook, far = (words_in("adapter/http/out.c", f"{kind}_options") for kind in ("hook", "far"))
     coap = words_in("adapter/coap/coap.c", "options")
     coaps = words_in("adapter/coap/dtls.c", "coap_dtls_options")
-    return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "coap": coap, "coaps": coaps}
+    return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "hook": hook, "far": far, "coap": coap, "coaps": coaps}
 
 
-@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "coap", "coaps"])
+@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "coaps"])
 def test_every_option_of_a_listener_is_in_urls_md(family):
     text = (ROOT / "docs" / "urls.md").read_text()
     section = re.search(rf"<!-- options: {family} -->\n(.*?)(?=\n## |\n<!-- |\Z)", text, re.S)
@@ -199,6 +200,8 @@ def test_every_number_of_a_running_bridge_is_in_metrics_md():
     from libbridge import Bridge
     documented = {row[0].strip("`") for row in rows("metrics.md", r"`bridge_\w+`")}
     with Bridge("mqtt://127.0.0.1:0", "coap://127.0.0.1:0/r", "http://127.0.0.1:0/resources") as bridge:
+        bridge.connect("http://127.0.0.1:1/?watch=a")
+        bridge.connect("http://127.0.0.1:1/?as=b/{c}")
         told = {name.partition("{")[0] for name in bridge.stats()}
     assert told == documented
 

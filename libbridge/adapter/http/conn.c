@@ -81,7 +81,7 @@ static int login(http_conn *c, text authorization)
     buf_init(&room, c->port->mem, 0);
     if (authorization.p && !read_basic(authorization, &room, &ask)) rc = BRIDGE_UNAUTHENTICATED;
     if (rc == 0) rc = bridge_port_login(c->port->port, &ask);
-    if (rc == 0) rc = bridge_peer_new(&peer, c->port->port, stream_peer(c->s), ask.user, 0, c);
+    if (rc == 0) rc = bridge_peer_new(&peer, c->port->port, stream_peer(c->s), ask.user, 0, &c->taker);
     if (rc == 0) c->peer = peer;
     if (room.data) OPENSSL_cleanse(room.data, room.cap);
     buf_done(&room);
@@ -285,6 +285,14 @@ static void on_close(void *user, int status)
     port_check_closed(p);
 }
 
+void conn_deliver(taker *t, bridge_msg *msg, const bridge_delivery *how)
+{
+    http_conn *c = list_of(t, http_conn, taker);
+
+    if (c->socket) socket_deliver(c, msg, how);
+    else watch_deliver(c, msg, how);
+}
+
 static const stream_events events = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
 
 void conn_accept(void *user, stream *s)
@@ -301,6 +309,7 @@ void conn_accept(void *user, stream *s)
         stream_close(s);
         return;
     }
+    c->taker.deliver = conn_deliver;
     c->port = p;
     c->s = s;
     list_push(&p->conns, &c->link);

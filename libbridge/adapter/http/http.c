@@ -1,4 +1,5 @@
 /* adapter/http/http.c - HTTP/1.1 with server-sent events and WebSocket, as an adapter.  README.md says what of them is in. */
+#include "adapter/http/out.h"
 #include "adapter/http/server.h"
 #include "base/status.h"
 #include "core/url.h"
@@ -141,6 +142,10 @@ static void http_close(bridge_port *port)
 {
     http_port *p = bridge_port_state(port);
 
+    if (p->abroad) {
+        p->abroad->kind->close(p->abroad);
+        return;
+    }
     if (p->closing) return;
     p->closing = true;
     listener_close(p->listener);
@@ -155,16 +160,26 @@ static void http_close(bridge_port *port)
 
 static void http_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
 {
-    http_conn *c = state;
+    taker *t = state;
 
-    if (c->socket) socket_deliver(c, msg, how);
-    else watch_deliver(c, msg, how);
+    t->deliver(t, msg, how);
+}
+
+static int http_connect(bridge_port *port, const bridge_url *u, bridge_error *err)
+{
+    http_port *p = bridge_port_state(port);
+
+    return out_connect(port, u, &p->abroad, err);
 }
 
 static void http_stats(bridge_port *port, bridge_stat_fn fn, void *user)
 {
     const http_port *p = bridge_port_state(port);
 
+    if (p->abroad) {
+        p->abroad->kind->stats(p->abroad, fn, user);
+        return;
+    }
     fn(user, "bridge_http_connections", "", (double)p->count);
     fn(user, "bridge_http_connections_total", "", (double)p->accepted);
     fn(user, "bridge_http_connections_refused_total", "", (double)p->refused);
@@ -179,6 +194,7 @@ static void http_stats(bridge_port *port, bridge_stat_fn fn, void *user)
 }
 
 static const char *const schemes[] = {"http", "https", "ws", "wss", "mqtt+ws", NULL};
+static const char *const connects[] = {"http", "https", NULL};
 extern const bridge_adapter http_adapter;
 const bridge_adapter http_adapter = {
     .size = sizeof http_adapter,
@@ -191,4 +207,7 @@ const bridge_adapter http_adapter = {
     .deliver = http_deliver,
     .stats = http_stats,
     .check = check_options,
+    .connects = connects,
+    .connect = http_connect,
+    .check_connect = out_check,
 };

@@ -35,7 +35,13 @@ enum {
     HTTP_REF_BYTES = 16 * 1024      /* payloads above are sent from where they lie */
 };
 
+/* What a peer's state is: who takes its deliveries. */
+typedef struct taker {
+    void (*deliver)(struct taker *t, bridge_msg *msg, const bridge_delivery *how);
+} taker;
+
 typedef struct http_port {
+    struct http_out *abroad; /* not a listener: out.h; the rest is zero then */
     bridge_port *port;
     loop *loop;
     mem *mem;
@@ -63,6 +69,7 @@ typedef struct http_port {
 typedef enum conn_state { CONN_READY, CONN_ASKED, CONN_EVENTS, CONN_SOCKET, CONN_DRAIN } conn_state;
 
 typedef struct http_conn {
+    taker taker;
     list link;
     http_port *port;
     stream *s;
@@ -96,6 +103,7 @@ typedef struct request {
 
 /* conn.c */
 void conn_accept(void *port, stream *s);
+void conn_deliver(taker *t, bridge_msg *msg, const bridge_delivery *how);
 void conn_enter(http_conn *c, conn_state to);
 void conn_deadline(http_conn *c, int64_t in_ms);
 int conn_peer(http_conn *c, const request *r); /* the peer, logged in: 0, UNAUTHENTICATED, DENIED, ... */
