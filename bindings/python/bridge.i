@@ -96,6 +96,8 @@ static PyObject *event_row(event *ev, PyTypeObject *message_type)
         const char *line = ev->text + strlen(ev->text) + 1;
         object = Py_BuildValue("(NN)", PyUnicode_DecodeUTF8(ev->text, (Py_ssize_t)strlen(ev->text), "replace"),
                                PyUnicode_DecodeUTF8(line, (Py_ssize_t)strlen(line), "replace"));
+    } else if (ev->kind == EVENT_INTEREST) {
+        object = PyUnicode_DecodeUTF8(ev->text, (Py_ssize_t)strlen(ev->text), "replace");
     } else if (ev->kind == EVENT_CALL) {
         question *q = (question *)malloc(sizeof *q);
 
@@ -150,6 +152,8 @@ typedef struct question {} question;
         return message_wrap((PyTypeObject *)message_type, bridge_msg_ref(bridge_call_msg($self->call)));
     }
     const char *capture(const char *name) { return bridge_call_capture($self->call, name); }
+    const char *query() { return bridge_call_query($self->call); }
+    long long timeout() { return bridge_call_timeout($self->call); }
     void reply(int status, bridge_msg *maybe) { bridge_call_reply($self->call, status, maybe); }
 }
 
@@ -206,8 +210,8 @@ typedef struct engine {} engine;
     held *subscribe(const char *pattern, uint64_t id, size_t most, bridge_error *err) {
         return held_open($self, id, most, NULL, open_subscription, pattern, err);
     }
-    held *handle(const char *pattern, uint64_t id, bridge_error *err) {
-        return held_open($self, id, 0, NULL, open_handler, pattern, err);
+    held *handle(const char *pattern, uint64_t id, bool watched, bridge_error *err) {
+        return held_open($self, id, 0, NULL, watched ? open_owner : open_handler, pattern, err);
     }
     held *on_access(PyObject *asked, bridge_error *err) {
         return held_open($self, 0, 0, asked, open_policy, NULL, err);

@@ -126,6 +126,14 @@ static void on_call(void *user, bridge_call *call)
     if (!engine_push(h->e, &ev)) event_done(&ev);
 }
 
+static void on_interest(void *user, const char *filter, bool wanted)
+{
+    held *h = user;
+    event ev = {.id = h->id, .kind = EVENT_INTEREST, .status = wanted, .text = strdup(filter)};
+
+    if (!ev.text || !engine_push(h->e, &ev)) event_done(&ev);
+}
+
 typedef struct request { /* lives until its on_done, which comes exactly once */
     engine *e;
     uint64_t id;
@@ -324,6 +332,13 @@ int open_subscription(engine *e, held *h, const void *pattern, bridge_error *err
 int open_handler(engine *e, held *h, const void *pattern, bridge_error *err)
 {
     return bridge_handle(e->b, pattern, on_call, h, &h->slot, err);
+}
+
+int open_owner(engine *e, held *h, const void *pattern, bridge_error *err)
+{
+    const bridge_owner_fns fns = {.size = sizeof fns, .call = on_call, .interest = on_interest};
+
+    return bridge_own(e->b, pattern, &fns, h, &h->slot, err);
 }
 
 int open_policy(engine *e, held *h, const void *unused, bridge_error *err)

@@ -29,11 +29,11 @@ typedef struct held held;
 /* What happened: to be handed to whom Python knows by this id. */
 typedef struct event {
     uint64_t id;
-    enum { EVENT_MESSAGE, EVENT_DONE, EVENT_CALL, EVENT_LOG } kind;
-    int status;        /* DONE: bridge_status; LOG: level */
+    enum { EVENT_MESSAGE, EVENT_DONE, EVENT_CALL, EVENT_INTEREST, EVENT_LOG } kind;
+    int status;        /* DONE: bridge_status; LOG: level; INTEREST: 1 wanted, 0 not any more */
     bridge_msg *msg;   /* MESSAGE, DONE (may be NULL); ours */
     bridge_call *call; /* CALL; ours */
-    char *text;        /* LOG: "area\0line"; ours */
+    char *text;        /* LOG: "area\0line", INTEREST: the filter; ours */
     held *from;        /* MESSAGE: the subscription; our reference */
 } event;
 
@@ -88,6 +88,7 @@ int open_description(engine *e, held *h, const void *both, bridge_error *err);
 int open_route(engine *e, held *h, const void *route, bridge_error *err);
 int open_subscription(engine *e, held *h, const void *pattern, bridge_error *err);
 int open_handler(engine *e, held *h, const void *pattern, bridge_error *err);
+int open_owner(engine *e, held *h, const void *pattern, bridge_error *err); /* a handler that is told who watches, too */
 int open_policy(engine *e, held *h, const void *unused, bridge_error *err);
 
 int engine_ask(engine *e, uint64_t id, int verb, bridge_msg *msg, int64_t timeout); /* [any] */

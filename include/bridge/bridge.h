@@ -237,9 +237,25 @@ typedef void (*bridge_call_fn)(void *user, bridge_call *call);
 /* Owns the pattern: GET, PUT, POST, DELETE from any protocol come to fn.  EXISTS when another handler has that pattern. */
 BRIDGE_API int bridge_handle(bridge *b, const char *pattern, bridge_call_fn fn, void *user, bridge_slot **out,
                              bridge_error *err);
+/* What bridge_own() wants to be told besides. */
+typedef struct bridge_owner_fns {
+    size_t size;         /* sizeof(bridge_owner_fns) */
+    bridge_call_fn call; /* answer now, or keep a reference and answer later; bridge_call_timeout() says how long that may take */
+    /* Optional.  Somebody began to watch a path, or a filter, that lies wholly within the pattern (wanted), or the last one that did so
+     * has left (!wanted): told once for each distinct filter, over whatever protocols it is watched.  The time to start, and to end, the one
+     * poll or observation of the real thing; publish what it says.  An owner with this is not asked for the first value of a watch.
+     * Told too of watchers that were there before it. */
+    void (*interest)(void *user, const char *filter, bool wanted); /* borrow */
+    void (*cancel)(void *user, bridge_call *call); /* optional: nobody waits any more; you may still answer, or just unref */
+} bridge_owner_fns;
+/* As bridge_handle(), which is this with call() alone. */
+BRIDGE_API int bridge_own(bridge *b, const char *pattern, const bridge_owner_fns *fns, void *user, bridge_slot **out,
+                          bridge_error *err);
 BRIDGE_API bridge_verb bridge_call_verb(const bridge_call *call);
 BRIDGE_API bridge_msg *bridge_call_msg(const bridge_call *call);                       /* borrow; never NULL */
 BRIDGE_API const char *bridge_call_capture(const bridge_call *call, const char *name); /* borrow; NULL: no such name */
+BRIDGE_API const char *bridge_call_query(const bridge_call *call); /* borrow; "pmin=10&gt=5" as in a URI, or NULL */
+BRIDGE_API int64_t bridge_call_timeout(const bridge_call *call);   /* ms until nobody waits for the answer */
 BRIDGE_API bridge_call *bridge_call_ref(bridge_call *call);                            /* [any] to answer later */
 BRIDGE_API void bridge_call_reply(bridge_call *call, int status, bridge_msg *msg); /* [any] first one wins; msg may be NULL */
 BRIDGE_API void bridge_call_unref(bridge_call *call); /* [any] last one unanswered: TIMEOUT */

@@ -8,6 +8,7 @@ typedef struct registration {
     const char *text; /* URL, pattern */
     bool uplink;      /* the URL is one to connect to */
     const bridge_route *route;
+    const bridge_owner_fns *fns;
     const char *attributes;
     void (*fn)(void); /* cast back by who knows */
     void *user;
@@ -159,23 +160,29 @@ static void undo_handler(bridge_slot *s)
     bridge_owner_close(s->thing);
 }
 
-static int do_handle(bridge *b, void *args)
+static int do_own(bridge *b, void *args)
 {
     registration *r = args;
     bridge_slot *s = slot_new(b, undo_handler, r->user);
-    const bridge_owner_fns fns = {.size = sizeof fns, .call = (bridge_call_fn)r->fn};
     bridge_owner *made = NULL;
-    int rc = s ? own(b->hub->app, r->text, &fns, r->user, &made, r->err) : fail_nomem(r->err);
+    int rc = s ? own(b->hub->app, r->text, r->fns, r->user, &made, r->err) : fail_nomem(r->err);
 
     if (rc == 0) s->thing = made;
     return keep(s, rc, r);
 }
 
+int bridge_own(bridge *b, const char *filter, const bridge_owner_fns *fns, void *user, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.text = filter, .fns = fns, .user = user, .out = out, .err = err};
+
+    return filter && fns && fns->call ? on_loop(b, do_own, &r) : fail(err, BRIDGE_INVALID, "no pattern or no function");
+}
+
 int bridge_handle(bridge *b, const char *filter, bridge_call_fn fn, void *user, bridge_slot **out, bridge_error *err)
 {
-    registration r = {.text = filter, .fn = (void (*)(void))fn, .user = user, .out = out, .err = err};
+    const bridge_owner_fns fns = {.size = sizeof fns, .call = fn};
 
-    return filter && fn ? on_loop(b, do_handle, &r) : fail(err, BRIDGE_INVALID, "no pattern or no function");
+    return bridge_own(b, filter, &fns, user, out, err);
 }
 
 /* ---- descriptions */

@@ -91,7 +91,7 @@ static bool began(bridge_watch *w, text said)
     interest *i;
     bool first;
 
-    if (!o || o->peer == w->peer) return false;
+    if (!o || (o->peer == w->peer && o->peer != h->app)) return false; /* the application is many */
     if (w->interest && w->interest->owner == o) return true;
     i = interest_get(o, (text){filter, (size_t)len}, &first);
     if (!i) return false;

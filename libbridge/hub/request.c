@@ -399,6 +399,11 @@ const char *bridge_call_capture(const bridge_call *call, const char *name)
     return NULL;
 }
 
+const char *bridge_call_query(const bridge_call *call)
+{
+    return call->terms ? call->terms->query : NULL;
+}
+
 int64_t bridge_call_timeout(const bridge_call *call)
 {
     int64_t left = call->hub ? call->until - loop_now(call->hub->loop) : 0;

@@ -178,10 +178,12 @@ class Reply:
 class Request:
     """A request that a resource answers: who asks for what."""
 
-    __slots__ = ("verb", "message", "captures", "_call")
+    __slots__ = ("verb", "message", "captures", "query", "timeout", "_call")
 
     def __init__(self, call: Any, names: Iterable[str]):
         self._call = call
+        self.query: str = call.query() or ""  # "pmin=10&gt=5", as in a URI
+        self.timeout: float = call.timeout() / 1000  # seconds until nobody waits any more
         self.verb: str = VERBS[call.verb()]
         self.message: Message = call.msg(Message)
         self.captures = {name: call.capture(name) for name in names}
@@ -231,6 +233,9 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.verb} {self.path!r} from {self.origin!r}>"
+
+
+Watched = Callable[[str, bool], Any]
 
 
 class Owner:

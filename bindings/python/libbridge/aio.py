@@ -13,7 +13,7 @@ import weakref
 from datetime import timedelta
 from typing import Any, AsyncIterator, Callable, Iterable, TypeVar
 
-from ._core import Config, Core, Owner, Pattern, Registration, Request, checked_verbs, log, outcome
+from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
 from .clock import Clock
 from .errors import Canceled, Closed, MethodNotAllowed, Timeout
 from .message import FormatLike, Message, Value, make
@@ -365,8 +365,11 @@ class Bridge(Owner):
             return fn
         return register
 
-    def resource(self, pattern: str, *verbs: str) -> Callable[[F], F]:
-        """Decorator: the function or coroutine answers requests; what it returns is the reply, what it raises the status."""
+    def resource(self, pattern: str, *verbs: str, watched: Watched | None = None) -> Callable[[F], F]:
+        """Decorator: the function or coroutine answers requests; what it returns is the reply, what it raises the status.
+
+        watched(filter, wanted), a plain function, is called when somebody begins to watch a path of it, and when the last one has left.
+        """
         names, wanted = Pattern(pattern).names, checked_verbs(verbs)
 
         def register(fn: F) -> F:
@@ -380,7 +383,13 @@ class Bridge(Owner):
                     request._refuse(why)
                 self._kick()
 
-            def asked(call: Any, _status: int) -> None:
+            def asked(call: Any, status: int) -> None:
+                if isinstance(call, str):
+                    try:
+                        watched(call, bool(status))  # type: ignore[misc]
+                    except Exception:
+                        log.exception("%r failed on %r", watched, call)
+                    return
                 request = Request(call, names)
                 try:
                     if request.verb not in wanted:
@@ -395,7 +404,7 @@ class Bridge(Owner):
                     request._refuse(why)
                 self._kick()
             ident = self._core.new_id(asked)
-            _note(fn, Registration(self).opened(self._on_loop(self._core.engine.handle, pattern, ident)))
+            _note(fn, Registration(self).opened(self._on_loop(self._core.engine.handle, pattern, ident, watched is not None)))
             return fn
         return register
 

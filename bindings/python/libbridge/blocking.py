@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 
-from ._core import Config, Core, Owner, Pattern, Registration, Request, checked_verbs, log, outcome
+from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
 from .clock import Clock
 from .errors import Busy, Closed, MethodNotAllowed, Timeout
 from .message import FormatLike, Message, Value, make
@@ -343,15 +343,24 @@ class Bridge(Owner):
             return fn
         return register
 
-    def resource(self, pattern: str, *verbs: str) -> Callable[[F], F]:
+    def resource(self, pattern: str, *verbs: str, watched: Watched | None = None) -> Callable[[F], F]:
         """Decorator: the function answers requests for the pattern; what it returns is the reply, what it raises the status.
 
         It gets a `Request`, and what stood at {name} as keyword arguments.  Without verbs it answers all of them.
+
+        watched(filter, wanted) is called when somebody begins to watch a path of it, over whatever protocol, and when the last
+        one has left: the time to start and stop polling the real thing, and to publish what it says.
         """
         names, wanted = Pattern(pattern).names, checked_verbs(verbs)
 
         def register(fn: F) -> F:
-            def answer(call: Any) -> None:
+            def answer(call: Any, wanted_now: int) -> None:
+                if isinstance(call, str):
+                    try:
+                        watched(call, bool(wanted_now))  # type: ignore[misc]
+                    except Exception:
+                        log.exception("%r failed on %r", watched, call)
+                    return
                 request = Request(call, names)
                 try:
                     if request.verb not in wanted:
@@ -360,8 +369,8 @@ class Bridge(Owner):
                 except Exception as why:
                     request._refuse(why)
             jobs = self._driver.jobs
-            ident = self._core.new_id(lambda call, _status: jobs.append(functools.partial(answer, call)))
-            held = self._on_loop(self._core.engine.handle, pattern, ident)
+            ident = self._core.new_id(lambda call, status: jobs.append(functools.partial(answer, call, status)))
+            held = self._on_loop(self._core.engine.handle, pattern, ident, watched is not None)
             _note(fn, Registration(self).opened(held))
             return fn
         return register

@@ -157,22 +157,12 @@ int bridge_peer_list(bridge_peer *peer, const char *path,
  * news (PUT with ttl: a CoAP notification and its Max-Age) or whose reply to GET carries a ttl is cached by this and asked once.
  * A successful PUT, POST, DELETE or PATCH ends the kept reply. */
 typedef struct bridge_owner bridge_owner;
-typedef struct bridge_owner_fns {
-    size_t size;         /* sizeof(bridge_owner_fns) */
-    bridge_call_fn call; /* answer now, or keep a reference and answer later; bridge_call_timeout() says how long that may take */
-    /* Optional.  Somebody began to watch a path, or a filter, that lies wholly within the owner's pattern (wanted), or the last one that
-     * did so has left (!wanted): told once for each distinct filter.  The time to start, and to end, the one observation upstream.  An
-     * owner with this is not asked for the first value of a watch: news are expected from it.  Told too of watchers that were there before it. */
-    void (*interest)(void *user, const char *filter, bool wanted);
-    void (*cancel)(void *user, bridge_call *call); /* optional: nobody waits any more; you may still answer, or just unref */
-} bridge_owner_fns;
 /* pattern: canonical, "devices/lamp/{path...}".  EXISTS: another owner has this very pattern.  The more specific pattern wins.
  * Ends with the peer: calls not yet answered are then answered for it with UNREACHABLE. */
 int bridge_peer_own(bridge_peer *peer, const char *pattern, const bridge_owner_fns *fns, void *user, bridge_owner **out);
 void bridge_owner_close(bridge_owner *owner);                    /* NULL is fine */
 void bridge_owner_forget(bridge_owner *owner, const char *path); /* what is kept there is out of date; nobody is told */
 bool bridge_owner_is_wanted(const bridge_owner *owner, const char *filter); /* does anybody watch exactly this? */
-int64_t bridge_call_timeout(const bridge_call *call);            /* ms until nobody waits */
 const bridge_terms *bridge_call_terms(const bridge_call *call);  /* borrow; NULL: unconditional */
 #ifdef __cplusplus
 }
