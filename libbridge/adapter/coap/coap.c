@@ -1,5 +1,6 @@
 /* CoAP (RFC 7252, 7641, 7959) as an adapter: ports, peers, time.  README.md tells what is in. */
 #include "adapter/coap/coap.h"
+#include "adapter/coap/directory.h"
 #include "adapter/coap/dtls.h"
 #include "adapter/coap/foreign.h"
 #include "adapter/coap/link.h"
@@ -129,6 +130,7 @@ void coap_port_free(coap_port *cp)
     timer_stop(&cp->tick);
     timer_stop(&cp->bury);
     turn_end_cancel(&cp->flush);
+    directory_free(cp->directory);
     coap_dtls_close(cp->dtls);
     coap_engine_free(cp->engine);
     coap_udp_close(cp->udp);
@@ -154,7 +156,7 @@ static int take_mount(coap_port *cp, const bridge_url *u, bridge_error *err)
     return cp->mount ? 0 : fail_nomem(err);
 }
 
-static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", NULL};
+static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "rd", "ps", NULL};
 
 static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
 {
@@ -236,15 +238,49 @@ int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_t
     return rc;
 }
 
+/* yes, no; left out: when there is a mount, since without one every path is somebody's. */
+static int take_place(coap_port *cp, const bridge_url *u, const char *option, bool *out, bridge_error *err)
+{
+    const char *said = url_get(u, option);
+
+    *out = *cp->mount != 0;
+    if (!said || text_to_bool(text_of(said), out)) return 0;
+    return fail(err, BRIDGE_INVALID, "option %s=%s: yes or no is wanted", option, said);
+}
+
 static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     static const char *const of[] = {[COAP_UDP] = "coap", [COAP_DTLS] = "coaps", [COAP_TCP] = "coap+tcp", [COAP_TLS] = "coaps+tcp"};
     coap_limits l = {.max_body = port_limits(port)->max_message};
+    coap_port *cp = bridge_port_state(port);
     coap_transport transport = COAP_UDP;
     int rc = take_limits(u, &l, err);
 
     while (strcmp(u->scheme, of[transport]) != 0) transport++;
-    return rc < 0 ? rc : coap_port_open(bridge_port_state(port), port, u, transport, &hooks, &l, err);
+    if (rc == 0) rc = coap_port_open(cp, port, u, transport, &hooks, &l, err);
+    if (rc < 0) return rc;
+    cp->scheme = of[transport];
+    rc = take_place(cp, u, "rd", &cp->has_directory, err);
+    if (rc == 0) rc = take_place(cp, u, "ps", &cp->has_topics, err);
+    if (rc < 0) coap_port_free(cp);
+    return rc;
+}
+
+coap_port *coap_home(coap_port *cp)
+{
+    bridge_port *port = bridge_port_home(cp->port);
+    coap_port *home = port ? bridge_port_state(port) : NULL;
+
+    if (!home || home->port) return home;
+    home->port = port;
+    home->mem = port_mem(port);
+    home->loop = port_loop(port);
+    list_init(&home->waiting);
+    list_init(&home->news);
+    list_init(&home->links);
+    buf_init(&home->frame, home->mem, 0);
+    turn_end_init(&home->flush, on_turn_end);
+    return home;
 }
 
 static void on_bury(timer *t)
@@ -273,6 +309,10 @@ void coap_port_close(bridge_port *port)
         return;
     }
     if (cp->closing) return;
+    if (!cp->port) { /* a home that nobody has been to */
+        bridge_port_closed(port);
+        return;
+    }
     cp->closing = true;
     timer_stop(&cp->tick);
     coap_links_close(cp);
@@ -288,8 +328,10 @@ static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
         foreign_stats(cp->foreign, fn, user);
         return;
     }
-    n = coap_engine_counters(cp->engine);
 
+    fn(user, "bridge_coap_registrations", "", cp->directory ? (double)cp->directory->count : 0);
+    if (!cp->engine) return;
+    n = coap_engine_counters(cp->engine);
     fn(user, "bridge_coap_received_total", "", (double)n.received);
     fn(user, "bridge_coap_sent_total", "", (double)n.sent);
     fn(user, "bridge_coap_requests_total", "", (double)cp->requests);

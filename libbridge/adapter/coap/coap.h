@@ -35,6 +35,10 @@ typedef struct coap_port {
     list waiting;   /* coap_wait */
     list news;      /* coap_watcher: patterns of which something has changed */
     struct coap_wait *spare;
+    const char *scheme;           /* "coap+tcp" */
+    bool has_directory, has_topics; /* RFC 9176 at /rd, pub/sub at /ps */
+    struct directory *directory;  /* of the bridge: at the adapter's home only */
+    struct topics *topics;        /* likewise */
     void (*on_buried)(struct coap_port *cp); /* or NULL: before it is freed for good */
     bool closing, reading;
     uint64_t requests, errors;
@@ -63,7 +67,10 @@ typedef struct coap_watcher { /* one observation */
     bridge_msg *question; /* of a FETCH: which part of the value is told; or NULL */
     int accept; /* -1: as it is */
     bool wild, confirm; /* wild: path is a pattern; confirm: the news since the last turn want it */
-    list news_link;     /* wild: in cp->news */
+    list news_link;     /* wild, render: in cp->news */
+    list place;         /* render: among those to be told */
+    int (*render)(struct coap_watcher *w, buf *links); /* what is told is a list of links that we make; or NULL */
+    uint64_t told;      /* render: hash of the last */
     char path[];
 } coap_watcher;
 
@@ -86,6 +93,8 @@ bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused); /* logs in 
 void coap_rearm(coap_port *cp);
 void coap_bury_soon(coap_port *cp); /* when it is closing and the last connection has gone */
 
+coap_port *coap_home(coap_port *cp); /* what all listeners of a bridge share; NULL: no memory */
+
 /* serve.c */
 void coap_serve(void *user, coap_request *r);
 void coap_wait_dropped(coap_wait *w);
@@ -106,6 +115,9 @@ unsigned coap_etag_versions(const coap_option *etag, uint64_t *out); /* what it 
 /* watch.c */
 coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, bridge_msg *question,
                          int *status); /* takes a reference to question, which may be NULL */
+/* The same, or the end of it (as the request says), for what we make ourselves.  No place for it: 0 and NULL. */
+int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int (*render)(coap_watcher *, buf *), list *among,
+                    coap_watcher **out);
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
 void coap_tell_news(coap_port *cp);               /* to those who watch patterns */
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);

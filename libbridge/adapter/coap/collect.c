@@ -1,6 +1,7 @@
 /* Many paths in one answer: GET and Observe with wildcards.  A JSON object of path -> value; what has no JSON form is null.
  * Somebody who watches is told the whole object, once a turn of the loop however much has changed (RFC 7641 1.3: state, not events). */
 #include "adapter/coap/coap.h"
+#include "base/hash.h"
 
 typedef struct collecting {
     buf *out;
@@ -70,9 +71,29 @@ void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char 
     buf_done(&b);
 }
 
+static void links_again(coap_watcher *w, bool confirm)
+{
+    buf b;
+    uint64_t hash;
+
+    buf_init(&b, w->cp->mem, coap_engine_limits(w->cp->engine)->max_body);
+    if (w->render(w, &b) < 0) {
+        coap_unwatch(w, COAP_UNAVAILABLE);
+    } else if ((hash = hash_bytes(b.data, b.len, 1)) != w->told || confirm) {
+        w->told = hash;
+        coap_notify(w->observer, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = b.data, .len = b.len, .confirm = confirm));
+    }
+    buf_done(&b);
+}
+
 void coap_collect_again(coap_watcher *w, bool confirm)
 {
     buf b;
+
+    if (w->render) {
+        links_again(w, confirm);
+        return;
+    }
 
     if (collect(w->cp, w->peer, w->path, &b) < 0)
         coap_unwatch(w, COAP_TOO_LARGE);

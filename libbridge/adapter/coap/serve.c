@@ -1,5 +1,6 @@
 /* A request becomes a question to the hub. */
 #include "adapter/coap/coap.h"
+#include "adapter/coap/directory.h"
 #include "adapter/coap/names.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -337,6 +338,7 @@ static void serve_named(asked *a)
         coap_request_text(a->r, COAP_NOT_FOUND, NULL);
         return;
     }
+    if (directory_serve(a->cp, a->r, a->peer, a->cp->path)) return;
     a->path = coap_path_below(a->cp->path, segments, a->cp->mount, &root);
     if (!a->path)
         coap_answer_status(a->r, BRIDGE_NOTFOUND, BRIDGE_GET, NULL);

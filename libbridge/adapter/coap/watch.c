@@ -6,6 +6,7 @@ static void watcher_free(coap_watcher *w)
     bridge_watch_close(w->watch);
     bridge_msg_unref(w->question);
     list_remove(&w->news_link);
+    list_remove(&w->place);
     mem_free(w->cp->mem, w);
 }
 
@@ -22,6 +23,7 @@ coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, cons
     if (!w) return NULL;
     *w = (coap_watcher){.cp = cp, .peer = peer, .accept = accept, .wild = wild};
     list_init(&w->news_link);
+    list_init(&w->place);
     if (question) w->question = bridge_msg_ref(question);
     memcpy(w->path, path, len + 1);
     *status = bridge_peer_watch(peer, path, &options, w, &w->watch);
@@ -39,6 +41,33 @@ coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, cons
         watcher_free(old);
     }
     return w;
+}
+
+int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int (*render)(coap_watcher *, buf *), list *among,
+                    coap_watcher **out)
+{
+    size_t len = strlen(path);
+    coap_observer *o = coap_observer_of(r);
+    coap_watcher *w;
+    void *before = NULL;
+
+    if (r->meta->observe == 1 && o) coap_unwatch(coap_observer_user(o), 0);
+    if (r->meta->observe != 0) return 0;
+    w = mem_alloc(cp->mem, sizeof *w + len + 1);
+    if (!w) return BRIDGE_NOMEM;
+    *w = (coap_watcher){.cp = cp, .peer = peer, .accept = -1, .render = render};
+    memcpy(w->path, path, len + 1);
+    list_init(&w->news_link);
+    list_init(&w->place);
+    w->observer = coap_observe(r, w, &before);
+    if (before) watcher_free(before);
+    if (!w->observer) {
+        watcher_free(w);
+        return 0;
+    }
+    list_push(among, &w->place);
+    *out = w;
+    return 0;
 }
 
 void coap_unwatch(coap_watcher *w, uint8_t code)
@@ -114,7 +143,7 @@ void coap_watcher_stale(void *user, coap_observer *o)
     int rc;
 
     (void)user;
-    if (w->wild) {
+    if (w->wild || w->render) {
         coap_collect_again(w, true);
         return;
     }
