@@ -114,11 +114,6 @@ int policy_check(bridge_peer *peer, bridge_verb verb, const char *path)
 
 /* Rules are about canonical paths.  A wildcard under which a protocol has names of its own cannot be put into one path: then
  * each delivery alone decides. */
-int peer_may(bridge_peer *peer, bridge_verb verb, const char *path)
-{
-    return policy_is_open(peer) ? 0 : policy_check(peer, verb, path);
-}
-
 int policy_check_name(bridge_peer *peer, bridge_verb verb, const char *name)
 {
     hub *h = peer->port->hub;

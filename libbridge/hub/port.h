@@ -15,7 +15,6 @@ const limits *port_limits(bridge_port *port);
 /* The format of a payload: found out from its bytes when nobody said (AUTO). */
 bridge_format msg_format(const bridge_msg *msg);
 uint64_t port_version(bridge_port *port); /* a new one, as for a message that is accepted: an ETag that nobody had before */
-int peer_may(bridge_peer *peer, bridge_verb verb, const char *path); /* canonical; 0, UNAUTHENTICATED, DENIED */
 size_t peer_watches(const bridge_peer *peer); /* how many subscriptions it has */
 /* A message that a shared subscription of this peer was given goes to another of its group, if there is one. */
 void peer_pass_on(bridge_peer *peer, bridge_msg *msg);
