@@ -266,7 +266,7 @@ void own_forget(hub *h, text path)
 
 void bridge_owner_forget(bridge_owner *o, const char *path)
 {
-    own_forget(o->peer->port->hub, text_of(path));
+    values_remove(o->peer->port->hub, text_of(path));
 }
 
 bool bridge_owner_is_wanted(const bridge_owner *o, const char *filter)

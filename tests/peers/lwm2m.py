@@ -453,3 +453,14 @@ class Device:
         answer.type, answer.id, answer.token = type, self.socket.new_id(), token or known
         self.socket.send(answer)
         return answer
+
+
+def heard(client, topic=None):
+    """The next message of an MQTT client (at that topic, others are passed over): (topic, value), JSON read."""
+    while True:
+        packet = client.message()
+        if topic is None or packet.topic == topic:
+            try:
+                return packet.topic, json.loads(packet.payload)
+            except ValueError:
+                return packet.topic, packet.payload

@@ -1,0 +1,51 @@
+/* What happens to a device, as messages: `<name>/!registered` and its like, JSON. */
+#include "adapter/lwm2m/lwm2m.h"
+#include "codec/json.h"
+#include <stdio.h>
+
+static int put_member(buf *out, const char *name, const char *value)
+{
+    int rc = buf_print(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
+
+    return rc ? rc : json_put_string(out, value, strlen(value));
+}
+
+int lwm2m_describe(const lwm2m_device *d, buf *out)
+{
+    int rc = buf_text(out, "{");
+
+    if (rc == 0) rc = put_member(out, "ep", d->endpoint);
+    if (rc == 0) rc = buf_print(out, ",\"lt\":%lld,\"lwm2m\":\"1.%u\",\"b\":\"%s\"", (long long)d->lifetime, d->minor, d->binding);
+    if (rc == 0 && d->queue_mode) rc = buf_print(out, ",\"queue\":true,\"asleep\":%s", d->asleep ? "true" : "false");
+    if (rc == 0 && d->msisdn) rc = put_member(out, "sms", d->msisdn);
+    if (rc == 0 && d->identity) rc = put_member(out, "identity", d->identity);
+    if (rc == 0) rc = buf_print(out, ",\"since\":%lld", (long long)d->since);
+    if (rc == 0 && d->links) rc = put_member(out, "links", d->links);
+    return rc;
+}
+
+int lwm2m_msg(lwm2m_device *d, const char *path, bridge_format format, const void *data, size_t len, bridge_msg **out)
+{
+    bridge_fields f = {.size = sizeof f, .path = path, .data = data, .len = len, .format = format, .qos = 1};
+
+    return d->peer ? bridge_peer_msg(d->peer, &f, out) : BRIDGE_CLOSED;
+}
+
+void lwm2m_event(lwm2m_device *d, const char *what, const char *more)
+{
+    char path[1024];
+    bridge_msg *msg = NULL;
+    buf json;
+    int n = snprintf(path, sizeof path, "%s/!%s", d->name, what), rc;
+
+    if (!d->peer || n < 0 || (size_t)n >= sizeof path) return;
+    buf_init(&json, d->server->mem, 0);
+    rc = lwm2m_describe(d, &json);
+    if (rc == 0 && more) rc = buf_text(&json, more);
+    if (rc == 0) rc = buf_text(&json, "}");
+    if (rc == 0)
+        rc = lwm2m_msg(d, path, BRIDGE_JSON, json.data, json.len, &msg);
+    if (rc == 0) bridge_peer_submit(d->peer, BRIDGE_POST, msg, NULL, NULL, NULL, NULL, NULL);
+    bridge_msg_unref(msg);
+    buf_done(&json);
+}

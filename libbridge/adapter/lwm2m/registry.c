@@ -1,0 +1,412 @@
+/* Devices: who is registered, where, how long.
+ *
+ *      Register --> here --Update, any message--> here (awake)
+ *                    |  \--lifetime over--> expired     \--de-register--> gone
+ *                    +--Register again--> here, another location, observations begin anew */
+#include "adapter/lwm2m/lwm2m.h"
+#include "adapter/lwm2m/ddf.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include <stdio.h>
+
+/* ---- Finding */
+
+lwm2m_device *lwm2m_find(lwm2m_server *s, const char *name) { return map_get(&s->by_name, name, strlen(name)); }
+
+lwm2m_device *lwm2m_find_location(lwm2m_server *s, text location)
+{
+    return location.len == LWM2M_LOCATION ? map_get(&s->by_location, location.p, location.len) : NULL;
+}
+
+/* ---- What it said */
+
+static int text_take(mem *m, char **out, text said)
+{
+    char *copy = mem_text_len(m, said.p ? said.p : "", said.len);
+
+    if (!copy) return BRIDGE_NOMEM;
+    mem_free(m, *out);
+    *out = copy;
+    return 0;
+}
+
+static int take_links(lwm2m_device *d, text links)
+{
+    text root = {"", 0};
+    int format = -1, rc = lwm2m_links_check(links.p, links.len, &root, &format, NULL);
+
+    if (rc == 0) rc = text_take(d->server->mem, &d->root, root);
+    if (rc == 0) rc = text_take(d->server->mem, &d->links, links);
+    if (rc == 0 && format >= 0) {
+        d->format = (uint16_t)format;
+        d->format_known = true;
+    }
+    return rc;
+}
+
+static void take_binding(lwm2m_device *d, const lwm2m_said *said)
+{
+    size_t n = said->binding.len < sizeof d->binding - 1 ? said->binding.len : sizeof d->binding - 1;
+
+    memcpy(d->binding, n ? said->binding.p : "U", n ? n : 1);
+    d->binding[n ? n : 1] = 0;
+    /* LwM2M 1.0 5.3.1.1: Q is a letter of the binding; 1.1 6.2.1.2: a parameter of its own */
+    d->queue_mode = said->queue || strchr(d->binding, 'Q') != NULL;
+}
+
+static void leave_place(lwm2m_device *d)
+{
+    map *places = &d->server->by_place;
+
+    if (d->place.port && map_get(places, &d->place, sizeof d->place) == d) map_remove(places, &d->place, sizeof d->place);
+    d->place.port = NULL;
+    list_remove(&d->conn_link);
+    d->conn = NULL;
+}
+
+static int take_conn(lwm2m_device *d, coap_peer *from)
+{
+    lwm2m_conn *c = *coap_peer_user(from);
+
+    if (!c) {
+        c = mem_new(d->server->mem, lwm2m_conn);
+        if (!c) return BRIDGE_NOMEM;
+        list_init(&c->devices);
+        *coap_peer_user(from) = c;
+    }
+    d->conn = from;
+    d->lost = false;
+    list_push(&c->devices, &d->conn_link);
+    return 0;
+}
+
+static int take_place(lwm2m_device *d, lwm2m_port *p, coap_peer *from)
+{
+    leave_place(d);
+    d->port = p;
+    if (coap_peer_link(from)) return take_conn(d, from);
+    memset(&d->place, 0, sizeof d->place);
+    d->place.port = p;
+    d->place.address = *coap_peer_address(from);
+    return map_put(&d->server->by_place, &d->place, sizeof d->place, d, NULL);
+}
+
+static bool is_elsewhere(const lwm2m_device *d, const lwm2m_port *p, coap_peer *from)
+{
+    if (d->port != p) return true;
+    if (coap_peer_link(from)) return d->conn != from;
+    return d->place.port != p || memcmp(&d->place.address, coap_peer_address(from), sizeof d->place.address) != 0;
+}
+
+lwm2m_device *lwm2m_find_peer(lwm2m_port *p, coap_peer *from)
+{
+    const lwm2m_conn *c = coap_peer_link(from) ? *coap_peer_user(from) : NULL;
+    lwm2m_place place;
+
+    if (coap_peer_link(from)) return c && !list_empty(&c->devices) ? list_of(c->devices.prev, lwm2m_device, conn_link) : NULL;
+    memset(&place, 0, sizeof place);
+    place.port = p;
+    place.address = *coap_peer_address(from);
+    return map_get(&p->server->by_place, &place, sizeof place);
+}
+
+static void on_expiry(timer *t)
+{
+    lwm2m_device *d = list_of(t, lwm2m_device, expiry);
+
+    d->server->count.expirations++;
+    lwm2m_remove(d, LWM2M_GONE_EXPIRED);
+}
+
+static int live(lwm2m_device *d) { return timer_start(&d->expiry, d->server->loop, d->lifetime * 1000, on_expiry); }
+
+static int take_said(lwm2m_device *d, const lwm2m_said *said, bool first)
+{
+    uint64_t most = d->port->limits.max_lifetime;
+    int rc = said->has_links ? take_links(d, said->links) : 0;
+
+    if (rc == 0 && said->msisdn.len) rc = text_take(d->server->mem, &d->msisdn, said->msisdn);
+    if (rc < 0) return rc;
+    if (said->has_lifetime) d->lifetime = (int64_t)(said->lifetime > most ? most : said->lifetime);
+    if (first || said->has_binding) take_binding(d, said);
+    return live(d);
+}
+
+/* ---- Awake and asleep */
+
+void lwm2m_asleep(lwm2m_device *d)
+{
+    if (d->asleep || d->gone) return;
+    timer_stop(&d->doze);
+    d->asleep = true;
+    lwm2m_event(d, "asleep", NULL);
+}
+
+static void on_doze(timer *t)
+{
+    lwm2m_device *d = list_of(t, lwm2m_device, doze);
+
+    lwm2m_hold(d);
+    lwm2m_asleep(d);
+    lwm2m_release(d);
+}
+
+void lwm2m_awake(lwm2m_device *d)
+{
+    bool woke = d->asleep;
+
+    d->seen = loop_now(d->server->loop);
+    d->asleep = false;
+    if (d->queue_mode)
+        timer_start(&d->doze, d->server->loop, (int64_t)d->port->limits.awake, on_doze);
+    else
+        timer_stop(&d->doze);
+    if (woke) lwm2m_event(d, "awake", NULL);
+}
+
+void lwm2m_heard(lwm2m_device *d)
+{
+    d->ready = true;
+    lwm2m_awake(d);
+    if (!d->gone) lwm2m_pump(d);
+}
+
+/* ---- Coming */
+
+static void location_new(lwm2m_device *d)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint8_t dice[LWM2M_LOCATION];
+
+    random_bytes(dice, sizeof dice); /* nobody guesses 96 bits: it is what a NoSec device proves itself with */
+    for (int i = 0; i < LWM2M_LOCATION; i++) d->location[i] = digits[dice[i] & 63];
+    d->location[LWM2M_LOCATION] = 0;
+}
+
+/* A name is one segment of a path: what cannot stand in one is percent-encoded. */
+static char *name_new(mem *m, const char *mount, text endpoint)
+{
+    buf b;
+    char *out;
+    int rc;
+
+    buf_init(&b, m, 0);
+    rc = buf_print(&b, "%s/", mount);
+    for (size_t i = 0; i < endpoint.len && rc == 0; i++) {
+        unsigned char c = (unsigned char)endpoint.p[i];
+        rc = c <= 0x20 || c == 0x7f || strchr("/+#{}%!", c) ? buf_print(&b, "%%%02X", c) : buf_put_u8(&b, c);
+    }
+    out = rc == 0 ? mem_text_len(m, (const char *)b.data, b.len) : NULL;
+    buf_done(&b);
+    return out;
+}
+
+static void device_free(lwm2m_device *d)
+{
+    mem *m = d->server->mem;
+
+    mem_free(m, d->name);
+    mem_free(m, d->endpoint);
+    mem_free(m, d->identity);
+    mem_free(m, d->msisdn);
+    mem_free(m, d->links);
+    mem_free(m, d->root);
+    mem_free(m, d);
+}
+
+void lwm2m_release(lwm2m_device *d)
+{
+    if (--d->holds == 0 && d->gone) device_free(d);
+}
+
+static int device_new(lwm2m_port *p, const lwm2m_said *said, char *name, const char *identity, lwm2m_device **out)
+{
+    lwm2m_server *s = p->server;
+    lwm2m_device *d = mem_new(s->mem, lwm2m_device);
+    int rc = d ? 0 : BRIDGE_NOMEM;
+
+    if (!d) {
+        mem_free(s->mem, name);
+        return rc;
+    }
+    d->server = s;
+    d->port = p;
+    d->name = name;
+    d->lifetime = LWM2M_LIFETIME;
+    d->format = BRIDGE_TLV;
+    list_init(&d->link);
+    list_init(&d->conn_link);
+    list_init(&d->queue);
+    list_init(&d->flying);
+    list_init(&d->observations);
+    rc = text_take(s->mem, &d->endpoint, said->endpoint);
+    if (rc == 0 && identity && !(d->identity = mem_text(s->mem, identity))) rc = BRIDGE_NOMEM;
+    if (rc == 0) rc = map_put(&s->by_name, d->name, strlen(d->name), d, NULL);
+    if (rc < 0) {
+        device_free(d);
+        return rc;
+    }
+    s->device_count++;
+    list_push(&s->devices, &d->link);
+    *out = d;
+    return 0;
+}
+
+/* Its paths are its own from now on. */
+static int device_own(lwm2m_device *d, const char *user)
+{
+    char pattern[1024];
+    int n = snprintf(pattern, sizeof pattern, "%s/{path...}", d->name);
+    int rc = n > 0 && (size_t)n < sizeof pattern ? 0 : BRIDGE_TOOBIG;
+
+    if (rc == 0) rc = bridge_peer_new(&d->peer, d->server->home, d->endpoint, user, 0, d);
+    if (rc == 0) bridge_peer_via(d->peer, d->port->coap.port, user);
+    if (rc == 0) rc = bridge_peer_own(d->peer, pattern, &lwm2m_owner_fns, d, &d->owner);
+    return rc;
+}
+
+static int may_come(lwm2m_port *p, const lwm2m_said *said, const char *identity, const char **user)
+{
+    char endpoint[LWM2M_ENDPOINT_MAX + 1], who[LWM2M_ENDPOINT_MAX + 8];
+    bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .who = who, .path = endpoint, .certified = identity};
+    int rc;
+
+    snprintf(endpoint, sizeof endpoint, "%.*s", (int)said->endpoint.len, said->endpoint.p);
+    snprintf(who, sizeof who, "lwm2m:%s", endpoint);
+    rc = bridge_port_login(p->coap.port, &ask);
+    *user = ask.user;
+    return rc;
+}
+
+/* max_register_rate of a second. */
+static bool too_fast(lwm2m_port *p)
+{
+    uint64_t second = (uint64_t)loop_now(p->server->loop) / 1000;
+
+    if (!p->limits.max_register_rate) return false;
+    if (second != p->second) p->second = second, p->registrations = 0;
+    return ++p->registrations > p->limits.max_register_rate;
+}
+
+static uint8_t minor_of(text version) { return version.len == 3 ? (uint8_t)(version.p[2] - '0') : 0; }
+
+/* It takes its place: known before, or new. */
+static int settle_in(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2m_said *said)
+{
+    lwm2m_server *s = d->server;
+    int rc;
+
+    if (*d->location) map_remove(&s->by_location, d->location, LWM2M_LOCATION);
+    location_new(d);
+    rc = take_place(d, p, from);
+    d->minor = minor_of(said->version);
+    d->since = loop_calendar(s->loop);
+    d->format_known = false;
+    d->format = BRIDGE_TLV;
+    if (rc == 0) rc = map_put(&s->by_location, d->location, LWM2M_LOCATION, d, NULL);
+    return rc ? rc : take_said(d, said, true);
+}
+
+int lwm2m_register(lwm2m_port *p, coap_peer *from, const lwm2m_said *said, const char *identity, lwm2m_device **out)
+{
+    lwm2m_server *s = p->server;
+    const char *user = NULL;
+    char *name;
+    lwm2m_device *d;
+    bool fresh;
+    int rc = too_fast(p) ? BRIDGE_BUSY : may_come(p, said, identity, &user);
+
+    if (rc < 0) return rc;
+    name = name_new(s->mem, p->mount, said->endpoint);
+    if (!name) return BRIDGE_NOMEM;
+    d = lwm2m_find(s, name);
+    fresh = !d;
+    if (d) {
+        mem_free(s->mem, name);
+        /* who came with a proof is not pushed out by one without it, nor by one who has proved to be another */
+        if (d->identity && (!identity || strcmp(identity, d->identity) != 0)) return BRIDGE_DENIED;
+        if (identity && !d->identity && !(d->identity = mem_text(s->mem, identity))) return BRIDGE_NOMEM;
+    } else {
+        if (s->device_count >= p->limits.max_devices) {
+            mem_free(s->mem, name);
+            return BRIDGE_BUSY;
+        }
+        rc = device_new(p, said, name, identity, &d);
+    }
+    if (rc == 0) rc = settle_in(d, p, from, said);
+    if (rc == 0 && fresh) rc = device_own(d, user);
+    if (rc < 0) {
+        if (d) lwm2m_remove(d, LWM2M_GONE_CLOSED);
+        return rc;
+    }
+    s->count.registrations++;
+    *out = d;
+    return 0;
+}
+
+int lwm2m_update(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2m_said *said)
+{
+    bool moved = is_elsewhere(d, p, from);
+    int rc = moved ? take_place(d, p, from) : 0;
+
+    if (rc == 0) rc = take_said(d, said, false);
+    if (rc < 0) return rc;
+    d->server->count.updates++;
+    if (moved) lwm2m_observe_again(d); /* its notifications would come from where nobody expects them */
+    return 0;
+}
+
+/* ---- Going */
+
+void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
+{
+    static const char *const reasons[] = {"asked", "expired", "replaced", "closed"};
+    lwm2m_server *s = d->server;
+    char more[40];
+
+    if (d->gone) return;
+    lwm2m_hold(d);
+    d->gone = true;
+    timer_stop(&d->expiry);
+    timer_stop(&d->doze);
+    leave_place(d);
+    if (map_get(&s->by_name, d->name, strlen(d->name)) == d) map_remove(&s->by_name, d->name, strlen(d->name));
+    if (*d->location) map_remove(&s->by_location, d->location, LWM2M_LOCATION);
+    list_remove(&d->link);
+    s->device_count--;
+    lwm2m_drop_ops(d, BRIDGE_UNREACHABLE);
+    lwm2m_observe_done(d);
+    snprintf(more, sizeof more, ",\"reason\":\"%s\"", reasons[why]);
+    if (why != LWM2M_GONE_CLOSED) lwm2m_event(d, "deregistered", more);
+    bridge_owner_close(d->owner);
+    bridge_peer_free(d->peer);
+    d->owner = NULL;
+    d->peer = NULL;
+    lwm2m_release(d);
+}
+
+/* A session or a stream has ended; a device may come back on another, and its registration lives on. */
+void lwm2m_peer_lost(lwm2m_port *p, coap_peer *peer)
+{
+    lwm2m_conn *c = *coap_peer_user(peer);
+    list *it;
+
+    if (!c || !coap_peer_link(peer)) return;
+    while ((it = list_pop(&c->devices))) {
+        lwm2m_device *d = list_of(it, lwm2m_device, conn_link);
+        d->conn = NULL;
+        d->lost = true;
+    }
+    mem_free(p->server->mem, c);
+    *coap_peer_user(peer) = NULL;
+}
+
+void lwm2m_server_done(lwm2m_server *s)
+{
+    while (!list_empty(&s->devices)) lwm2m_remove(list_of(s->devices.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
+    map_done(&s->by_name);
+    map_done(&s->by_location);
+    map_done(&s->by_place);
+    lwm2m_model_free(s->model);
+    s->home = NULL;
+}

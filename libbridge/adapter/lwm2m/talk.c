@@ -1,0 +1,358 @@
+/* Operations: CoAP requests to a device, one after the other, and only while it listens.
+ *
+ *      lwm2m_ask --> queue --(awake, a place free)--> flying --answer--> done
+ *                      |  ^                             |
+ *                      |  +---no answer, it may sleep---+   (queue mode: it goes back to the front while somebody waits)
+ *                      +--patience over--> done(TIMEOUT)
+ *
+ * LwM2M 1.0 8.3, 1.1 6.5: a device in queue mode is asked nothing while it sleeps; what waits goes out, in its order, when it speaks. */
+#include "adapter/lwm2m/lwm2m.h"
+#include "base/status.h"
+#include <stdio.h>
+
+struct lwm2m_op {
+    list link; /* of d->queue or d->flying, or none: an observation that goes on */
+    lwm2m_device *d;
+    coap_ask *ask;
+    lwm2m_done_fn done;
+    void *user;
+    int64_t until; /* ms of the loop; INT64_MAX: for ever */
+    timer patience;
+    oma_path path;
+    int accept, format;
+    size_t len;
+    uint8_t code;
+    bool observe, flies, over, replace, sending, ended; /* ended: it waits for op_send() to return */
+    char *query;
+    struct lwm2m_op *first, *also; /* first: the newer write that goes in its place; also: those who go with this one */
+    uint8_t data[];
+};
+
+static void pump(lwm2m_device *d);
+
+static void op_free(lwm2m_op *op)
+{
+    mem *m = op->d->server->mem;
+    lwm2m_device *d = op->d;
+
+    op->ended = true;
+    if (op->sending) return;
+    mem_free(m, op->query);
+    mem_free(m, op);
+    lwm2m_release(d);
+}
+
+static void op_unlink(lwm2m_op *op)
+{
+    timer_stop(&op->patience);
+    if (list_linked(&op->link)) {
+        if (op->flies)
+            op->d->flying_count--;
+        else
+            op->d->queued--;
+    }
+    list_remove(&op->link);
+    op->flies = false;
+}
+
+static void op_end(lwm2m_op *op, int status, const coap_answer *answer)
+{
+    lwm2m_op *also = op->also;
+
+    op_unlink(op);
+    op->also = NULL;
+    if (!op->over && op->done) {
+        op->over = true;
+        op->done(op->user, status, answer);
+    }
+    while (also) { /* the earlier writes whose place it took */
+        lwm2m_op *next = also->also;
+
+        also->also = NULL;
+        if (!also->over && also->done) also->done(also->user, status, answer);
+        op_free(also);
+        also = next;
+    }
+    op_free(op);
+}
+
+/* ---- Out */
+
+static coap_peer *reach(lwm2m_device *d)
+{
+    if (d->conn) return d->conn;
+    if (!d->place.port) return NULL;
+    return coap_peer_find(d->port->coap.engine, loop_now(d->server->loop), &d->place.address, true);
+}
+
+static void on_answer(void *user, const coap_answer *answer)
+{
+    lwm2m_op *op = user;
+    lwm2m_device *d = op->d;
+
+    lwm2m_hold(d);
+    if (!answer->more) op->ask = NULL;
+    if (answer->status == 0) {
+        d->server->count.answers++;
+        if (!d->gone) lwm2m_awake(d);
+    }
+    if (answer->more) { /* an observation has begun, or goes on */
+        op_unlink(op);
+        op->done(op->user, 0, answer);
+    } else if (answer->status == BRIDGE_TIMEOUT && d->queue_mode && !d->gone && loop_now(d->server->loop) < op->until) {
+        op_unlink(op); /* it fell asleep before it heard us */
+        list_push_front(&d->queue, &op->link);
+        d->queued++;
+        d->server->count.timeouts++;
+        lwm2m_asleep(d);
+    } else {
+        if (answer->status == BRIDGE_TIMEOUT) d->server->count.timeouts++;
+        op_end(op, answer->status, answer);
+    }
+    if (!d->gone) pump(d);
+    lwm2m_release(d);
+}
+
+enum { SEGMENTS = 16, QUERIES = 16 };
+
+static unsigned put_segments(const char *path, coap_option *o, unsigned n)
+{
+    while (*path && n < SEGMENTS) {
+        size_t len = strcspn(path, "/");
+
+        o[n++] = (coap_option){COAP_URI_PATH, (uint32_t)len, (const uint8_t *)path};
+        path += len + (path[len] == '/');
+    }
+    return n;
+}
+
+static unsigned put_query(const char *query, coap_option *o, unsigned n)
+{
+    unsigned most = n + QUERIES;
+
+    while (query && *query && n < most) {
+        size_t len = strcspn(query, "&");
+
+        if (len) o[n++] = (coap_option){COAP_URI_QUERY, (uint32_t)len, (const uint8_t *)query};
+        query += len + (query[len] == '&');
+    }
+    return n;
+}
+
+static unsigned put_number(unsigned number, int value, uint8_t bytes[2], coap_option *o, unsigned n)
+{
+    if (value < 0) return n;
+    bytes[0] = (uint8_t)(value >> 8);
+    bytes[1] = (uint8_t)value;
+    o[n++] = (coap_option){(uint16_t)number, value > 255 ? 2 : value > 0, bytes + (value > 255 ? 0 : 1)};
+    return n;
+}
+
+/* op may be gone afterwards */
+static void op_send(lwm2m_op *op, coap_peer *peer)
+{
+    lwm2m_device *d = op->d;
+    coap_option o[SEGMENTS + QUERIES + 4];
+    char path[LWM2M_PATH_TEXT];
+    uint8_t format[2], accept[2];
+    unsigned n = put_segments(d->root, o, 0);
+    int64_t now = loop_now(d->server->loop), left = op->until == INT64_MAX ? 0 : op->until - now;
+    coap_ask *ask = NULL;
+    int rc;
+    coap_question q = {.code = op->code, .observe = op->observe, .options = o, .data = op->data, .len = op->len};
+
+    lwm2m_path_text(&op->path, path);
+    n = put_segments(path + 1, o, n);
+    n = put_query(op->query, o, n);
+    n = put_number(COAP_CONTENT_FORMAT, op->format, format, o, n);
+    n = put_number(COAP_ACCEPT, op->accept, accept, o, n);
+    q.option_count = n;
+    if (left > 0 && left < 93000 && !d->queue_mode) q.timeout = left;
+    d->server->count.requests++;
+    op->sending = true; /* it may be answered before it returns */
+    rc = coap_ask_new(&ask, peer, now, &q, on_answer, op);
+    op->sending = false;
+    if (op->ended)
+        op_free(op);
+    else if (rc < 0)
+        op_end(op, rc, NULL);
+    else if (ask)
+        op->ask = ask;
+}
+
+static void op_fly(lwm2m_op *op, coap_peer *peer)
+{
+    lwm2m_device *d = op->d;
+
+    list_remove(&op->link);
+    d->queued--;
+    op->flies = true;
+    list_push(&d->flying, &op->link);
+    d->flying_count++;
+    op_send(op, peer);
+    turn_end_want(d->server->loop, &d->port->coap.flush);
+}
+
+static void pump(lwm2m_device *d)
+{
+    coap_peer *peer;
+
+    lwm2m_hold(d);
+    while (d->ready && !d->gone && !d->asleep && d->flying_count < LWM2M_FLYING && !list_empty(&d->queue)) {
+        peer = reach(d);
+        if (!peer) break;
+        op_fly(list_of(d->queue.next, lwm2m_op, link), peer);
+    }
+    lwm2m_release(d);
+}
+
+void lwm2m_pump(lwm2m_device *d) { pump(d); }
+
+/* ---- In */
+
+static void on_patience(timer *t)
+{
+    lwm2m_op *op = list_of(t, lwm2m_op, patience);
+    lwm2m_device *d = op->d;
+
+    lwm2m_hold(d);
+    if (op->ask) coap_ask_cancel(op->ask, false);
+    op->ask = NULL;
+    d->server->count.timeouts++;
+    op_end(op, d->lost ? BRIDGE_UNREACHABLE : BRIDGE_TIMEOUT, NULL);
+    if (!d->gone) pump(d);
+    lwm2m_release(d);
+}
+
+static bool same_path(const oma_path *a, const oma_path *b)
+{
+    return a->count == b->count && memcmp(a->id, b->id, (size_t)a->count * sizeof *a->id) == 0;
+}
+
+/* The newest of the writes that wait for the same place goes; whoever waited for an earlier one hears of it, too. */
+static void coalesce(lwm2m_op *op)
+{
+    lwm2m_device *d = op->d;
+
+    list_each_safe (it, &d->queue) {
+        lwm2m_op *before = list_of(it, lwm2m_op, link);
+
+        if (before == op || !before->replace || !same_path(&before->path, &op->path)) continue;
+        op_unlink(before);
+        before->first = op;
+        lwm2m_op **last = &op->also;
+        while (*last) last = &(*last)->also;
+        *last = before;
+        d->server->count.coalesced++;
+    }
+}
+
+static lwm2m_op *op_new(lwm2m_device *d, const lwm2m_question *q)
+{
+    mem *m = d->server->mem;
+    lwm2m_op *op = mem_alloc(m, sizeof *op + q->len);
+
+    if (!op) return NULL;
+    memset(op, 0, sizeof *op);
+    op->d = d;
+    op->code = q->code;
+    op->path = q->path;
+    op->accept = q->accept;
+    op->format = q->format;
+    op->observe = q->observe;
+    op->replace = q->replace;
+    op->len = q->len;
+    if (q->len) memcpy(op->data, q->data, q->len);
+    list_init(&op->link);
+    if (q->query && !(op->query = mem_text(m, q->query))) {
+        mem_free(m, op);
+        return NULL;
+    }
+    lwm2m_hold(d);
+    return op;
+}
+
+int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void *user, lwm2m_op **out)
+{
+    lwm2m_op *op;
+    int rc = 0;
+
+    if (d->gone) return BRIDGE_UNREACHABLE;
+    if (d->queued >= d->port->limits.max_queue && !q->observe) return BRIDGE_BUSY;
+    op = op_new(d, q);
+    if (!op) return BRIDGE_NOMEM;
+    op->done = done;
+    op->user = user;
+    op->until = q->patience ? loop_now(d->server->loop) + q->patience : INT64_MAX;
+    if (q->patience) rc = timer_start(&op->patience, d->server->loop, q->patience, on_patience);
+    if (rc < 0) {
+        op_free(op);
+        return rc;
+    }
+    if (out) *out = op;
+    list_push(&d->queue, &op->link);
+    d->queued++;
+    if (d->asleep) {
+        d->server->count.queued++;
+        if (op->replace) coalesce(op);
+    }
+    pump(d);
+    return 0;
+}
+
+void lwm2m_op_cancel(lwm2m_op *op, bool tell)
+{
+    if (!op || op->over) return;
+    op->over = true;
+    op->done = NULL;
+    if (op->first) return; /* it goes with another, and is freed with it */
+    if (op->ask) coap_ask_cancel(op->ask, tell && !op->d->gone);
+    op->ask = NULL;
+    op_end(op, BRIDGE_CANCELED, NULL);
+}
+
+void lwm2m_drop_ops(lwm2m_device *d, int status)
+{
+    lwm2m_hold(d);
+    while (!list_empty(&d->flying)) {
+        lwm2m_op *op = list_of(d->flying.next, lwm2m_op, link);
+        if (op->ask) coap_ask_cancel(op->ask, false);
+        op->ask = NULL;
+        op_end(op, status, NULL);
+    }
+    while (!list_empty(&d->queue)) op_end(list_of(d->queue.next, lwm2m_op, link), status, NULL);
+    lwm2m_release(d);
+}
+
+/* ---- Words */
+
+static const struct {
+    uint8_t code;
+    int status;
+} statuses[] = {
+    {COAP_BAD_REQUEST, BRIDGE_INVALID},        {COAP_UNAUTHORIZED, BRIDGE_DENIED},       {COAP_BAD_OPTION, BRIDGE_INVALID},
+    {COAP_FORBIDDEN, BRIDGE_DENIED},           {COAP_NOT_FOUND, BRIDGE_NOTFOUND},        {COAP_NOT_ALLOWED, BRIDGE_METHOD},
+    {COAP_NOT_ACCEPTABLE, BRIDGE_NOTACCEPTABLE}, {COAP_INCOMPLETE, BRIDGE_PROTOCOL},     {COAP_CONFLICT, BRIDGE_CONFLICT},
+    {COAP_PRECONDITION, BRIDGE_PRECONDITION},  {COAP_TOO_LARGE, BRIDGE_TOOBIG},          {COAP_UNSUPPORTED_FORMAT, BRIDGE_FORMAT},
+    {COAP_UNPROCESSABLE, BRIDGE_UNPROCESSABLE}, {COAP_TOO_MANY, BRIDGE_BUSY},            {COAP_INTERNAL, BRIDGE_INTERNAL},
+    {COAP_NOT_IMPLEMENTED, BRIDGE_UNSUPPORTED}, {COAP_BAD_GATEWAY, BRIDGE_UNREACHABLE},  {COAP_UNAVAILABLE, BRIDGE_BUSY},
+    {COAP_GATEWAY_TIMEOUT, BRIDGE_TIMEOUT},
+};
+
+int lwm2m_status_of(uint8_t code)
+{
+    if (coap_class(code) == 2) return code == COAP_CREATED ? BRIDGE_CREATED : BRIDGE_OK;
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if (statuses[i].code == code) return statuses[i].status;
+    return coap_class(code) == 4 ? BRIDGE_INVALID : BRIDGE_INTERNAL;
+}
+
+int lwm2m_path_text(const oma_path *path, char *out)
+{
+    int n = 1;
+
+    out[0] = '/';
+    out[1] = 0;
+    for (int i = 0; i < path->count; i++) n += snprintf(out + n, (size_t)(LWM2M_PATH_TEXT - n), "%s%u", i ? "/" : "", path->id[i]);
+    return n;
+}
