@@ -114,10 +114,11 @@ def options_known():
     hook, far = (words_in("adapter/http/out.c", f"{kind}_options") for kind in ("hook", "far"))
     coap = words_in("adapter/coap/coap.c", "options")
     coaps = words_in("adapter/coap/dtls.c", "coap_dtls_options")
-    return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "hook": hook, "far": far, "coap": coap, "coaps": coaps}
+    return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "hook": hook, "far": far, "coap": coap,
+            "lwm2m": words_in("adapter/lwm2m/lwm2m.c", "options"), "coaps": coaps}
 
 
-@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "coaps"])
+@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "lwm2m", "coaps"])
 def test_every_option_of_a_listener_is_in_urls_md(family):
     text = (ROOT / "docs" / "urls.md").read_text()
     section = re.search(rf"<!-- options: {family} -->\n(.*?)(?=\n## |\n<!-- |\Z)", text, re.S)
@@ -199,7 +200,7 @@ def test_every_number_of_a_running_bridge_is_in_metrics_md():
     pytest.importorskip("libbridge.testing")
     from libbridge import Bridge
     documented = {row[0].strip("`") for row in rows("metrics.md", r"`bridge_\w+`")}
-    with Bridge("mqtt://127.0.0.1:0", "coap://127.0.0.1:0/r", "http://127.0.0.1:0/resources") as bridge:
+    with Bridge("mqtt://127.0.0.1:0", "coap://127.0.0.1:0/r", "http://127.0.0.1:0/resources", "lwm2m://127.0.0.1:0") as bridge:
         bridge.connect("http://127.0.0.1:1/?watch=a")
         bridge.connect("http://127.0.0.1:1/?as=b/{c}")
         told = {name.partition("{")[0] for name in bridge.stats()}

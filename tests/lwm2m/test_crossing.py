@@ -41,7 +41,8 @@ def lamp(house, executed):
 def test_read_over_http(house, lamp, path, body, kind):
     answer = house.http("GET", "lwm2m/lamp-7/" + path)
 
-    assert (answer.status, answer.body) == (200, body)
+    assert answer.status == 200
+    assert answer.body == body or json.loads(answer.body) == json.loads(body)
     assert answer["Content-Type"].startswith(kind)
 
 
@@ -58,7 +59,7 @@ def test_read_in_a_format_that_is_wanted(house, lamp):
     answer = house.http("GET", "lwm2m/lamp-7/3303/0", Accept="application/senml+json")
     assert answer.status == 200
     assert sorted((r.get("bn", "") + r["n"], r.get("v", r.get("vs"))) for r in expand(answer.json)) == [
-        ("/3303/0/5700", 21.5), ("/3303/0/5701", "Cel")]
+        ("lwm2m/lamp-7/3303/0/5700", 21.5), ("lwm2m/lamp-7/3303/0/5701", "Cel")]
 
 
 def expand(pack):
@@ -222,7 +223,8 @@ def test_composite(house, lamp):
     lamp.prefer = SENML_JSON
     house.http("GET", "lwm2m/lamp-7/3303/0")  # now it is known what it likes
     assert house.http("PATCH", "lwm2m/lamp-7/", '{"3311":{"0":{"5850":true}},"/3311/0/5851":3}').status == 204
-    assert lamp.wait_request("IPATCH", "/").format == SENML_JSON
+    asked = lamp.wait_request("IPATCH", "/")
+    assert asked.format == SENML_JSON
     assert (lamp.resources[3311, 0, 5850], lamp.resources[3311, 0, 5851]) == (True, 3)
 
 
@@ -241,7 +243,7 @@ def test_one_observation_for_all_who_watch(house, lamp):
     assert heard(phone)[1] == heard(pad)[1] == 22.5
     while seen.hear().payload != b"22.5":
         pass
-    while next(iter(events)).data != "22.5":
+    while events.next().data != "22.5":
         pass
     lamp.forget_requests()
     assert not [r for r in lamp.unread if r.observe == 0]

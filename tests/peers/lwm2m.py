@@ -399,9 +399,11 @@ class Device:
         return answer
 
     def on_ipatch(self, request, ids):
+        base = ""
         for record in json.loads(request.payload):
+            base = record.get("bn", base)
             value = next(record[k] for k in ("v", "vs", "vb", "vd") if k in record)
-            self.resources[self.ids(record.get("bn", "") + record["n"])] = value
+            self.resources[self.ids(base + record.get("n", ""))] = value
         return Message(code=code("2.04"))
 
     def cast(self, path, data):

@@ -192,6 +192,8 @@ int lwm2m_leaves_msg(lwm2m_device *d, const char *path, const oma_path *at, cons
 /* What is written to `at`, in one of the device's formats: wish, or *format itself when it is one.  *format becomes what it is. */
 int lwm2m_value_write(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
                       bridge_error *err);
+int lwm2m_value_create(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
+                       bridge_error *err);
 bool lwm2m_is_lwm2m_format(bridge_format f);
 
 /* ---- paths: "3303/0/5700", "temperature/0/sensorValue"; what follows as "!op" is in *op.  False: it is none. */

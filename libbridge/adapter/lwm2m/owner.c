@@ -255,6 +255,15 @@ static int payload_make(errand *e, const bridge_fields *f, lwm2m_question *q, bu
         q->format = lwm2m_is_lwm2m_format(f->format) ? (int)f->format : BRIDGE_SENML_JSON;
         rc = names_write(e, f, out);
         if (rc < 0) fail(err, rc, "a list of paths is wanted: [\"/3303/0/5700\", \"/3/0\"]");
+    } else if (e->kind == CREATE && e->at.count == 1) { /* the device gives it a number */
+        oma_path fresh = {2, {e->at.id[0], 0}};
+
+        rc = lwm2m_value_write(e->d, &fresh, BRIDGE_TLV, &format, f->data, f->len, out, err);
+        q->format = (int)format;
+    } else if (e->kind == CREATE) {
+        q->path.count = 1;
+        rc = lwm2m_value_create(e->d, &e->at, *e->wishes, &format, f->data, f->len, out, err);
+        q->format = (int)format;
     } else if (takes_payload(e->kind)) {
         rc = lwm2m_value_write(e->d, &e->at, *e->wishes, &format, f->data, f->len, out, err);
         q->format = (int)format;

@@ -3,10 +3,12 @@
 #include "adapter/lwm2m/lwm2m.h"
 #include "base/status.h"
 #include "codec/cast.h"
+#include "codec/json.h"
 #include "codec/codecs.h"
 #include "codec/scratch.h"
 #include "codec/tlv.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 bool lwm2m_is_lwm2m_format(bridge_format f)
 {
@@ -162,6 +164,66 @@ static int write_plain(bridge_scratch *s, bridge_record *r, buf *out, bridge_for
     return rc ? rc : buf_put(out, r->as.bytes.p, r->as.bytes.len);
 }
 
+static int compare(const oma_path *a, const oma_path *b)
+{
+    for (int i = 0; i < a->count && i < b->count; i++)
+        if (a->id[i] != b->id[i]) return a->id[i] < b->id[i] ? -1 : 1;
+    return a->count - b->count;
+}
+
+static int by_path(const void *a, const void *b) { return compare(&((const lwm2m_leaf *)a)->path, &((const lwm2m_leaf *)b)->path); }
+
+static int levels_in_common(const oma_path *a, const oma_path *b)
+{
+    int n = 0;
+
+    while (n < a->count && n < b->count && a->id[n] == b->id[n]) n++;
+    return n;
+}
+
+static int put_json_value(const bridge_record *r, buf *out, bridge_error *err)
+{
+    char link[LINK_ROOM];
+    item it;
+
+    item_of_record(r, &it, link);
+    if (it.kind == ITEM_BYTES) it.tag = 22; /* base64, as LwM2M has it everywhere else */
+    if (it.kind == ITEM_REAL && it.d != it.d) it.kind = ITEM_NULL;
+    return json_put(JSON_WRITER(out, err), &it);
+}
+
+/* {"0":{"5700":21.5,"6":{"0":1}}}: an object for each level below `at`. */
+static int write_nested(const lwm2m_server *srv, bridge_scratch *s, const oma_path *at, const lwm2m_leaves *leaves, bool names, buf *out,
+                        bridge_error *err)
+{
+    lwm2m_leaf *all = scratch_array(s, lwm2m_leaf, leaves->count + 1);
+    int open = at->count, rc = buf_text(out, "{");
+    size_t count = 0;
+    char name[128];
+
+    if (!all) return scratch_fail(s, err);
+    for (size_t i = 0; i < leaves->count; i++)
+        if (is_below(&leaves->at[i].path, at) && leaves->at[i].path.count > at->count && !is_superseded(leaves, i)) all[count++] = leaves->at[i];
+    if (count) qsort(all, count, sizeof *all, by_path);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        const oma_path *p = &all[i].path;
+        int same = i ? levels_in_common(&all[i - 1].path, p) : at->count;
+
+        if (same >= p->count) continue; /* inside of a value: it cannot be */
+        for (; open > same && rc == 0; open--) rc = buf_text(out, "}");
+        if (i && rc == 0) rc = buf_text(out, ",");
+        for (int k = same; k < p->count && rc == 0; k++) {
+            size_t len = (size_t)level_name(srv, p, k, names, name, sizeof name);
+            rc = json_put_string(out, name, len);
+            if (rc == 0) rc = buf_text(out, k + 1 < p->count ? ":{" : ":");
+        }
+        open = p->count - 1 > at->count ? p->count - 1 : at->count;
+        if (rc == 0) rc = put_json_value(&all[i].record, out, err);
+    }
+    for (; open > at->count && rc == 0; open--) rc = buf_text(out, "}");
+    return rc ? rc : buf_text(out, "}");
+}
+
 int lwm2m_leaves_write(const lwm2m_server *srv, const oma_path *at, const lwm2m_leaves *leaves, const lwm2m_view *v, buf *out,
                        bridge_format *format, bridge_error *err)
 {
@@ -177,14 +239,14 @@ int lwm2m_leaves_write(const lwm2m_server *srv, const oma_path *at, const lwm2m_
     rc = records_of(srv, &s, at, leaves, v->names && !own, !own, &all, &count, err);
     if (rc == 0 && v->accept < 0 && is_scalar(at, all, count)) {
         rc = write_plain(&s, all, out, format, err);
+    } else if (rc == 0 && (v->accept < 0 || v->accept == BRIDGE_JSON) && !is_scalar(at, all, count)) {
+        *format = BRIDGE_JSON;
+        rc = write_nested(srv, &s, at, leaves, v->names, out, err);
     } else if (rc == 0) {
-        const bridge_codec *codec = codec_find(v->accept < 0 ? BRIDGE_JSON : (bridge_format)v->accept);
+        const bridge_codec *codec = codec_find((bridge_format)v->accept);
 
-        *format = v->accept < 0 ? BRIDGE_JSON : (bridge_format)v->accept;
-        if (codec && codec->write && count == 0 && *format == BRIDGE_JSON)
-            rc = buf_text(out, "{}");
-        else
-            rc = codec && codec->write ? codec->write(&s, base, all, count, out, err) : fail(err, BRIDGE_NOTACCEPTABLE, "no such format");
+        *format = (bridge_format)v->accept;
+        rc = codec && codec->write ? codec->write(&s, base, all, count, out, err) : fail(err, BRIDGE_NOTACCEPTABLE, "no such format");
     }
     scratch_done(&s);
     return rc;
@@ -229,7 +291,7 @@ int lwm2m_value_msg(lwm2m_device *d, const char *path, const oma_path *at, int f
 typedef struct writing {
     const lwm2m_server *server;
     bridge_scratch *scratch;
-    const oma_path *at;
+    const oma_path *at, *base;
     bridge_record *records;
     size_t count, room;
     bool text; /* bools as 1 and 0, bytes as base64: LwM2M 1.0 6.4.1 */
@@ -280,19 +342,20 @@ static int on_written(void *user, const bridge_record *record)
     known = path.count >= 3 ? lwm2m_resource_of(x->server->model, path.id[0], path.id[2]) : NULL;
     if (known && lwm2m_record_type(known->type) != BRIDGE_NIL) rc = record_cast(x->scratch, &r, lwm2m_record_type(known->type), x->err);
     if (rc == 0) rc = spell_bool(x, &r);
-    if (rc == 0) rc = oma_name(x->scratch, x->at, &path, &r.name, x->err);
+    if (rc == 0) rc = oma_name(x->scratch, x->base, &path, &r.name, x->err);
     r.absolute = r.name && r.name[0] == '/';
     if (rc == 0 && x->count == x->room) rc = fail(x->err, BRIDGE_TOOBIG, "too many values");
     if (rc == 0) x->records[x->count++] = r;
     return rc;
 }
 
-int lwm2m_value_write(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
-                      bridge_error *err)
+/* at: where the names begin; base: what the device's format is to be relative to. */
+static int value_write(lwm2m_device *d, const oma_path *at, const oma_path *base_at, int wish, bridge_format *format, const void *data,
+                       size_t len, buf *out, bridge_error *err)
 {
     const lwm2m_resource *known = at->count >= 3 ? lwm2m_resource_of(d->server->model, at->id[0], at->id[2]) : NULL;
-    bridge_format said = *format == BRIDGE_FORMAT_AUTO ? codec_guess(data, len) : *format;
-    writing x = {.server = d->server, .at = at, .room = CODEC_MAX_RECORDS, .err = err, .text = wish == BRIDGE_TEXT};
+    bridge_format said = *format == BRIDGE_FORMAT_AUTO ? codec_guess(data, len) : *format == BRIDGE_MERGE_PATCH ? BRIDGE_JSON : *format;
+    writing x = {.server = d->server, .at = at, .base = base_at, .room = CODEC_MAX_RECORDS, .err = err, .text = wish == BRIDGE_TEXT};
     const bridge_codec *in = codec_find(said), *to = codec_find((bridge_format)wish);
     char base[LWM2M_PATH_TEXT];
     bridge_scratch s;
@@ -304,7 +367,7 @@ int lwm2m_value_write(lwm2m_device *d, const oma_path *at, int wish, bridge_form
     }
     if (said == BRIDGE_JSON && known && known->type == LWM2M_STRING && *format == BRIDGE_FORMAT_AUTO) said = BRIDGE_TEXT, in = codec_find(said);
     if (!in || !in->read || !to || !to->write) return fail(err, BRIDGE_FORMAT, "content format %d cannot be written", (int)said);
-    lwm2m_path_text(at, base);
+    lwm2m_path_text(base_at, base);
     scratch_init(&s, d->server->mem);
     x.scratch = &s;
     x.records = scratch_array(&s, bridge_record, 256);
@@ -314,6 +377,21 @@ int lwm2m_value_write(lwm2m_device *d, const oma_path *at, int wish, bridge_form
     scratch_done(&s);
     *format = (bridge_format)wish;
     return rc;
+}
+
+int lwm2m_value_write(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
+                      bridge_error *err)
+{
+    return value_write(d, at, at, wish, format, data, len, out, err);
+}
+
+/* Of an instance that is to be: told to its object, with its number. */
+int lwm2m_value_create(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
+                       bridge_error *err)
+{
+    oma_path object = {1, {at->id[0]}};
+
+    return value_write(d, at, &object, wish, format, data, len, out, err);
 }
 
 /* ---- Paths */
