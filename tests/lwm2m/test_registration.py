@@ -178,13 +178,6 @@ def test_locations_are_random(house):
     assert len(locations) == 20
 
 
-def test_a_listener_that_is_closed_takes_its_devices_along(make_house):
-    house = make_house("lwm2m://127.0.0.1:0")
-    house.device("lamp-7", {(3303, 0, 5700): 21.5})
-    slot = next(s for s in house.bridge.slots if s.startswith("lwm2m")) if hasattr(house.bridge, "slots") else None
-    if slot is None:
-        pytest.skip("slots are not told")
-
 
 def test_limits(make_house):
     house = make_house("lwm2m://127.0.0.1:0?max_devices=2&max_lifetime=1000&max_links=100")
