@@ -339,7 +339,7 @@ static int on_name_route(void *user, const void *by, const pattern *canonical)
     return tree_each_value(r->hub->tree, canonical, on_value, r);
 }
 
-static int each_named(hub *h, uint8_t scheme, const pattern *p, int (*fn)(void *, bridge_msg *), void *user)
+int hub_each(hub *h, uint8_t scheme, const pattern *p, int (*fn)(void *, bridge_msg *), void *user)
 {
     reading r = {.hub = h, .scheme = scheme, .pattern = p, .fn = fn, .user = user};
     int rc = routes_has_names(h, scheme) ? routes_each_name(h, scheme, on_name_route, &r) : 0;
@@ -368,60 +368,7 @@ int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *, bridge
     int rc;
 
     hub_enter(h);
-    rc = each_named(h, peer->scheme, p, on_permitted, &x);
+    rc = hub_each(h, peer->scheme, p, on_permitted, &x);
     hub_leave(h);
     return rc;
-}
-
-/* ---- to a new watch: what is kept, or what the owner says */
-
-static int on_replay(void *user, bridge_msg *msg)
-{
-    bridge_watch *w = user;
-    bridge_peer *p = w->peer;
-    bridge_delivery how = {.watch = w, .user = w->user, .retained = true, .keep_retain = w->keep_retain, .ids = &w->id, .id_count = w->id != 0};
-
-    if (w->gone || p->gone) return 1;
-    if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, msg->path) < 0) return 0;
-    how.qos = w->qos < msg->qos ? w->qos : msg->qos;
-    p->port->hub->count.delivered++;
-    p->deliver(p->state, msg, &how);
-    return 0;
-}
-
-static void on_owner_says(void *user, int status, bridge_msg *reply)
-{
-    bridge_watch *w = user;
-
-    w->ask = NULL;
-    if (status >= 0 && reply) on_replay(w, reply);
-}
-
-static bool ask_owner(bridge_watch *w, const pattern *p)
-{
-    hub *h = w->peer->port->hub;
-    bridge_fields f = {.size = sizeof f, .path = p->text, .format = BRIDGE_FORMAT_AUTO};
-    bridge_msg *question = NULL, *reply = NULL;
-    char *path;
-    int rc;
-
-    if (w->wild || h->tree->owners.count == 0 || !tree_owner(h->tree, p->text, p->len)) return false;
-    path = mem_text_len(h->mem, p->text, p->len);
-    f.path = path;
-    rc = path ? bridge_peer_msg(w->peer, &f, &question) : BRIDGE_NOMEM;
-    if (rc == 0) rc = bridge_peer_submit(w->peer, BRIDGE_GET, question, NULL, &reply, on_owner_says, w, &w->ask);
-    if (rc != BRIDGE_PENDING && rc >= 0 && reply) on_replay(w, reply);
-    bridge_msg_unref(reply);
-    bridge_msg_unref(question);
-    mem_free(h->mem, path);
-    return true;
-}
-
-void hub_replay(bridge_watch *w, const pattern *p, bool owner_tells)
-{
-    hub *h = w->peer->port->hub;
-
-    hub_enter(h);
-    if (owner_tells || !ask_owner(w, p)) each_named(h, w->peer->scheme, p, on_replay, w);
-    hub_leave(h);
 }

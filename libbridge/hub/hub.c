@@ -48,6 +48,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->ports);
     list_init(&h->dead_watches);
     list_init(&h->dead_peers);
+    list_init(&h->replays);
     list_init(&h->owners);
     list_init(&h->dead_owners);
     list_init(&h->waiting);
@@ -107,6 +108,7 @@ void hub_free(hub *h)
 {
     if (!h) return;
     sys_free(h);
+    timer_stop(&h->replay_timer);
     hub_cancel_calls(h);
     if (h->app_port) app_close(h);
     h->depth = 0;

@@ -9,6 +9,7 @@
  *   values.c    what is kept, how long, how much
  *   policy.c    who may do what                     represent.c one message in several formats
  *   exchange.c  questions of protocols without
+ *   replay.c    kept values to a new watch
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
  *   keep.c      what outlives the process           keep_level.c   what is promised about it
@@ -95,6 +96,7 @@ struct bridge_watch {
     void *user;
     bridge_ticket *ask; /* its owner is being asked for the first value */
     struct interest *interest; /* own.c: its owner knows of it; or NULL */
+    struct replay *replay;     /* replay.c: kept values are still on their way; or NULL */
     uint64_t mark;
     uint32_t id;
     uint8_t qos;
@@ -154,6 +156,9 @@ struct hub {
     buf packed;                 /* a message on its way there */
     ptrie levels;               /* keep_level.c */
     list level_list;
+    list replays; /* replay.c: under way */
+    timer replay_timer;
+    unsigned replays_under_way;
     struct expiry *expiry; /* values.c */
     ptrie descriptions;    /* describe.c */
     list described;
@@ -206,9 +211,15 @@ int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, cons
 
 /* ---- fanout.c */
 unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone); /* how many were told; from may be NULL */
-void hub_replay(bridge_watch *w, const pattern *p, bool owner_tells);       /* to a new watch: what is kept, or what the owner says */
 /* Calls fn for each kept value that p matches under a name the peer has for it, as it is to be named and may be read. */
 int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *user, bridge_msg *msg), void *user);
+
+/* As that, for a scheme, and not asking the policy. */
+int hub_each(hub *h, uint8_t scheme, const pattern *p, int (*fn)(void *user, bridge_msg *msg), void *user);
+
+/* ---- replay.c */
+void hub_replay(bridge_watch *w, const pattern *p, bool owner_tells); /* to a new watch: what is kept, or what the owner says */
+void hub_replay_end(bridge_watch *w);                                 /* if it is still under way */
 
 /* ---- exchange.c */
 bool exchange_is_anothers(const bridge_peer *peer, const char *filter); /* is this where somebody else's answers go? */

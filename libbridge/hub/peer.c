@@ -208,6 +208,7 @@ void bridge_watch_close(bridge_watch *w)
     w->peer->watch_count--;
     bridge_ticket_cancel(w->ask);
     own_watch_ended(w);
+    hub_replay_end(w);
     tree_unsubscribe(h->tree, &w->sub);
     list_remove(&w->link);
     list_push(&h->dead_watches, &w->link);

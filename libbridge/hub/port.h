@@ -21,6 +21,8 @@ void peer_pass_on(bridge_peer *peer, bridge_msg *msg);
 /* As bridge_peer_msg() for a path that has been checked and nothing but a payload: see msg_new_plain(). */
 int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, uint8_t qos, bool retain, bridge_msg **out);
 
+void peer_more(bridge_peer *peer); /* it is hungry again: see bridge_adapter.hungry */
+
 /* ---- exchange.c: questions and answers of a protocol that has neither; names are those of the peer's protocol */
 bool peer_meets_owner(const bridge_peer *peer, text name); /* does somebody else answer for it? */
 bool peer_meets_value(const bridge_peer *peer, text name); /* is a value kept there? */

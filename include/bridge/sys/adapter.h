@@ -56,6 +56,9 @@ typedef struct bridge_adapter {
     const char *const *connects; /* URL schemes, NULL-terminated, or NULL */
     int (*connect)(bridge_port *port, const bridge_url *url, bridge_error *err);
     int (*check_connect)(const bridge_url *url, bridge_error *err); /* as check() */
+    /* Optional: may this peer be told more of what is kept?  With it, the kept values of a filter come in slices, over turns of the loop,
+     * and stop while it says no; without, all of them before bridge_peer_watch() returns. */
+    bool (*hungry)(void *state);
 } bridge_adapter;
 
 /* ---- Ports */
@@ -106,7 +109,7 @@ typedef struct bridge_watch_options {
     bool names;          /* {name} and {name...} are read as wildcards */
 } bridge_watch_options;
 /* Starts to watch.  The same pattern again, on a peer with MERGE, replaces the options of the one that is there.
- * Kept values are delivered before this returns.  DENIED, SYNTAX (bad pattern), BUSY (over a limit), NOMEM. */
+ * Kept values are delivered before this returns (of a filter with wildcards: unless the adapter has hungry()).  DENIED, SYNTAX (bad pattern), BUSY (over a limit), NOMEM. */
 int bridge_peer_watch(bridge_peer *peer, const char *pattern, const bridge_watch_options *options, void *user,
                       bridge_watch **out);
 void bridge_watch_close(bridge_watch *watch); /* NULL is fine */

@@ -214,3 +214,10 @@ void mqtt_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     if (how->qos == 0 && !c && !s->queue_qos0) return;
     if (mqtt_queue_push(s, msg, how, retain) == 0 && c) mqtt_queue_pump(s);
 }
+
+/* What is kept comes as fast as the client takes it: there is no use in a million messages that wait. */
+bool mqtt_hungry(void *state)
+{
+    const mqtt_session *s = state;
+    return s->client && s->count - s->sent < MQTT_HUNGRY && stream_pending(s->client->stream) < MQTT_PUMP_HIGH;
+}

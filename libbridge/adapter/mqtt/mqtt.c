@@ -242,4 +242,5 @@ const bridge_adapter mqtt_adapter = {
     .accept = mqtt_accept,
     .stats = mqtt_stats,
     .check = mqtt_check,
+    .hungry = mqtt_hungry,
 };

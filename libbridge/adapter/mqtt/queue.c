@@ -159,7 +159,7 @@ static bool has_room(mqtt_client *c)
     return c->state == MQTT_ONLINE && stream_pending(c->stream) <= MQTT_PUMP_HIGH;
 }
 
-void mqtt_queue_pump(mqtt_session *s)
+static void pump(mqtt_session *s)
 {
     mqtt_client *c = s->client;
     if (!c || c->corked || c->pumping || s->sent == s->count) return;
@@ -180,6 +180,12 @@ void mqtt_queue_pump(mqtt_session *s)
         trim(s);
     }
     c->pumping = false;
+}
+
+void mqtt_queue_pump(mqtt_session *s)
+{
+    pump(s);
+    if (s->client && s->count - s->sent < MQTT_HUNGRY / 2) peer_more(s->peer);
 }
 
 void mqtt_queue_rewind(mqtt_session *s)

@@ -206,7 +206,7 @@ struct mqtt_session {
 mqtt_shared *mqtt_shared_of(bridge_port *home); /* NULL: no memory */
 void mqtt_port_settle(mqtt_port *port);         /* after a connection is gone: is the port's closing done? */
 
-enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 256, MQTT_BY_REF = 4096, MQTT_MAX_ASKED = 1024 };
+enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 256, MQTT_BY_REF = 4096, MQTT_HUNGRY = 1024, MQTT_MAX_ASKED = 1024 };
 /* ---- client.c */
 int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *user); /* takes the stream */
 void mqtt_leave(mqtt_client *c, bool with_will); /* closes without a word */
@@ -247,6 +247,7 @@ void mqtt_queue_pass_on(mqtt_session *s); /* the session ends: what was shared g
 void mqtt_queue_free(mqtt_session *s);
 
 /* ---- deliver.c */
+bool mqtt_hungry(void *state); /* for what is kept */
 void mqtt_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
 /* Writes one PUBLISH.  0, CLOSED, NOMEM, TOOBIG (over what the client takes). */
 int mqtt_publish_out(mqtt_client *c, bridge_msg *msg, const mqtt_out *o);
