@@ -5,6 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"malformed": "tests/wire/test_mqtt_malformed.py", "session": "tests/wire/test_mqtt_session.py",
          "publish": "tests/wire/test_mqtt_publish.py", "subscribe": "tests/wire/test_mqtt_subscribe.py",
+         "limits": "tests/wire/test_mqtt_limits.py", "replay": "tests/wire/test_mqtt_replay.py",
          "story": "tests/story/test_mqtt.py", "requests": "tests/story/test_mqtt_requests.py",
          "wire": "tests/unit/test_mqtt_wire.c", "auth": "tests/unit/test_mqtt_auth.c"}
 

@@ -168,17 +168,6 @@ static void take_packet(mqtt_client *c, const uint8_t *p, size_t len)
         mqtt_kick(c, (uint8_t)rc, wire_type_name(p[0] >> 4));
 }
 
-/* Over the rate of this connection? */
-static bool too_fast(mqtt_client *c)
-{
-    int64_t second = c->seen / 1000;
-    if (second != c->second) {
-        c->second = second;
-        c->in_second = 0;
-    }
-    return ++c->in_second > c->port->limits.max_rate;
-}
-
 static void on_rested(timer *t)
 {
     mqtt_client *c = list_of(t, mqtt_client, rest);
@@ -214,7 +203,7 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
             break;
         }
         if (n == 0 || n > end - p) break;
-        if (port->limits.max_rate && !c->codes && too_fast(c)) {
+        if (port->limits.max_rate && !c->codes && mqtt_too_fast(c)) {
             mqtt_kick(c, WIRE_RATE, "too many packets in a second");
             break;
         }
@@ -234,20 +223,10 @@ static void on_drain(void *user)
 
 static const stream_events events = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
 
-static bool too_many(mqtt_port *port, int64_t now)
-{
-    if (port->limits.max_connections && port->client_count >= port->limits.max_connections) return true;
-    if (!port->limits.max_connect_rate) return false;
-    if (now / 1000 != port->second) {
-        port->second = now / 1000;
-        port->connects_in_second = 0;
-    }
-    return ++port->connects_in_second > port->limits.max_connect_rate;
-}
-
 int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *user)
 {
     mqtt_shared *sh = port->shared;
+    if (mqtt_is_crowded(port)) return BRIDGE_BUSY;
     mqtt_client *c = mem_new(sh->mem, mqtt_client);
     if (c && user && !(c->user = mem_text(sh->mem, user))) {
         mem_free(sh->mem, c);
@@ -259,7 +238,7 @@ int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *us
     c->stream = s;
     c->problem_info = true;
     c->max_packet = UINT32_MAX;
-    c->over = too_many(port, loop_now(s->loop));
+    c->over = mqtt_too_many(port, loop_now(s->loop));
     list_push(&port->clients, &c->link);
     port->client_count++;
     c->seen = loop_now(s->loop);

@@ -248,7 +248,10 @@ int mqtt_handle_connect(mqtt_client *c, const wire_packet *p, const uint8_t *raw
 {
     const wire_connect *k = &p->connect;
     take_settings(c, p);
-    if (c->over) return refuse(c, p->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "too many connections");
+    if (!c->over && mqtt_too_eager(c)) c->over = WIRE_CONNECTION_RATE;
+    if (c->over)
+        return refuse(c, p->version == WIRE_V5 ? c->over : WIRE_UNAVAILABLE,
+                      c->over == WIRE_QUOTA ? "too many connections" : "too many connections in a second");
     if (k->client_id.len == 0 && (p->version == WIRE_V31 || (p->version == WIRE_V311 && !k->clean))) /* [3: 3.1.3-8] */
         return refuse(c, WIRE_BAD_CLIENT_ID, "no client id");
     if (k->has_will && k->will_qos > c->port->limits.max_qos) return refuse(c, WIRE_NO_QOS, "QoS of the will");

@@ -1,6 +1,7 @@
 /* adapter/mqtt/handle_publish.c - PUBLISH and PUBREL from a client, acknowledged in order once the hub has spoken
  * [5: 3.3, 3.6, 4.3, 4.6]. */
 #include "adapter/mqtt/session.h"
+#include "core/path.h"
 
 /* ---- identifiers of QoS 2 that are taken but not yet released */
 
@@ -34,11 +35,31 @@ static bool in_remove(mqtt_session *s, uint16_t id)
 
 /* ---- acknowledgements */
 
+static void refuse(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason)
+{
+    wire_packet p = {.type = (uint8_t)type, .version = c->version, .id = id, .reason = reason};
+    const char *why = NULL;
+    switch (reason) {
+    case WIRE_NOT_AUTHORIZED: why = "not allowed"; break;
+    case WIRE_BAD_TOPIC: why = "too long, too deep, or no topic here"; break;
+    case WIRE_BAD_PAYLOAD: why = "the payload is not what its format says"; break;
+    case WIRE_QUOTA: why = "over a limit"; break;
+    case WIRE_IMPLEMENTATION: why = "not possible at this topic"; break;
+    default: break;
+    }
+    mqtt_explain(c, &p, why);
+    mqtt_send(c, &p);
+}
+
 static void acknowledge(mqtt_session *s, uint16_t id, uint8_t qos, uint8_t reason)
 {
     mqtt_client *c = s->client;
     if (qos == 2 && reason >= WIRE_UNSPECIFIED) in_remove(s, id); /* [5: 4.3.3] then the exchange is over */
-    if (c) mqtt_send_ack(c, qos == 2 ? WIRE_PUBREC : WIRE_PUBACK, id, reason);
+    if (!c) return;
+    if (reason < WIRE_UNSPECIFIED || c->version != WIRE_V5 || !c->problem_info)
+        mqtt_send_ack(c, qos == 2 ? WIRE_PUBREC : WIRE_PUBACK, id, reason);
+    else
+        refuse(c, qos == 2 ? WIRE_PUBREC : WIRE_PUBACK, id, reason);
 }
 
 static void flush_acks(mqtt_session *s)
@@ -118,6 +139,12 @@ static bool is_ours(wire_slice topic) /* topics that clients may not write to [5
                                  (topic.len >= 7 && memcmp(topic.p, "$share/", 7) == 0));
 }
 
+static bool is_too_long(const mqtt_session *s, wire_slice topic)
+{
+    const mqtt_limits *most = &s->client->port->limits;
+    return topic.len > most->max_topic || (most->max_levels < PATH_LEVELS && path_levels((const char *)topic.p, topic.len) > most->max_levels);
+}
+
 static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_ack *a)
 {
     const wire_publish *m = &p->publish;
@@ -126,6 +153,7 @@ static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_
     int rc = 0;
     if (topic.p[0] == '$' && mqtt_answer(s, p, topic, &rc)) return rc;
     if (is_ours(topic)) return BRIDGE_DENIED;
+    if (is_too_long(s, topic)) return BRIDGE_INVALID;
     if ((p->props.has & WIRE_HAS_RESPONSE_TOPIC) && mqtt_ask(s, p, topic, &rc)) return rc;
     rc = mqtt_msg_new(s, &msg, topic, m->payload, m->qos, m->retain, &p->props);
     if (rc < 0) return rc;

@@ -1,6 +1,7 @@
 /* adapter/mqtt/handle_subscribe.c - SUBSCRIBE and UNSUBSCRIBE [5: 3.8 to 3.11]. */
 #include "adapter/mqtt/session.h"
 #include "base/clock.h"
+#include "core/path.h"
 #include "hub/port.h"
 
 static int put_text(buf *b, wire_slice s)
@@ -50,6 +51,13 @@ static bool wants_to_respond(const wire_packet *p)
     return yes;
 }
 
+static bool is_too_long(const mqtt_client *c, const char *filter)
+{
+    const mqtt_limits *most = &c->port->limits;
+    size_t len = strlen(filter);
+    return len > most->max_topic || (most->max_levels < PATH_LEVELS && path_levels(filter, len) > most->max_levels);
+}
+
 static uint8_t refused(mqtt_client *c, int rc)
 {
     c->why = rc == BRIDGE_EXISTS ? "another client answers for this already" : bridge_status_text(rc);
@@ -70,6 +78,7 @@ static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_fi
         .id = p->props.has & WIRE_HAS_SUBSCRIPTION_ID ? p->props.subscription_id : 0,
         .group = group,
     };
+    if (rc == 0 && is_too_long(c, filter)) rc = BRIDGE_INVALID;
     if (rc == 0 && peer_watches(s->peer) + s->responder_count >= c->port->limits.max_subscriptions) rc = BRIDGE_BUSY;
     if (rc == 0 && wants_to_respond(p))
         rc = group ? BRIDGE_UNSUPPORTED : mqtt_respond(s, filter, (uint8_t)qos);

@@ -2,6 +2,7 @@
 #include "adapter/mqtt/session.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "core/path.h"
 #include "core/url.h"
 #include "hub/port.h"
 #include "loop/tls.h"
@@ -33,6 +34,7 @@ mqtt_shared *mqtt_shared_of(bridge_port *home)
     list_init(&sh->sessions);
     map_init(&sh->by_id, sh->mem, seed);
     map_init(&sh->users, sh->mem, seed);
+    map_init(&sh->addresses, sh->mem, seed);
     buf_init(&sh->scratch, sh->mem, 0);
     buf_init(&sh->extra, sh->mem, 0);
     counts_begin(&sh->handed, sh, home);
@@ -46,6 +48,7 @@ static void shared_done(mqtt_shared *sh)
     mqtt_encodings_free(sh);
     map_done(&sh->by_id);
     map_done(&sh->users);
+    mqtt_addresses_forget(sh);
     buf_done(&sh->scratch);
     buf_done(&sh->extra);
     mem_free(sh->mem, sh->props);
@@ -56,11 +59,14 @@ static void shared_done(mqtt_shared *sh)
 /* ---- settings: docs/limits.md, MQTT */
 
 #define SETTINGS(X)                                                                                                    \
-    X(max_connections, 0, UINT32_MAX)                                                                                  \
-    X(max_per_user, 0, UINT32_MAX)                                                                                     \
+    X(max_connections, 100000, UINT32_MAX)                                                                             \
+    X(max_per_user, 10000, UINT32_MAX)                                                                                 \
     X(max_sessions, 1000000, UINT32_MAX)                                                                               \
-    X(max_connect_rate, 0, UINT32_MAX)                                                                                 \
-    X(max_rate, 0, UINT32_MAX)                                                                                         \
+    X(max_connect_rate, 100000, UINT32_MAX)                                                                            \
+    X(max_peer_connects, 1000, UINT32_MAX)                                                                             \
+    X(max_rate, 5000000, UINT32_MAX)                                                                                   \
+    X(max_topic, PATH_BYTES, PATH_BYTES)                                                                               \
+    X(max_levels, PATH_LEVELS, PATH_LEVELS)                                                                            \
     X(max_packet, 0, WIRE_MAX_REMAINING + 5)                                                                           \
     X(max_inflight, 1024, UINT16_MAX / 2)                                                                              \
     X(receive_max, 1024, UINT16_MAX)                                                                                   \
@@ -120,7 +126,8 @@ static int mqtt_check(const bridge_url *u, bridge_error *err)
 static void on_accept(void *user, stream *s)
 {
     mqtt_port *p = user;
-    if (mqtt_client_new(p, p->port, s, NULL) < 0) stream_abort(s, BRIDGE_NOMEM);
+    int rc = mqtt_client_new(p, p->port, s, NULL);
+    if (rc < 0) stream_abort(s, rc);
 }
 
 static void on_tls_trouble(void *user, const char *peer, const char *what)

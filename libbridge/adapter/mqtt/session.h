@@ -25,7 +25,7 @@ typedef struct mqtt_session mqtt_session;
 typedef struct mqtt_limits { /* of a listener; docs/limits.md, MQTT */
     uint64_t max_connections, max_per_user, max_sessions, max_packet, max_inflight, receive_max, topic_aliases, max_queue,
         max_queue_bytes, max_pending, max_subscriptions, max_session_expiry, max_keep_alive, connect_timeout, max_rate,
-        max_connect_rate, max_qos;
+        max_connect_rate, max_peer_connects, max_topic, max_levels, max_qos;
     bool strict_text, queue_qos0, proxy;
 } mqtt_limits;
 
@@ -74,6 +74,8 @@ struct mqtt_shared {
     unsigned ports; /* listeners that are open or still have connections */
     mqtt_port handed; /* for connections that other adapters hand over (WebSocket) */
     list sessions;
+    int64_t second; /* that addresses are counted for */
+    map addresses;  /* rate.c */
     map by_id, users; /* client id -> mqtt_session; name -> mqtt_user */
     mqtt_counters count;
     size_t session_count;
@@ -129,7 +131,7 @@ struct mqtt_client {
     uint16_t keep_alive, window, alias_max_out;
     uint8_t version, state;
     bool problem_info, bridge;
-    bool over;    /* it came over a limit and only waits to be told */
+    uint8_t over; /* it came over a limit and only waits to be told: the reason */
     bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first */
     bool pumping; /* queue.c is at work */
     bool resting;
@@ -206,7 +208,8 @@ struct mqtt_session {
 mqtt_shared *mqtt_shared_of(bridge_port *home); /* NULL: no memory */
 void mqtt_port_settle(mqtt_port *port);         /* after a connection is gone: is the port's closing done? */
 
-enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 256, MQTT_BY_REF = 4096, MQTT_HUNGRY = 1024, MQTT_MAX_ASKED = 1024 };
+enum { MQTT_PUMP_HIGH = 256 * 1024, MQTT_INLINE = 256, MQTT_BY_REF = 4096, MQTT_HUNGRY = 1024, MQTT_MAX_ASKED = 1024,
+       MQTT_MAX_REFUSED = 1024 };
 /* ---- client.c */
 int mqtt_client_new(mqtt_port *port, bridge_port *via, stream *s, const char *user); /* takes the stream */
 void mqtt_leave(mqtt_client *c, bool with_will); /* closes without a word */
@@ -220,6 +223,13 @@ void mqtt_client_arm(mqtt_client *c); /* keep-alive begins */
 /* Adds a reason string, if the client wants one and it fits. */
 void mqtt_explain(const mqtt_client *c, wire_packet *packet, const char *why);
 const char *mqtt_client_name(const mqtt_client *c);
+
+/* ---- rate.c */
+bool mqtt_too_fast(mqtt_client *c);                      /* one packet more than it may send in a second? */
+uint8_t mqtt_too_many(mqtt_port *port, int64_t now);     /* one connection more: 0, or the reason against it */
+bool mqtt_is_crowded(const mqtt_port *port);             /* so many wait to be refused that the next is just closed */
+bool mqtt_too_eager(mqtt_client *c);                     /* one CONNECT more of its address? */
+void mqtt_addresses_forget(mqtt_shared *sh);
 
 /* ---- session.c */
 mqtt_session *mqtt_session_find(mqtt_shared *sh, wire_slice id);
