@@ -160,6 +160,7 @@ typedef struct question {} question;
 %newobject engine::listen;
 %newobject engine::connect;
 %newobject engine::route;
+%newobject engine::transform;
 %newobject engine::describe;
 %newobject engine::subscribe;
 %newobject engine::handle;
@@ -197,11 +198,15 @@ typedef struct engine {} engine;
     held *listen(const char *url, bridge_error *err) { return held_open($self, 0, 0, NULL, open_listener, url, err); }
     held *connect(const char *url, bridge_error *err) { return held_open($self, 0, 0, NULL, open_uplink, url, err); }
     held *route(const char *source, const char *target, const char *format, int ways, int keep, int max_qos,
-                int priority, bridge_error *err) {
+                int priority, const char *transform, int on_error, bridge_error *err) {
         return held_open($self, 0, 0, NULL, open_route,
                          BRIDGE_ROUTE(.source = source, .target = target, .format = format,
                                       .ways = (bridge_ways)ways, .retain = (bridge_keep)keep, .max_qos = max_qos,
-                                      .priority = priority), err);
+                                      .priority = priority, .transform = transform,
+                                      .on_error = (bridge_on_error)on_error), err);
+    }
+    held *transform(const char *name, PyObject *asked, bridge_error *err) {
+        return held_open($self, 0, 0, asked, open_function, name, err);
     }
     held *describe(const char *pattern, const char *attributes, bridge_error *err) {
         const char *both[] = {pattern, attributes};

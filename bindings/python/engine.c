@@ -181,6 +181,27 @@ static bridge_verdict on_access(void *user, const bridge_ask *ask)
     return verdict;
 }
 
+/* (callable, class): callable(class(msg)) answers a message or None, or raises. */
+static int on_transform(void *user, bridge_msg *msg, bridge_msg **out)
+{
+    held *h = user;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *given = message_wrap((PyTypeObject *)PyTuple_GET_ITEM(h->asked, 1), bridge_msg_ref(msg));
+    PyObject *answer = given ? PyObject_CallFunctionObjArgs(PyTuple_GET_ITEM(h->asked, 0), given, NULL) : NULL;
+    bridge_msg *made = answer && answer != Py_None ? message_of(answer) : NULL;
+    int rc = 0;
+
+    if (!answer) {
+        PyErr_Clear(); /* the Python side has logged it */
+        rc = BRIDGE_UNPROCESSABLE;
+    }
+    if (made) *out = bridge_msg_ref(made);
+    Py_XDECREF(answer);
+    Py_XDECREF(given);
+    PyGILState_Release(gil);
+    return rc;
+}
+
 /* ---- the bridge */
 
 engine *engine_new(const bridge_options *like, ticker *clock, int want_log, bridge_error *err)
@@ -315,6 +336,11 @@ int open_uplink(engine *e, held *h, const void *url, bridge_error *err)
 int open_route(engine *e, held *h, const void *route, bridge_error *err)
 {
     return bridge_route_add(e->b, route, &h->slot, err);
+}
+
+int open_function(engine *e, held *h, const void *name, bridge_error *err)
+{
+    return bridge_transform(e->b, name, on_transform, h, &h->slot, err);
 }
 
 int open_description(engine *e, held *h, const void *both, bridge_error *err)

@@ -1,9 +1,9 @@
 /* engine.h - a bridge as Python drives it.
  *
  * libbridge calls C functions here, and these only note what happened (a reference, never a copy) in the engine's ready list.
- * Python takes the list in batches after each turn, so no callback crosses into Python while the loop works.  The one
- * exception is the access question, which cannot wait for its answer: it takes the GIL from inside the turn, on the thread
- * that runs it, which is a Python thread.  No foreign thread ever calls Python.
+ * Python takes the list in batches after each turn, so no callback crosses into Python while the loop works.  The
+ * exceptions are the access question and the step of a transformation, which cannot wait for their answer: they take the GIL
+ * from inside the turn, on the thread that runs it, which is a Python thread.  No foreign thread ever calls Python.
  *
  * Every function belongs to the thread that makes the turns, except those marked [any]. */
 #ifndef PY_ENGINE_H
@@ -55,7 +55,7 @@ struct held {
     bridge_slot *slot; /* NULL: closed */
     char *name;
     uint64_t id;
-    PyObject *asked;   /* access: the callable */
+    PyObject *asked;   /* access: the callable; transformation: (callable, class of message) */
     size_t waiting, most; /* subscription: events in the ready list, and how many may be */
     uint64_t lost;
     atomic_uint refs;
@@ -86,6 +86,7 @@ int open_listener(engine *e, held *h, const void *url, bridge_error *err);
 int open_uplink(engine *e, held *h, const void *url, bridge_error *err);
 int open_description(engine *e, held *h, const void *both, bridge_error *err);
 int open_route(engine *e, held *h, const void *route, bridge_error *err);
+int open_function(engine *e, held *h, const void *name, bridge_error *err);
 int open_subscription(engine *e, held *h, const void *pattern, bridge_error *err);
 int open_handler(engine *e, held *h, const void *pattern, bridge_error *err);
 int open_owner(engine *e, held *h, const void *pattern, bridge_error *err); /* a handler that is told who watches, too */

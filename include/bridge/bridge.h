@@ -203,6 +203,7 @@ BRIDGE_API int bridge_durability(bridge *b, const char *pattern, const char *lev
  * most once.  docs/routes.md.  INVALID for a route that can never match, EXISTS for one that is already there. */
 typedef enum bridge_ways { BRIDGE_WAYS_AUTO, BRIDGE_ONE_WAY, BRIDGE_BOTH_WAYS } bridge_ways;
 typedef enum bridge_keep { BRIDGE_KEEP_AS_IS, BRIDGE_KEEP_ALWAYS, BRIDGE_KEEP_NEVER } bridge_keep;
+typedef enum bridge_on_error { BRIDGE_ERROR_DROP, BRIDGE_ERROR_PASS } bridge_on_error;
 typedef struct bridge_route {
     size_t size;
     const char *source, *target; /* "coap:r/{room}/temp", "mqtt:home/{room}/temperature" */
@@ -211,10 +212,17 @@ typedef struct bridge_route {
     bridge_keep retain;          /* override of the retain flag */
     int max_qos;                 /* cap; 0 none.  Use BRIDGE_QOS(n) */
     int priority;                /* larger first, before "most specific first" */
+    const char *transform;       /* "pick $.temp | unit degF Cel | deadband 0.5": docs/routes.md; NULL: none */
+    bridge_on_error on_error;    /* a payload that a step cannot take: not carried over, or passed as it is */
 } bridge_route;
 #define BRIDGE_QOS(n) ((n) + 1)
 #define BRIDGE_ROUTE(...) (&(bridge_route){.size = sizeof(bridge_route), __VA_ARGS__})
 BRIDGE_API int bridge_route_add(bridge *b, const bridge_route *route, bridge_slot **out, bridge_error *err);
+/* A step `call name` of a transformation.  Answers 0 with a new reference in *out (msg itself, or one whose payload and format are
+ * taken) or with NULL: not carried over; or a negative status: a payload it cannot take.  On the loop's thread; borrow msg.
+ * EXISTS when the name is taken.  Closed, routes that call it treat every message as one it cannot take. */
+typedef int (*bridge_transform_fn)(void *user, bridge_msg *msg, bridge_msg **out);
+BRIDGE_API int bridge_transform(bridge *b, const char *name, bridge_transform_fn fn, void *user, bridge_slot **out, bridge_error *err);
 /* Why a path goes where it goes, in sentences: NUL-terminated into text[len]; returns the length it wanted, or negative. */
 BRIDGE_API int bridge_explain(bridge *b, const char *path, char *text, size_t len);
 

@@ -123,6 +123,27 @@ int bridge_route_add(bridge *b, const bridge_route *said, bridge_slot **out, bri
     return said ? on_loop(b, do_route, &r) : fail(err, BRIDGE_INVALID, "no route");
 }
 
+static void undo_function(bridge_slot *s)
+{
+    functions_remove(s->thing);
+}
+
+static int do_transform(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_function, r->user);
+    int rc = s ? functions_add(b->hub, r->text, (bridge_transform_fn)r->fn, r->user, &s->thing, r->err) : fail_nomem(r->err);
+
+    return keep(s, rc, r);
+}
+
+int bridge_transform(bridge *b, const char *name, bridge_transform_fn fn, void *user, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.text = name, .fn = (void (*)(void))fn, .user = user, .out = out, .err = err};
+
+    return name && *name && fn ? on_loop(b, do_transform, &r) : fail(err, BRIDGE_INVALID, "no name or no function");
+}
+
 /* ---- subscriptions */
 
 static void undo_watch(bridge_slot *s)

@@ -1,6 +1,7 @@
 /* schema.c - the words of a config.  An unknown one is an error that names the nearest known word. */
 #include "config/schema.h"
 #include "base/status.h"
+#include "base/buf.h"
 #include "base/text.h"
 #include <string.h>
 
@@ -174,6 +175,46 @@ static int read_priority(settings *s, const node *n, void *into, bridge_error *e
     return 0;
 }
 
+/* The nodes of a list of steps joined by '|', as the API wants them. */
+static char *join_steps(settings *s, const node *list_node)
+{
+    buf b;
+    char *joined = NULL;
+    int rc = 0;
+
+    buf_init(&b, s->mem, 0);
+    for (const node *item = list_node->first; item && rc == 0; item = item->next) {
+        if (item != list_node->first) rc = buf_text(&b, " | ");
+        if (rc == 0) rc = buf_text(&b, item->text);
+    }
+    if (rc == 0) joined = mem_text_len(s->mem, (const char *)b.data, b.len);
+    buf_done(&b);
+    return joined;
+}
+
+static int read_transform(settings *s, const node *n, void *into, bridge_error *err)
+{
+    entry *e = s->last[ENTRY_ROUTE];
+
+    if (n->kind == NODE_TEXT) return read_text(s, n, into, err);
+    if (n->kind != NODE_LIST || !n->first) return expected(n, "steps: a text, or a list of texts", err);
+    for (const node *item = n->first; item; item = item->next)
+        if (item->kind != NODE_TEXT) return expected(item, "a list of texts", err);
+    e->steps = join_steps(s, n);
+    *(const char **)into = e->steps;
+    return e->steps ? 0 : fail_nomem(err);
+}
+
+static int read_on_error(settings *s, const node *n, void *into, bridge_error *err)
+{
+    static const char *const words[] = {"drop", "pass", NULL};
+    int which = read_choice(n, words, "\"drop\" or \"pass\"", err);
+
+    (void)s;
+    if (which >= 0) *(bridge_on_error *)into = (bridge_on_error)which;
+    return which < 0 ? which : 0;
+}
+
 static const word route_words[] = {{"source", read_text, offsetof(bridge_route, source)},
                                    {"target", read_text, offsetof(bridge_route, target)},
                                    {"format", read_text, offsetof(bridge_route, format)},
@@ -182,6 +223,8 @@ static const word route_words[] = {{"source", read_text, offsetof(bridge_route, 
                                    {"retain", read_retain, offsetof(bridge_route, retain)},
                                    {"qos", read_qos, offsetof(bridge_route, max_qos)},
                                    {"priority", read_priority, offsetof(bridge_route, priority)},
+                                   {"transform", read_transform, offsetof(bridge_route, transform)},
+                                   {"on_error", read_on_error, offsetof(bridge_route, on_error)},
                                    {0}};
 
 static int read_route(settings *s, const node *n, bridge_error *err)
@@ -343,6 +386,7 @@ void settings_free(settings *s)
     for (int kind = 0; kind < ENTRY_KINDS; kind++)
         for (entry *e = s->first[kind], *next; e; e = next) {
             next = e->next;
+            mem_free(s->mem, e->steps);
             mem_free(s->mem, e);
         }
     document_free(s->mem, s->document);
@@ -365,5 +409,6 @@ bool entry_same(const entry *a, const entry *b)
                same_text(x->title, y->title) && x->ct == y->ct && x->sz == y->sz && x->obs == y->obs;
     if (a->kind != ENTRY_ROUTE) return strcmp(a->url, b->url) == 0;
     return same_text(r->source, o->source) && same_text(r->target, o->target) && same_text(r->format, o->format) &&
-           r->ways == o->ways && r->retain == o->retain && r->max_qos == o->max_qos && r->priority == o->priority;
+           r->ways == o->ways && r->retain == o->retain && r->max_qos == o->max_qos && r->priority == o->priority &&
+           same_text(r->transform, o->transform) && r->on_error == o->on_error;
 }

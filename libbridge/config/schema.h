@@ -18,6 +18,7 @@ typedef struct entry { /* something with a slot: a URL, or a route */
     int line;
     const char *url;    /* LISTEN, CONNECT; borrow from the document, as all texts here */
     bridge_route route; /* ROUTE */
+    char *steps;        /* ROUTE: its transformation, when it was said as a list; ours */
     resource resource;  /* RESOURCE */
     bridge_slot *slot;  /* while it is open */
 } entry;

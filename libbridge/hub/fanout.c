@@ -160,9 +160,9 @@ static void hunt_name(hunt *x, uint8_t scheme)
     x->scheme = scheme;
     tree_match(h->tree, name, (size_t)len, on_subs, x);
     if (h->hit_count <= first) return;
-    if (msg_renamed(x->msg, (text){name, (size_t)len}, &x->named[x->names]) < 0) {
+    if (routes_show(h, by, x->msg, (text){name, (size_t)len}, &x->named[x->names]) < 0) {
         h->hit_count = first;
-        x->failed = true;
+        x->simple = false; /* this once: the next one may be fine */
         return;
     }
     x->by[x->names] = by;
@@ -189,10 +189,10 @@ static void remember(hunt *x)
         p->watches[i] = (plan_watch){h->hits[x->base + i].watch, h->hits[x->base + i].name};
 }
 
-/* The message as this plan's i-th name has it, made when the first watcher wants it.  NULL: no memory. */
-static bridge_msg *as_named(const plan *known, unsigned i, bridge_msg *msg, bridge_msg **named)
+/* The message as this plan's i-th name has it, made when the first watcher wants it.  NULL: no memory, or it cannot be shown so. */
+static bridge_msg *as_named(hub *h, const plan *known, unsigned i, bridge_msg *msg, bridge_msg **named)
 {
-    if (!named[i] && msg_renamed(msg, plan_name_text(known, i), &named[i]) < 0) named[i] = NULL;
+    if (!named[i] && routes_show(h, known->names[i].by, msg, plan_name_text(known, i), &named[i]) < 0) named[i] = NULL;
     return named[i];
 }
 
@@ -212,7 +212,7 @@ static unsigned follow(hub *h, plan *known, bridge_peer *from, bridge_msg *msg, 
         bridge_delivery how = {.watch = w, .user = w->user, .qos = w->qos < msg->qos ? w->qos : msg->qos,
                                .keep_retain = w->keep_retain, .gone = gone, .ids = &w->id, .id_count = w->id != 0};
         if (w->gone || p->gone || (w->no_local && p == from)) continue;
-        if (known->watches[i].name && !(as = as_named(known, known->watches[i].name - 1, msg, named))) continue;
+        if (known->watches[i].name && !(as = as_named(h, known, known->watches[i].name - 1, msg, named))) continue;
         if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, as->path) < 0) continue;
         p->deliver(p->state, as, &how);
         told++;
@@ -301,11 +301,12 @@ typedef struct reading {
     void *user;
 } reading;
 
-static int hand_value(reading *r, bridge_msg *value, const char *name, int len)
+static int hand_value(reading *r, const void *by, bridge_msg *value, const char *name, int len)
 {
     bridge_msg *renamed = NULL;
-    int rc = msg_renamed(value, (text){name, (size_t)len}, &renamed);
+    int rc = routes_show(r->hub, by, value, (text){name, (size_t)len}, &renamed);
 
+    if (rc < 0 && rc != BRIDGE_NOMEM) return 0; /* what cannot be shown under this name is left out: routes_change.c has said so */
     if (rc == 0) rc = r->fn(r->user, renamed);
     bridge_msg_unref(renamed);
     return rc;
@@ -326,7 +327,7 @@ static int on_value(void *user, void *item)
     if (r->by && (len == 0 || by != r->by)) return 0; /* not its business */
     if (!r->by && len > 0) return 0;                        /* told under its name already */
     bridge_msg_ref(value);
-    rc = len > 0 ? hand_value(r, value, name, len) : r->fn(r->user, value);
+    rc = len > 0 ? hand_value(r, by, value, name, len) : r->fn(r->user, value);
     bridge_msg_unref(value);
     return rc;
 }

@@ -3,7 +3,7 @@
  *   hub.c       life of a bridge's inside           port.c      listeners, their events, logins
  *   plan.c      the way out, remembered
  *   peer.c      who talks to us, what they watch    submit.c    the way in: the page to read
- *   routes.c    copies; names in routes_names.c     fanout.c    the way out
+ *   routes.c    copies; names in routes_names.c, what they do to messages in routes_change.c      fanout.c    the way out
  *   describe.c  link attributes of paths
  *   own.c       who answers for what                request.c   calls to them, tickets
  *   values.c    what is kept, how long, how much
@@ -117,7 +117,7 @@ struct bridge_owner { /* who answers for a pattern: the application, or another 
 
 typedef struct counters { /* docs/metrics.md */
     uint64_t accepted, refused, delivered, denied, dropped_loops, dropped_values, expired, requests, timeouts, crossed;
-    uint64_t logins, logins_refused;
+    uint64_t logins, logins_refused, transform_bad;
 } counters;
 
 struct hub {
@@ -280,7 +280,10 @@ int routes_add(hub *h, const bridge_route *said, route **out, bridge_error *err)
 void routes_remove(hub *h, route *r);
 /* What a message from this peer is called inside: *out is a new reference to msg under its canonical path, as its route wants it,
  * or NULL when the name is the path. */
-int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out);
+int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, bridge_msg **out);
+/* A canonical message as whoever asked `question` by the name `asked` has it: renamed, transformed back; a new reference. */
+int routes_as_asked(hub *h, bridge_peer *from, const bridge_msg *question, const char *asked, bridge_msg *value, bridge_msg **out);
+int routes_show(hub *h, const void *by, bridge_msg *msg, text name, bridge_msg **out); /* the same, by the route that names it */
 uint64_t routes_changes(const hub *h); /* one more whenever a route comes or goes */
 static inline bool routes_give_names(const hub *h) /* has any scheme names of its own? */
 {
@@ -298,6 +301,9 @@ int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *b
 /* Carries an accepted message over the routes that copy.  from may be NULL. */
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
 void routes_explain(hub *h, text path, buf *out);
+int functions_add(hub *h, const char *name, bridge_transform_fn fn, void *user, void **out, bridge_error *err); /* EXISTS */
+void functions_remove(void *function);
+void routes_stats(hub *h, bridge_stat_fn fn, void *user);
 size_t routes_count(const hub *h);
 const char *route_label(const route *r); /* "coap:r/{room}/temp -> home/{room}/temp" */
 

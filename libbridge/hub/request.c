@@ -163,6 +163,7 @@ static int take_reply(bridge_call *c, bridge_msg **out)
     const char *name = c->asked ? c->asked : c->msg->path;
 
     if (!c->reply || !out) return 0;
+    if (c->asked && c->from) return routes_as_asked(c->hub, c->from, c->msg, name, c->reply, out);
     if (strcmp(c->reply->path, name) != 0) return msg_renamed(c->reply, text_of(name), out);
     *out = bridge_msg_ref(c->reply);
     return 0;

@@ -22,6 +22,7 @@ int routes_new(hub *h)
     names_remembered(h, rs);
     list_init(&rs->all);
     list_init(&rs->dead);
+    list_init(&rs->functions);
     h->routes = rs;
     return 0;
 }
@@ -34,6 +35,7 @@ static void route_free(mem *m, route *r)
     mem_free(m, r->from_target);
     mem_free(m, r->to_target);
     mem_free(m, r->label);
+    route_transform_free(m, r);
     mem_free(m, r);
 }
 
@@ -49,9 +51,11 @@ void routes_free(hub *h)
 {
     struct routes *rs = h->routes;
 
+    rs->ending = true;
     while (!list_empty(&rs->all))
         routes_remove(h, list_of(rs->all.next, route, link));
     routes_bury(h);
+    functions_free(h);
     for (int i = 0; i <= EVERY; i++) {
         ptrie_done(&rs->names[i].in);
         ptrie_done(&rs->names[i].out);
@@ -130,6 +134,9 @@ void routes_remove(hub *h, route *r)
 {
     struct routes *rs = h->routes;
 
+    timer_stop(&r->timer);
+    if (!rs->ending) route_transform_flush(r);
+    r->removed = true;
     if (r->kind == ROUTE_NAME) {
         struct names *n = &rs->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme];
         ptrie_remove(&n->in, &r->forth.entry);
@@ -162,28 +169,18 @@ static void copy_over(hub *h, bridge_peer *from, ptrie_entry *e, bridge_msg *msg
     bool forth = e == &r->forth.entry;
     crossing here = {came, r};
     char path[PATH_BYTES + 1];
-    bridge_msg *copy = NULL;
     unsigned hops;
-    int len, rc;
+    int len;
 
-    if (crossed(came, r, &hops) || hops >= HUB_MAX_HOPS) {
+    if (crossed(came, r, &hops) || hops >= HUB_MAX_HOPS || msg->hops >= HUB_MAX_HOPS) {
         h->count.dropped_loops++;
         return;
     }
     len = route_fill(r, forth, forth ? r->from : r->to, msg_path(msg), path, sizeof path);
-    rc = len < 0 ? len : route_apply(h, r, msg, (text){path, (size_t)len}, &copy);
-    if (rc == 0) {
-        copy->version = 0;
-        copy->hops++;
-        h->count.crossed++;
-        if (verb == BRIDGE_POST && copy->retain) verb = BRIDGE_PUT;
-        if (verb == BRIDGE_PUT && !copy->retain && r->retain == BRIDGE_KEEP_NEVER) verb = BRIDGE_POST;
-        rc = hub_cross(h, from, verb, copy, &here);
-    }
-    if (rc < 0 && rc != BRIDGE_NOTFOUND)
+    if (len >= 0) route_carry(h, from, r, forth, msg, (text){path, (size_t)len}, verb, &here);
+    else
         log_limited(&h->log, &r->budget, loop_now(h->loop), BRIDGE_LOG_WARN, "route", "%s: %s was not carried over: %s", r->label,
-                    msg->path, bridge_status_text(rc));
-    bridge_msg_unref(copy);
+                    msg->path, bridge_status_text(len));
 }
 
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came)
@@ -210,7 +207,8 @@ void routes_explain(hub *h, text path, buf *out)
         const route *r = route_of(found.at[i]);
         bool forth = found.at[i] == &r->forth.entry;
         if (route_fill(r, forth, forth ? r->from : r->to, path, name, sizeof name) > 0)
-            buf_print(out, "copied to %s (route %s)\n", name, r->label);
+            buf_print(out, "copied to %s%s (route %s%s%s)\n", name, r->does ? ", transformed" : "", r->label, r->does ? "; " : "",
+                      r->does ? transform_text(r->does) : "");
     }
     ptrie_found_done(&found);
 }

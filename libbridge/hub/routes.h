@@ -2,6 +2,7 @@
 #ifndef HUB_ROUTES_H
 #define HUB_ROUTES_H
 #include "hub/hub.h"
+#include "transform/transform.h"
 
 typedef enum route_kind { ROUTE_NAME, ROUTE_COPY } route_kind;
 
@@ -22,6 +23,12 @@ struct route {
     bridge_format format; /* FORMAT_AUTO: as it is */
     bridge_keep retain;
     int max_qos; /* 3: no cap */
+    transform *does, *undoes; /* undoes: the way back, when there is one; or NULL */
+    transform_state *state;   /* what `does` remembers */
+    bool pass_bad;            /* a payload that a step cannot take goes on as it is */
+    bool removed;
+    hub *hub;
+    timer timer;
     uint64_t number;
     char *label; /* "coap:r/{room}/temp -> home/{room}/temp" */
     log_budget budget;
@@ -39,6 +46,8 @@ struct routes {
     struct names names[HUB_SCHEMES + 1]; /* the last is every scheme's */
     ptrie copies;
     list all, dead;
+    list functions; /* that transformations may call: routes_change.c */
+    bool ending;
     size_t count;
     uint64_t changes; /* one more with each route that comes or goes: what was remembered is stale */
 };
@@ -58,6 +67,16 @@ int route_fill(const route *r, bool forth, const pattern *matched, text name, ch
 /* ---- routes_read.c
  * Reads and checks what was said; *out is whole but in no trie. */
 int route_read(hub *h, const bridge_route *said, route **out, bridge_error *err);
-/* What the route makes of a message: under another path, in its format, with its QoS cap and retain. */
-int route_apply(hub *h, const route *r, bridge_msg *msg, text path, bridge_msg **out);
+
+/* ---- routes_change.c: what a route makes of a message
+ * For a name, on the way in: under another path, transformed, in its format, with its QoS cap and retain. */
+int route_apply(hub *h, route *r, bridge_msg *msg, bridge_verb verb, text path, bridge_msg **out);
+/* For a name, on the way out: as the scheme has it. */
+int route_show(hub *h, route *r, bridge_msg *msg, text name, bridge_msg **out);
+/* For a copy: none, one or several messages, now or later. */
+void route_carry(hub *h, bridge_peer *from, route *r, bool forth, bridge_msg *msg, text path, bridge_verb verb, const crossing *came);
+int route_transform_read(hub *h, route *r, const bridge_route *said, bridge_error *err);
+void route_transform_flush(route *r); /* what is held back goes on */
+void route_transform_free(mem *m, route *r);
+void functions_free(hub *h);
 #endif

@@ -8,7 +8,7 @@
 enum { PLACES = 4096 };
 
 typedef struct naming { /* what a scheme means by a name */
-    const route *by; /* NULL: the path itself; not looked at when it is stale */
+    route *by; /* NULL: the path itself; not looked at when it is stale */
     uint16_t len;
     char path[]; /* NUL-terminated; the name behind it */
 } naming;
@@ -79,7 +79,7 @@ static uint8_t scheme_of(const hub *h, const bridge_peer *from, const bridge_msg
     return said > SCHEME_APP ? (uint8_t)said : EVERY; /* "app:x", or a scheme that no route knows: the names that all have */
 }
 
-static void remember(hub *h, pathcache *c, text name, const route *by, const char *path, size_t len)
+static void remember(hub *h, pathcache *c, text name, route *by, const char *path, size_t len)
 {
     naming *n = mem_alloc(h->mem, sizeof *n + len + 1 + name.len);
 
@@ -93,7 +93,7 @@ static void remember(hub *h, pathcache *c, text name, const route *by, const cha
 }
 
 /* The path that a scheme calls by this name, in *out: a borrow until the next look, or in room.  *by NULL: the name is the path. */
-static int inward(hub *h, uint8_t scheme, text name, const route **by, text *out, char room[PATH_BYTES + 1])
+static int inward(hub *h, uint8_t scheme, text name, route **by, text *out, char room[PATH_BYTES + 1])
 {
     struct routes *rs = h->routes;
     pathcache *c = &rs->names[scheme].inward;
@@ -116,22 +116,38 @@ static int inward(hub *h, uint8_t scheme, text name, const route **by, text *out
     return 0;
 }
 
-int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_msg **out)
+int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, bridge_msg **out)
 {
     char room[PATH_BYTES + 1];
-    const route *by = NULL;
+    route *by = NULL;
     text path;
     int rc = inward(h, scheme_of(h, from, msg), msg_path(msg), &by, &path, room);
 
     if (rc < 0 || !by) return rc;
     h->count.crossed++;
-    return route_apply(h, by, msg, path, out);
+    return route_apply(h, by, msg, verb, path, out);
+}
+
+int routes_as_asked(hub *h, bridge_peer *from, const bridge_msg *question, const char *asked, bridge_msg *value, bridge_msg **out)
+{
+    char room[PATH_BYTES + 1];
+    route *by = NULL;
+    text path;
+    int rc = h->naming_routes ? inward(h, scheme_of(h, from, question), text_of(asked), &by, &path, room) : 0;
+
+    if (rc < 0) return rc;
+    return by ? route_show(h, by, value, text_of(asked), out) : msg_renamed(value, text_of(asked), out);
+}
+
+int routes_show(hub *h, const void *by, bridge_msg *msg, text name, bridge_msg **out)
+{
+    return route_show(h, (route *)(uintptr_t)by, msg, name, out);
 }
 
 int routes_path_in(hub *h, uint8_t scheme, text name, char *out, size_t room)
 {
     char made[PATH_BYTES + 1];
-    const route *by = NULL;
+    route *by = NULL;
     text path;
     int rc = inward(h, scheme, name, &by, &path, made);
 
@@ -184,11 +200,15 @@ void names_explain(hub *h, text path, buf *out)
         const void *by = NULL;
         int len = routes_has_names(h, (uint8_t)s) ? routes_name_by(h, (uint8_t)s, path, name, sizeof name, &by) : 0;
         ptrie_entry *e = s == SCHEME_APP ? NULL : best_in(h->routes, (uint8_t)s, path);
-        if (len > 0) buf_print(out, "%s calls it %s (route %s)\n", h->schemes[s], name, ((const route *)by)->label);
+        if (len > 0)
+            buf_print(out, "%s calls it %s%s (route %s)\n", h->schemes[s], name,
+                      ((const route *)by)->undoes ? ", transformed back" : "", ((const route *)by)->label);
         if (e) {
             const route *r = route_of(e);
             len = route_fill(r, true, r->from, path, name, sizeof name);
-            if (len > 0) buf_print(out, "what %s calls %.*s is %s (route %s)\n", h->schemes[s], (int)path.len, path.p, name, r->label);
+            if (len > 0)
+                buf_print(out, "what %s calls %.*s is %s%s (route %s%s%s)\n", h->schemes[s], (int)path.len, path.p, name,
+                          r->does ? ", transformed" : "", r->label, r->does ? "; " : "", r->does ? transform_text(r->does) : "");
         }
     }
 }

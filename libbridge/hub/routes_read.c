@@ -149,36 +149,10 @@ int route_read(hub *h, const bridge_route *given, route **out, bridge_error *err
     if (rc == 0) rc = read_options(r, &said, err);
     if (rc == 0) rc = settle(h, r, &said, s, t, err);
     if (rc == 0) rc = label(h, r, &said);
+    if (rc == 0) rc = route_transform_read(h, r, &said, err);
     if (rc < 0) return rc;
     r->forth = (route_end){.entry = {.pattern = r->from, .priority = said.priority}, .route = r};
     r->back = (route_end){.entry = {.pattern = r->to, .priority = said.priority}, .route = r};
     r->number = ++h->version;
-    return 0;
-}
-
-/* ---- what it makes of a message */
-
-static int convert(const route *r, bridge_msg *msg, bridge_msg **out, bridge_error *err)
-{
-    if (r->format == BRIDGE_FORMAT_AUTO || msg->len == 0) {
-        *out = bridge_msg_ref(msg);
-        return 0;
-    }
-    return bridge_msg_as(msg, r->format, out, err);
-}
-
-int route_apply(hub *h, const route *r, bridge_msg *msg, text path, bridge_msg **out)
-{
-    bridge_msg *converted = NULL;
-    int rc = convert(r, msg, &converted, NULL);
-
-    (void)h;
-    if (rc < 0) return rc;
-    rc = msg_renamed(converted, path, out);
-    bridge_msg_unref(converted);
-    if (rc < 0) return rc;
-    if ((*out)->qos > r->max_qos) (*out)->qos = (uint8_t)(r->max_qos & 3);
-    if (r->retain == BRIDGE_KEEP_ALWAYS) (*out)->retain = true;
-    if (r->retain == BRIDGE_KEEP_NEVER) (*out)->retain = false;
     return 0;
 }

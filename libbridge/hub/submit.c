@@ -81,7 +81,7 @@ int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, cons
     return hub_accept(h, from, verb, msg, NULL, came);
 }
 
-static int read_value(hub *h, bridge_msg *msg, const char *asked, const bridge_terms *terms, bridge_msg **reply)
+static int read_value(hub *h, bridge_peer *peer, bridge_msg *msg, const char *asked, const bridge_terms *terms, bridge_msg **reply)
 {
     bridge_msg *value = values_get(h, msg_path(msg));
 
@@ -89,7 +89,7 @@ static int read_value(hub *h, bridge_msg *msg, const char *asked, const bridge_t
     if (terms && among(value->version, terms->unless, terms->unless_count)) return BRIDGE_VALID;
     if (!reply) return BRIDGE_OK;
     if (msg->len) return hub_fetch(h, value, msg, terms && terms->accept ? (bridge_format)(terms->accept - 1) : BRIDGE_FORMAT_AUTO, reply);
-    if (strcmp(asked, value->path) != 0) return msg_renamed(value, text_of(asked), reply);
+    if (strcmp(asked, value->path) != 0) return routes_as_asked(h, peer, msg, asked, value, reply);
     *reply = bridge_msg_ref(value);
     return BRIDGE_OK;
 }
@@ -128,7 +128,7 @@ static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const ch
     if (owner && !news && !(verb == BRIDGE_GET && is_fresh(h, msg, terms)))
         return hub_ask(peer, owner, verb, msg, asked, terms, reply, done, user, out);
     switch (verb) {
-    case BRIDGE_GET: return read_value(h, msg, asked, terms, reply);
+    case BRIDGE_GET: return read_value(h, peer, msg, asked, terms, reply);
     case BRIDGE_PUT:
     case BRIDGE_POST:
     case BRIDGE_DELETE: return hub_accept(h, peer, verb, msg, terms, NULL);
@@ -151,7 +151,7 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
         h->count.refused++;
         return BRIDGE_BUSY;
     }
-    rc = routes_give_names(h) && !(peer->flags & BRIDGE_PEER_CANONICAL) ? routes_inward(h, peer, msg, &inner) : 0;
+    rc = routes_give_names(h) && !(peer->flags & BRIDGE_PEER_CANONICAL) ? routes_inward(h, peer, msg, verb, &inner) : 0;
     if (rc == 0 && h->store) rc = keep_may(peer, verb, inner ? inner : msg);
     hub_enter(h); /* the peer may go meanwhile */
     if (rc == 0) rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);

@@ -30,6 +30,22 @@ Challenge = Callable[[str, int, bytes], Union[bool, None, bytes, Tuple[bool, byt
 Login = Callable[[str, Optional[str], Optional[bytes]], Optional[bool]]
 
 
+Transform = Callable[[Message], Any]
+Steps = Union[str, Transform, Iterable[Union[str, Transform]]]
+
+
+def transforming(fn: Transform) -> Callable[[Message], Optional[Message]]:
+    """What a function returns as a message; what it raises is in the log, and the message is one it cannot take."""
+    def step(message: Message) -> Optional[Message]:
+        try:
+            result = fn(message)
+        except Exception:
+            log.error("transformation of %s failed", message.path, exc_info=True)
+            raise
+        return result if result is None or isinstance(result, Message) else make(message.path, result, None)
+    return step
+
+
 def config_text(config: Config) -> str:
     """A mapping or text that starts as JSON does is the config itself; anything else is the name of a file."""
     if isinstance(config, Mapping):
@@ -256,15 +272,40 @@ class Owner:
         return Uplink(self, self._on_loop(self._core.engine.connect, url))
 
     def route(self, source: str, target: str, *, format: str | None = None, both_ways: bool | None = None,
-              retain: bool | None = None, max_qos: int | None = None, priority: int = 0) -> Route:
+              retain: bool | None = None, max_qos: int | None = None, priority: int = 0,
+              transform: Steps | None = None, on_error: str = "drop") -> Route:
         """Adds a line to the routing table: "coap:r/{room}/temp" -> "home/{room}/temperature"; see docs/routes.md.
 
         both_ways None: a name for a protocol works both ways, a copy one way.  retain overrides the flag.
+        transform: steps as text ("pick $.temp | unit degF Cel"), a function, or a list of both.  A function gets the message
+        and returns a value, a message, or None: not carried over.  on_error "pass": what a step cannot take goes on as it is.
         """
+        if on_error not in ("drop", "pass"):
+            raise Invalid(f"on_error is 'drop' or 'pass', not {on_error!r}")
         ways = 0 if both_ways is None else 2 if both_ways else 1
         keep = 0 if retain is None else 1 if retain else 2
         qos = 0 if max_qos is None else max_qos + 1
-        return Route(self, self._on_loop(self._core.engine.route, source, target, format, ways, keep, qos, priority))
+        return Route(self, self._on_loop(self._core.engine.route, source, target, format, ways, keep, qos, priority,
+                                         self._steps(transform), int(on_error == "pass")))
+
+    def transform(self, name: str) -> Callable[[Transform], Transform]:
+        """Decorator: fn(message) is the step `call name` of transformations, also of those in a config that is loaded later."""
+        def register(fn: Transform) -> Transform:
+            self._on_loop(self._core.engine.transform, name, (transforming(fn), Message))
+            return fn
+        return register
+
+    def _steps(self, said: Steps | None) -> str | None:
+        if said is None or isinstance(said, str):
+            return said
+        words = []
+        for step in [said] if callable(said) else said:
+            if callable(step):
+                name = f"{getattr(step, '__name__', 'function').strip('<>')}-{next(self._core.names)}"
+                self.transform(name)(step)
+                step = f"call {name}"
+            words.append(step)
+        return " | ".join(words)
 
     def describe(self, pattern: str, **attributes: Any) -> Description:
         """What /.well-known/core says of the paths that match: describe("home/+/temp", rt="temperature", if_="sensor", ct=50).
@@ -341,6 +382,7 @@ class Core:
                                      False, store)
         self.sinks: dict[int, Sink] = {0: self._log}
         self._ids = itertools.count(1)
+        self.names = itertools.count(1)
 
     def new_id(self, sink: Sink) -> int:
         """[any thread] From now on `sink(object, status)` is called for events with the returned id."""
