@@ -78,7 +78,7 @@ int peer_answer(bridge_peer *asker, bridge_msg *msg)
 {
     hub *h = asker->port->hub;
     bridge_msg *inner = NULL;
-    int rc = routes_give_names(h) ? routes_inward(h, asker, msg, &inner) : 0;
+    int rc = routes_give_names(h) ? routes_inward(h, asker, msg, BRIDGE_POST, &inner) : 0;
     bridge_msg *whole = inner ? inner : msg;
 
     if (rc == 0) rc = policy_check(asker, BRIDGE_POST, whole->path);
