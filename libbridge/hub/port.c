@@ -15,6 +15,7 @@ struct bridge_event {
     void *user;
     timer timer;
     uv_poll_t poll;
+    int wanted; /* UV_READABLE, UV_WRITABLE */
 };
 
 static const char *const *words_of(const bridge_adapter *a, bool connect)
@@ -321,6 +322,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 {
     bridge_event *e = handle->data;
 
+    if (status < 0) uv_poll_start(handle, e->wanted, on_poll); /* libuv has stopped it; of a datagram socket it is only an ICMP error */
     e->on_fd(e->user, status < 0 ? 3u : (unsigned)((events & UV_READABLE ? 1 : 0) | (events & UV_WRITABLE ? 2 : 0)));
 }
 
@@ -339,7 +341,8 @@ int bridge_port_fd(bridge_port *port, int fd, unsigned events, void (*fn)(void *
     rc = uv_poll_init(loop_uv(port->hub->loop), &e->poll, fd);
     if (rc == 0) {
         e->poll.data = e;
-        rc = uv_poll_start(&e->poll, (events & 1 ? UV_READABLE : 0) | (events & 2 ? UV_WRITABLE : 0), on_poll);
+        e->wanted = (events & 1 ? UV_READABLE : 0) | (events & 2 ? UV_WRITABLE : 0);
+        rc = uv_poll_start(&e->poll, e->wanted, on_poll);
     }
     if (rc == 0)
         *out = e;

@@ -72,5 +72,6 @@ bool foreign_forget_call(foreign *f, bridge_call *call);
 void foreign_probe(foreign *f);
 void foreign_probe_later(foreign *f); /* with back-off */
 void foreign_found_end(foreign *f);
+bool foreign_is_list(foreign *f, bridge_call *call); /* "plant/", where we know what is below, and that this is nothing itself */
 void foreign_each_found(foreign *f, void (*fn)(foreign *f, const char *path, void *user), void *user);
 #endif

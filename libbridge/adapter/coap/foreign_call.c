@@ -250,6 +250,10 @@ void foreign_call(void *user, bridge_call *call)
     int rc;
 
     f->requests++;
+    if (bridge_call_verb(call) == BRIDGE_GET && foreign_is_list(f, call)) {
+        bridge_call_reply(call, BRIDGE_NOTFOUND, NULL); /* so that what we know to be below is listed */
+        return;
+    }
     if (bridge_call_verb(call) == BRIDGE_GET && foreign_wait_news(f, call)) return;
     q = question_new(f, call);
     if (!q) {

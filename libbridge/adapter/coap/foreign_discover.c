@@ -19,6 +19,19 @@ void foreign_each_found(foreign *f, void (*fn)(foreign *, const char *, void *),
     list_each_safe (it, &f->found) fn(f, list_of(it, found, link)->path, user);
 }
 
+bool foreign_is_list(foreign *f, bridge_call *call)
+{
+    const bridge_fields *m = bridge_msg_look(bridge_call_msg(call), BRIDGE_FIELDS());
+    size_t len = strlen(m->path);
+
+    if (len == 0 || m->path[len - 1] != '/' || m->len || map_get(&f->found_by_path, m->path, len)) return false;
+    list_each(it, &f->found)
+    {
+        if (strncmp(list_of(it, found, link)->path, m->path, len) == 0) return true;
+    }
+    return false;
+}
+
 /* The pattern's beginning, then what lies below the URL: where pattern and URL end in the same way.  0: not of ours. */
 static int path_here(const foreign *f, text target, buf *out)
 {
