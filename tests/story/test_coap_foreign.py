@@ -210,7 +210,7 @@ def test_one_observation_serves_watchers_of_every_protocol(site, device):
     mine = site.subscribe("plant/temp")
     phone = Mosquitto(port_of(site, "mqtt")).subscribe("plant/temp")
     with Socket(port_of(site, "coap")) as client:
-        observation, _ = client.observe("r/plant/temp")
+        _, observation = client.observe("r/plant/temp")
         heard(mine, b"21.5")
 
         device.notify("temp", b"22")
