@@ -15,6 +15,7 @@ from typing import Any, AsyncIterator, Callable, Iterable, TypeVar
 
 from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
 from .clock import Clock
+from .devices import AsyncDevice, AsyncDevices
 from .errors import Canceled, Closed, MethodNotAllowed, Timeout
 from .message import FormatLike, Message, Value, make
 
@@ -331,6 +332,11 @@ class Bridge(Owner):
                     format: FormatLike = "merge-patch") -> Message | None:
         """Changes part of the value at a path."""
         return await self.request("PATCH", path, value, timeout=timeout, format=format)
+
+    @property
+    def devices(self) -> AsyncDevices:
+        """LwM2M devices by endpoint name: bridge.devices["lamp-7"].read("/3303/0/5700")."""
+        return AsyncDevices(self, AsyncDevice)
 
     # ---- listening
 

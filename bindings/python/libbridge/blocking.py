@@ -21,6 +21,7 @@ from typing import Any, Callable, Iterable, Iterator, TypeVar
 
 from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
 from .clock import Clock
+from .devices import Device, Devices
 from .errors import Busy, Closed, MethodNotAllowed, Timeout
 from .message import FormatLike, Message, Value, make
 
@@ -314,6 +315,11 @@ class Bridge(Owner):
               format: FormatLike = "merge-patch") -> Message | None:
         """Changes part of the value at a path."""
         return self.request("PATCH", path, value, timeout=timeout, format=format)
+
+    @property
+    def devices(self) -> Devices:
+        """LwM2M devices by endpoint name: bridge.devices["lamp-7"].read("/3303/0/5700")."""
+        return Devices(self, Device)
 
     # ---- listening
 

@@ -12,6 +12,7 @@ import pytest
 
 from .blocking import Bridge
 from .clock import Clock
+from .devices import Devices
 from .errors import Unsupported
 
 PATIENCE = 20.0
@@ -51,3 +52,18 @@ def bridge(request: Any, make_bridge: Callable[..., Bridge]) -> Bridge:
         except Unsupported:
             pass
     return made
+
+
+@pytest.fixture
+def devices(request: Any, make_bridge: Callable[..., Bridge]) -> Devices:
+    """An LwM2M server for devices under test: devices.wait("lamp-7").expect("/3303/0/5700", 21.5).
+
+    It listens on a port of its own, devices.port; for a device outside of this machine say where:
+    ``@pytest.mark.bridge("lwm2m://0.0.0.0:5683?anonymous=allow", patience=120)``.  devices.bridge is the bridge.
+    """
+    mark = request.node.get_closest_marker("bridge")
+    urls = mark.args if mark and mark.args else ("lwm2m://127.0.0.1:0",)
+    try:
+        return make_bridge(*urls, **(mark.kwargs if mark else {})).devices
+    except Unsupported:
+        pytest.skip("LwM2M is not built in")

@@ -152,6 +152,7 @@ static void on_buried(coap_port *cp)
         lwm2m_device *d = list_of(it, lwm2m_device, link);
         if (d->port == p) lwm2m_remove(d, LWM2M_GONE_CLOSED);
     }
+    lwm2m_list_close(p);
     list_remove(&p->link);
     mem_free(cp->mem, p->mount);
     s->port_count--;
@@ -197,6 +198,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     p->coap.on_buried = on_buried;
     list_push(&p->server->ports, &p->link);
     p->server->port_count++;
+    lwm2m_list_open(p);
     return 0;
 }
 

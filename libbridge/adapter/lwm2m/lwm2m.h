@@ -43,6 +43,7 @@ typedef struct lwm2m_port { /* a listener */
     list link;
     lwm2m_limits limits;
     char *mount;       /* names begin with it: "lwm2m" */
+    bridge_peer *lister; /* list.c: who tells which devices there are */
     bool free_names;   /* endpoint=any: a proven name need not be the endpoint */
     bool lookup;       /* lookup=1: devices may ask who is there */
     uint64_t second, registrations; /* of this second */
@@ -129,6 +130,10 @@ void lwm2m_release(lwm2m_device *d);
 void lwm2m_serve(void *user, coap_request *r);
 void lwm2m_serve_send(lwm2m_port *p, coap_request *r); /* observe.c */
 int lwm2m_links_check(const char *links, size_t len, text *root, int *format, bridge_error *err);
+
+/* ---- list.c: "lwm2m/" */
+void lwm2m_list_open(lwm2m_port *p);
+void lwm2m_list_close(lwm2m_port *p);
 
 /* ---- event.c */
 void lwm2m_event(lwm2m_device *d, const char *what, const char *more); /* more: JSON members with a comma in front, or NULL */

@@ -1,0 +1,261 @@
+"""LwM2M devices as objects (docs/lwm2m.md): bridge.devices["lamp-7"].read("/3303/0/5700") -> 21.5
+
+Everything here is a request to a path or a subscription to one; what a method does, any peer can do over any protocol.  On an
+asyncio bridge what returns a value is awaited, `await bridge.devices["lamp-7"].read(...)`; the rest is the same.
+"""
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterator, Mapping
+from urllib.parse import quote, urlencode
+
+from .errors import NotFound, Timeout, Unprocessable
+from .message import FormatLike, Message
+
+if TYPE_CHECKING:
+    from . import aio
+    from .blocking import Bridge, Subscription
+
+_LINK = re.compile(r'<([^>]*)>((?:;[^,;="]+(?:=(?:"(?:[^"\\]|\\.)*"|[^,;"]*))?)*)')
+_ATTRIBUTE = re.compile(r';([^,;="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^,;"]*)))?')
+
+
+def parse_links(text: str) -> dict[str, dict[str, str]]:
+    """RFC 6690: "</3303/0>;ver=1.1,</3/0>" -> {"/3303/0": {"ver": "1.1"}, "/3/0": {}}; a flag is ""."""
+    return {target: {name: re.sub(r"\\(.)", r"\1", quoted) or bare for name, quoted, bare in _ATTRIBUTE.findall(rest)}
+            for target, rest in _LINK.findall(text)}
+
+
+def _value(message: Message | None) -> Any:
+    return None if message is None else message.value
+
+
+def _links(message: Message | None) -> dict[str, dict[str, str]]:
+    return parse_links(str(message or ""))
+
+
+def _pick(tree: Any, path: str) -> Any:
+    """What stands at "/3303/0/5700" in {"3303": {"0": {"5700": 21.5}}}; None when nothing does."""
+    for part in path.strip("/").split("/"):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+class _Device:
+    """What a device can be asked, blocking or not: _ask() makes the request, and then() is applied to its answer."""
+
+    def __init__(self, bridge: Any, endpoint: str, root: str):
+        self._bridge, self.endpoint = bridge, endpoint
+        self.path = f"{root}/{quote(endpoint, safe=_SAFE)}"
+
+    def __repr__(self) -> str:
+        return f"<Device {self.endpoint!r}>"
+
+    def at(self, path: str = "") -> str:
+        """The bridge's path for one of the device: at("/3303/0/5700") -> "lwm2m/lamp-7/3303/0/5700"."""
+        path = path.strip("/")
+        return f"{self.path}/{path}" if path else self.path
+
+    def _ask(self, then: Callable[[Message | None], Any], verb: str, path: str, value: Any = b"", *, timeout: float | None = None,
+             format: FormatLike | None = None) -> Any:
+        raise NotImplementedError
+
+    def info(self, *, timeout: float | None = None) -> Any:
+        """What its registration says: {"ep": ..., "lt": ..., "lwm2m": "1.1", "b": ..., "links": ...}."""
+        return self._ask(_value, "GET", self.path, timeout=timeout)
+
+    def read(self, path: str, *, timeout: float | None = None) -> Any:
+        """A resource's value; of an instance or object a dict: read("/3303/0") -> {"5700": 21.5, "5701": "Cel"}."""
+        return self._ask(_value, "GET", self.at(path), timeout=timeout)
+
+    def read_many(self, *paths: str, timeout: float | None = None) -> Any:
+        """Read-Composite: {path: value} of several paths in one request; None where nothing is."""
+        def split(message: Message | None) -> dict[str, Any]:
+            tree = _value(message)
+            return {path: _pick(tree, path) for path in paths}
+        return self._ask(split, "POST", self.at("!read-composite"), ["/" + path.strip("/") for path in paths], timeout=timeout)
+
+    def write(self, path: str, value: Any, *, timeout: float | None = None, format: FormatLike | None = None) -> Any:
+        """Writes a resource, or replaces all of an instance by a dict."""
+        return self._ask(_value, "PUT", self.at(path), value, timeout=timeout, format=format)
+
+    def update(self, path: str, values: Mapping[str, Any], *, timeout: float | None = None) -> Any:
+        """Writes some resources of an instance and leaves the others: update("/3303/0", {"5601": 0})."""
+        return self._ask(_value, "POST", self.at(path), dict(values), timeout=timeout)
+
+    def write_many(self, values: Mapping[str, Any], *, timeout: float | None = None) -> Any:
+        """Write-Composite: {"/3311/0/5850": True, "/3311/0/5851": 50} in one request, all or nothing."""
+        tree: dict[str, Any] = {}
+        for path, value in values.items():
+            *above, last = path.strip("/").split("/")
+            level = tree
+            for part in above:
+                level = level.setdefault(part, {})
+            level[last] = value
+        return self._ask(_value, "POST", self.at("!write-composite"), tree, timeout=timeout)
+
+    def execute(self, path: str, arguments: str = "", *, timeout: float | None = None) -> Any:
+        """Executes a resource; arguments as LwM2M spells them: "0='on',1"."""
+        return self._ask(_value, "POST", self.at(path), arguments, timeout=timeout)
+
+    def create(self, path: str, values: Mapping[str, Any], *, timeout: float | None = None) -> Any:
+        """Makes an instance: create("/3311", {...}), or create("/3311/2", {...}) with a number of your own."""
+        deep = path.strip("/").count("/") == 1
+        return self._ask(_value, "POST", self.at(path) + "/!create" * deep, dict(values), timeout=timeout)
+
+    def delete(self, path: str, *, timeout: float | None = None) -> Any:
+        """Removes an instance."""
+        return self._ask(_value, "DELETE", self.at(path), timeout=timeout)
+
+    def discover(self, path: str, *, timeout: float | None = None) -> Any:
+        """What is there, with its attributes: {"/3303/0": {}, "/3303/0/5700": {"pmin": "10"}}."""
+        return self._ask(_links, "POST", self.at(path) + "/!discover", timeout=timeout)
+
+    def set_attributes(self, path: str, *, timeout: float | None = None, **attributes: Any) -> Any:
+        """Write-Attributes: set_attributes("/3303/0/5700", pmin=10, pmax=60, gt=25); None takes one away."""
+        said = "&".join(urlencode({name: value}) if value is not None else name for name, value in attributes.items())
+        return self._ask(_value, "POST", self.at(path) + "/!write-attributes", said, timeout=timeout)
+
+    def observe(self, path: str) -> Any:
+        """A subscription to what it reports: one observation at the device, however many subscribe."""
+        return self._bridge.subscribe(self.at(path))
+
+    def events(self) -> Any:
+        """A subscription to !registered, !updated, !deregistered, !asleep, !awake, !send; event(message) is the word."""
+        return self._bridge.subscribe(f"{self.path}/+")
+
+    @staticmethod
+    def event(message: Message) -> str:
+        """"registered" of a message on "lwm2m/lamp-7/!registered"; "" of any other."""
+        last = message.path.rpartition("/")[2]
+        return last[1:] if last.startswith("!") else ""
+
+
+_SAFE = "".join(chr(c) for c in range(33, 127) if chr(c) not in "/+#{}%!")
+
+
+class Device(_Device):
+    """A device, for a bridge that blocks."""
+
+    _bridge: "Bridge"
+
+    def _ask(self, then: Callable[[Message | None], Any], verb: str, path: str, value: Any = b"", *, timeout: float | None = None,
+             format: FormatLike | None = None) -> Any:
+        return then(self._bridge.request(verb, path, value, timeout=timeout, format=format))
+
+    def wait(self, *, timeout: float | None = None) -> "Device":
+        """Until it is registered; returns itself."""
+        patience = self._bridge.patience if timeout is None else timeout
+        with self._bridge.subscribe(f"{self.path}/!registered", timeout=patience) as arrivals:
+            try:
+                self.info()
+            except NotFound:
+                next(arrivals)
+        return self
+
+    def expect(self, path: str, wanted: Any, *, timeout: float | None = None) -> Any:
+        """Waits until what it reports is `wanted`, a value or a function that says yes; for tests.  Returns the value."""
+        patience = self._bridge.patience if timeout is None else timeout
+        test = wanted if callable(wanted) else lambda value: value == wanted
+        until, last = time.monotonic() + (patience or 0), None
+        with self.observe(path) as reports:
+            while True:
+                try:
+                    last = reports.get(None if patience is None else max(0.001, until - time.monotonic())).value
+                except Timeout:
+                    raise Timeout(f"{self.endpoint}{path} is {last!r} after {patience:g} s, not what was expected") from None
+                if test(last):
+                    return last
+
+
+class AsyncDevice(_Device):
+    """A device, for a bridge in asyncio: what Device returns is awaited."""
+
+    _bridge: "aio.Bridge"
+
+    async def _ask(self, then: Callable[[Message | None], Any], verb: str, path: str, value: Any = b"", *,
+                   timeout: float | None = None, format: FormatLike | None = None) -> Any:
+        return then(await self._bridge.request(verb, path, value, timeout=timeout, format=format))
+
+    async def wait(self) -> "AsyncDevice":
+        """Until it is registered; returns itself."""
+        arrivals = self._bridge.subscribe(f"{self.path}/!registered")
+        try:
+            await self.info()
+        except NotFound:
+            await arrivals.__anext__()
+        finally:
+            arrivals.close()
+        return self
+
+
+class _Devices:
+    """bridge.devices: by endpoint name.  A device need not be registered to be named here."""
+
+    def __init__(self, bridge: Any, device: type[_Device], root: str = "lwm2m"):
+        self.bridge, self._device, self.root = bridge, device, root
+
+    @property
+    def port(self) -> int:
+        """Where devices register."""
+        for url in self.bridge.listeners:
+            if url.startswith("lwm2m"):
+                return int(self.bridge.port(url.partition("://")[0]))
+        raise KeyError("nothing listens for devices")
+
+    def under(self, root: str) -> "_Devices":
+        """The devices of a listener with another mount: lwm2m://:5683/plant is under("plant")."""
+        return type(self)(self.bridge, self._device, root.strip("/"))
+
+    def __getitem__(self, endpoint: str) -> Any:
+        return self._device(self.bridge, endpoint, self.root)
+
+    def events(self) -> Any:
+        """A subscription to the events of all devices."""
+        return self.bridge.subscribe(f"{self.root}/+/+")
+
+    def _listed(self, message: Message | None) -> list[Any]:
+        found = _value(message)
+        if not isinstance(found, list):
+            raise Unprocessable(f"{self.root}/ is no list of devices")
+        return [self[each["ep"]] for each in found]
+
+
+class Devices(_Devices):
+    def __iter__(self) -> Iterator[Device]:
+        """Those that are registered now."""
+        try:
+            return iter(self._listed(self.bridge.request("GET", self.root + "/")))
+        except NotFound:
+            return iter(())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, endpoint: str) -> bool:
+        try:
+            return bool(self[endpoint].info())
+        except NotFound:
+            return False
+
+    def wait(self, endpoint: str, *, timeout: float | None = None) -> Device:
+        """Until a device of this name is registered."""
+        found: Device = self[endpoint]
+        return found.wait(timeout=timeout)
+
+
+class AsyncDevices(_Devices):
+    async def list(self) -> list[AsyncDevice]:
+        """Those that are registered now."""
+        try:
+            return self._listed(await self.bridge.request("GET", self.root + "/"))
+        except NotFound:
+            return []
+
+    def wait(self, endpoint: str) -> Awaitable[AsyncDevice]:
+        found: AsyncDevice = self[endpoint]
+        return found.wait()
+
+
+__all__ = ["AsyncDevice", "AsyncDevices", "Device", "Devices", "parse_links"]
