@@ -215,8 +215,13 @@ def test_ctrl_c_ends_run(tmp_path):
         from libbridge import Bridge
 
         def tell_when_it_runs(main=threading.main_thread().ident):
-            while "wait" not in sys._current_frames()[main].f_code.co_name:
+            names = []
+            while not (names and "wait" in names[0] and "run" in names):
                 time.sleep(0.001)
+                frame, names = sys._current_frames()[main], []
+                while frame:
+                    names.append(frame.f_code.co_name)
+                    frame = frame.f_back
             print("up", flush=True)
 
         bridge = Bridge("mqtt://127.0.0.1:0")
@@ -275,3 +280,49 @@ def test_an_enhanced_authentication_is_led_step_by_step(bridge):  # MQTT 5 4.12
         assert welcome.reason == reason
         assert reason or welcome.props["auth_data"] == b"well done"
         peer.drop()
+
+
+def test_one_function_sees_all_that_is_known(bridge):
+    from peers.mqtt import AUTH, CONNACK, Client, auth, connect
+    seen = []
+
+    @bridge.access
+    def access(ask):
+        if ask.verb == "CONNECT":
+            seen.append(ask)
+            return None if ask.method is None else b"more" if ask.step == 0 else (True, b"welcome")
+        return ask.path != "forbidden"
+
+    with Client(bridge.port("mqtt"), version=5) as peer:
+        peer.send(connect("me", version=5, user="alice", props={"auth_method": "M", "auth_data": b"a"}))
+        peer.expect(AUTH)
+        peer.send(auth(0x18, props={"auth_method": "M", "auth_data": b"b"}))
+        assert peer.expect(CONNACK, reason=0).props["auth_data"] == b"welcome"
+        assert (peer.publish("forbidden", qos=1).reason, peer.publish("open", qos=1).reason) == (0x87, 0x10)
+    assert [(a.path, a.user, a.secret, a.certified, a.method, a.step) for a in seen] == [
+        ("me", "alice", b"a", None, "M", 0), ("me", "alice", b"b", None, "M", 1)]
+
+
+def test_a_function_sees_what_tls_has_proved(bridge, tmp_path):
+    from peers.certificates import Authority
+    import socket
+    import ssl
+    from peers.mqtt import Client
+    seen = []
+
+    @bridge.access
+    def access(ask):
+        if ask.verb == "CONNECT":
+            seen.append((ask.certified, ask.user, ask.path))
+        return None
+
+    authority = Authority(tmp_path)
+    (pem, key), mine = authority.sign("server"), authority.sign("alice")
+    listener = bridge.listen(f"mqtts://127.0.0.1:0?cert={pem}&key={key}&ca={authority.file}")
+    context = ssl.create_default_context(cafile=authority.file)
+    context.load_cert_chain(*mine)
+    tls = context.wrap_socket(socket.create_connection(("127.0.0.1", listener.port)), server_hostname="localhost")
+    with Client(listener.port, 5, sock=tls) as c:
+        c.connect("lamp")
+
+    assert seen == [("alice", None, "lamp")]

@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 
@@ -27,6 +28,7 @@ Sink = Callable[[Any, int], None]
 Config = Union[str, Path, Mapping[str, Any]]
 Allow = Callable[[str, str, str], Optional[bool]]
 Challenge = Callable[[str, int, bytes], Union[bool, None, bytes, Tuple[bool, bytes]]]
+Answer = Union[bool, None, bytes, Tuple[bool, bytes]]
 Login = Callable[[str, Optional[str], Optional[bytes]], Optional[bool]]
 
 
@@ -44,6 +46,20 @@ def transforming(fn: Transform) -> Callable[[Message], Optional[Message]]:
             raise
         return result if result is None or isinstance(result, Message) else make(message.path, result, None)
     return step
+
+
+@dataclass(frozen=True)
+class Ask:
+    """All that is known when somebody wants to do something: bridge_ask of bridge.h."""
+
+    who: str  # "mqtt:client-7"
+    verb: str  # "GET", "WATCH", ...; "CONNECT" when it logs in
+    user: Optional[str]  # the name it has proved, or claims on CONNECT
+    path: str  # on CONNECT the client id
+    secret: Optional[bytes]  # on CONNECT the password, or the data of an enhanced authentication
+    certified: Optional[str]  # on CONNECT the name that TLS has proved: a certificate's, a shared key's
+    method: Optional[str]  # on CONNECT the method of an enhanced authentication (MQTT 5 4.12)
+    step: int  # of it: 0 at first, one more after each challenge
 
 
 def config_text(config: Config) -> str:
@@ -347,6 +363,16 @@ class Owner:
         """
         def ask(who: str, verb: int, user: Any, path: str, *_: Any) -> Optional[bool]:
             return fn(who, VERBS[verb], path)
+        self._on_loop(self._core.engine.on_access, ask)
+        return fn
+
+    def access(self, fn: Callable[[Ask], Answer]) -> Callable[[Ask], Answer]:
+        """Decorator: fn(ask) is asked about everything, with all that is known: what `allow`, `login` and `challenge` are made of.
+
+        It answers True, False, or None to leave it to others; when ask.method is there also bytes (a challenge) or (True, bytes).
+        """
+        def ask(who: str, verb: int, user: Any, path: str, secret: Any, certified: Any, method: Any, step: int) -> Answer:
+            return fn(Ask(who, VERBS[verb], user, path, secret, certified, method, step))
         self._on_loop(self._core.engine.on_access, ask)
         return fn
 
