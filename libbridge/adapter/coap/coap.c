@@ -4,6 +4,7 @@
 #include "adapter/coap/dtls.h"
 #include "adapter/coap/foreign.h"
 #include "adapter/coap/link.h"
+#include "adapter/coap/topics.h"
 #include "base/status.h"
 #include "core/url.h"
 #include "loop/tls.h"
@@ -131,6 +132,7 @@ void coap_port_free(coap_port *cp)
     timer_stop(&cp->bury);
     turn_end_cancel(&cp->flush);
     directory_free(cp->directory);
+    topics_free(cp->topics);
     coap_dtls_close(cp->dtls);
     coap_engine_free(cp->engine);
     coap_udp_close(cp->udp);
@@ -329,6 +331,7 @@ static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
         return;
     }
 
+    fn(user, "bridge_coap_topics", "", cp->topics ? (double)cp->topics->by_id.count : 0);
     fn(user, "bridge_coap_registrations", "", cp->directory ? (double)cp->directory->count : 0);
     if (!cp->engine) return;
     n = coap_engine_counters(cp->engine);

@@ -71,6 +71,8 @@ typedef struct coap_watcher { /* one observation */
     list place;         /* render: among those to be told */
     int (*render)(struct coap_watcher *w, buf *links); /* what is told is a list of links that we make; or NULL */
     uint64_t told;      /* render: hash of the last */
+    struct topic *topic; /* of which it is a subscriber, in place; or NULL */
+    int64_t checked;    /* topic: when it last had to acknowledge one */
     char path[];
 } coap_watcher;
 

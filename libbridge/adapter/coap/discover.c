@@ -1,6 +1,7 @@
 /* What is there: /.well-known/core (RFC 6690) and the list below the mount. */
 #include "adapter/coap/directory.h"
 #include "adapter/coap/listing.h"
+#include "adapter/coap/topics.h"
 
 typedef struct finding {
     coap_port *cp;
@@ -39,6 +40,7 @@ static void find(coap_port *cp, coap_request *r, bridge_peer *peer, bool all)
     } else {
         if (all) listing_add(&f.list, text_of("/.well-known/core"), text_of(";ct=40"));
         if (all) directory_links(cp, &f.list);
+        if (all) topics_links(cp, peer, &f.list);
         bridge_peer_owned(peer, on_owned, &f);
         bridge_peer_read(peer, "#", on_value, &f);
         listing_answer(&f.list, cp, r);

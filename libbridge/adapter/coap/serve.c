@@ -1,6 +1,7 @@
 /* A request becomes a question to the hub. */
 #include "adapter/coap/coap.h"
 #include "adapter/coap/directory.h"
+#include "adapter/coap/topics.h"
 #include "adapter/coap/names.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -10,6 +11,7 @@ typedef struct asked { /* a request, as far as the hub is concerned */
     coap_request *r;
     bridge_peer *peer;
     const char *path;
+    topic *topic; /* whose data it is, when it came by that way */
     bridge_verb verb;
     coap_wish wish;
 } asked;
@@ -141,7 +143,10 @@ static int take_observe(const asked *a, bridge_msg *question, coap_watcher **wat
 
     if (!(m->has & COAP_HAS_OBSERVE)) return 0;
     if (m->observe == 0) {
+        if (a->topic && a->topic->max_subscribers && a->topic->subscriber_count >= a->topic->max_subscribers && !coap_observer_of(a->r))
+            return 0; /* RFC 7641 4.1, as the draft has it */
         *watcher = coap_watch(a->cp, a->r, a->peer, a->path, a->wish.accept, question, &rc);
+        if (*watcher && a->topic) topic_subscribed(a->topic, *watcher);
         if (rc == BRIDGE_BUSY) rc = 0; /* RFC 7641 4.1: answered without Observe */
     } else if (m->observe == 1) {
         coap_observer *o = coap_observer_of(a->r);
@@ -210,7 +215,7 @@ static void serve_get(const asked *a)
     buf_done(&query);
     bridge_msg_unref(question);
     if (rc == BRIDGE_PENDING) return;
-    empty = rc == BRIDGE_NOTFOUND && watcher; /* one may watch what is yet to come */
+    empty = rc == BRIDGE_NOTFOUND && watcher && !a->topic; /* one may watch what is yet to come */
     if (watcher && rc < 0 && !empty) {
         coap_unwatch(watcher, 0);
         watcher = NULL;
@@ -320,6 +325,22 @@ static void serve_path(asked *a)
         serve_change(a);
 }
 
+/* The data of a topic: the path it stands for, as its configuration allows. */
+static void serve_data(asked *a)
+{
+    const coap_meta *m = a->r->meta;
+    uint8_t code = a->r->code;
+
+    if (!a->topic)
+        coap_answer_status(a->r, BRIDGE_NOTFOUND, BRIDGE_GET, "no such topic");
+    else if (code != COAP_GET && code != COAP_PUT && code != COAP_DELETE)
+        coap_answer_status(a->r, BRIDGE_METHOD, BRIDGE_GET, NULL);
+    else if (code == COAP_PUT && a->topic->format >= 0 && (!(m->has & COAP_HAS_CONTENT_FORMAT) || m->format != a->topic->format))
+        coap_answer_status(a->r, BRIDGE_FORMAT, BRIDGE_PUT, "not the format of this topic");
+    else
+        serve_path(a);
+}
+
 static void serve_named(asked *a)
 {
     unsigned segments;
@@ -338,7 +359,12 @@ static void serve_named(asked *a)
         coap_request_text(a->r, COAP_NOT_FOUND, NULL);
         return;
     }
-    if (directory_serve(a->cp, a->r, a->peer, a->cp->path)) return;
+    a->topic = topics_data(a->cp, a->cp->path, &a->path);
+    if (a->path) {
+        serve_data(a);
+        return;
+    }
+    if (directory_serve(a->cp, a->r, a->peer, a->cp->path) || topics_serve(a->cp, a->r, a->peer, a->cp->path)) return;
     a->path = coap_path_below(a->cp->path, segments, a->cp->mount, &root);
     if (!a->path)
         coap_answer_status(a->r, BRIDGE_NOTFOUND, BRIDGE_GET, NULL);

@@ -1,5 +1,5 @@
 /* Observers: a watch at the hub for each, whose deliveries become notifications. */
-#include "adapter/coap/coap.h"
+#include "adapter/coap/topics.h"
 
 static void watcher_free(coap_watcher *w)
 {
@@ -7,6 +7,7 @@ static void watcher_free(coap_watcher *w)
     bridge_msg_unref(w->question);
     list_remove(&w->news_link);
     list_remove(&w->place);
+    if (w->topic) w->topic->subscriber_count--;
     mem_free(w->cp->mem, w);
 }
 
@@ -84,10 +85,20 @@ void coap_watcher_gone(void *user, coap_observer *o, coap_why why)
     watcher_free(w);
 }
 
+/* A topic's observer-check: its subscribers show that they live at least so often. */
+static bool check_is_due(coap_watcher *w)
+{
+    int64_t now = loop_now(w->cp->loop);
+
+    if (!w->topic || now - w->checked < (int64_t)w->topic->check * 1000) return false;
+    w->checked = now;
+    return true;
+}
+
 static void tell(coap_watcher *w, bridge_msg *msg, bool confirm)
 {
     coap_wish wish = {.accept = w->accept};
-    coap_reply reply = {.confirm = confirm};
+    coap_reply reply = {.confirm = check_is_due(w) || confirm};
     bridge_msg *made = NULL, *part = NULL;
     int rc = w->question ? bridge_peer_fetch(w->peer, msg, w->question, w->accept < 0 ? BRIDGE_FORMAT_AUTO : (bridge_format)w->accept, &part) : 0;
 

@@ -1,0 +1,72 @@
+/* adapter/coap/topics.h - the broker of draft-ietf-core-coap-pubsub: a collection of topics at /ps, whose data at /ps/data/<path>
+ * are the same paths as everybody's.  One of a bridge, reached through every CoAP listener that has it.
+ *
+ *      POST /ps --> half created --PUT of data--> fully created
+ *                        ^------DELETE of data---------+        DELETE of the topic, expiration-date: deleted
+ *
+ * Half or fully created is whether there is a value at the path: nothing else is remembered.
+ *
+ *   topics.c        the table   topics_config.c   the CBOR map of a topic's properties   topics_serve.c   /ps, /ps/1234 */
+#ifndef COAP_TOPICS_H
+#define COAP_TOPICS_H
+#include "adapter/coap/listing.h"
+#include "base/map.h"
+
+enum { /* docs/limits.md */
+    TOPICS_MAX = 10000,
+    TOPIC_TEXT = 1024,          /* bytes of a topic's name, path, type and date, each */
+    TOPICS_FORMAT = 606,        /* application/core-pubsub+cbor: "TBD606" in the draft */
+    TOPIC_OBSERVER_CHECK = 86400 /* s */
+};
+
+typedef enum topic_key { /* the draft's table of parameters */
+    TOPIC_NAME, TOPIC_DATA, TOPIC_RESOURCE_TYPE, TOPIC_CONTENT_FORMAT, TOPIC_TYPE, TOPIC_EXPIRATION, TOPIC_MAX_SUBSCRIBERS,
+    TOPIC_CHECK, TOPIC_HISTORY, TOPIC_INITIALIZE, TOPIC_FILTER, TOPIC_KEYS
+} topic_key;
+
+typedef struct topic_config { /* what a map says; texts borrow from it */
+    unsigned has;             /* 1 << topic_key */
+    unsigned wanted;          /* TOPIC_FILTER: 1 << topic_key */
+    text name, data, resource_type, type, expiration;
+    uint64_t format, max_subscribers, check;
+    bool initialize;
+} topic_config;
+
+typedef struct topic {
+    struct topics *topics;
+    char id[17]; /* of /ps/<id> */
+    char *name, *path, *resource_type, *type, *expiration; /* path: canonical, of the data; type, expiration: NULL when not said */
+    int format;  /* -1: any */
+    uint32_t max_subscribers; /* 0: no limit */
+    uint32_t check;           /* s */
+    timer life;
+    list subscribers; /* coap_watcher.place */
+    uint32_t subscriber_count;
+} topic;
+
+typedef struct topics {
+    coap_port *home;
+    bridge_peer *self; /* takes away the data of a topic that has expired */
+    map by_id, by_name, by_path;
+} topics;
+
+topics *topics_of(coap_port *cp); /* NULL: this listener has none, or no memory */
+void topics_free(topics *t);
+int topic_new(topics *t, const topic_config *c, topic **out); /* INVALID: no path, or in use; BUSY */
+int topic_update(topic *o, const topic_config *c, bool whole); /* INVALID; whole: what is not said is as at first */
+void topic_remove(topic *o);                                  /* its subscribers are told 4.04; the value is the caller's */
+void topic_subscribed(topic *o, coap_watcher *w);
+
+/* topics_config.c */
+int topic_config_read(topic_config *out, bridge_scratch *s, const void *data, size_t len, const char **why);
+int topic_config_write(buf *out, const topic *o, unsigned wanted); /* wanted: 1 << topic_key */
+bool topic_config_matches(const topic *o, const topic_config *filter);
+int topic_data_put(buf *out, const topic *o); /* "ps/data/home/kitchen", with escapes */
+int64_t topic_date(text t);                   /* RFC 3339; ms since 1970, or negative */
+
+/* topics_serve.c */
+void topics_links(coap_port *cp, bridge_peer *peer, listing *l); /* for /.well-known/core */
+bool topics_serve(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path); /* true: it was for us */
+/* The topic whose data path this is ("ps/data/home/kitchen" -> "home/kitchen"); NULL with *path: there is none. */
+topic *topics_data(coap_port *cp, const char *name, const char **path);
+#endif

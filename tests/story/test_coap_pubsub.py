@@ -1,0 +1,266 @@
+"""The broker of draft-ietf-core-coap-pubsub at /ps: topics, their configuration, and data that are everybody's paths."""
+import datetime
+import re
+
+import pytest
+
+from peers import coap
+from peers.coap import NON, Socket, Stream, uint
+
+NAME, DATA, TYPE, FORMAT, TOPIC_TYPE, EXPIRES, SUBSCRIBERS, CHECK, HISTORY, INITIALIZE, FILTER = range(11)
+CONF = [(coap.CONTENT_FORMAT, uint(606))]
+TEXT = [(coap.CONTENT_FORMAT, b"")]
+
+
+def cbor(value):
+    def head(major, n):
+        if n < 24:
+            return bytes([major << 5 | n])
+        size = 1 if n < 1 << 8 else 2 if n < 1 << 16 else 4 if n < 1 << 32 else 8
+        return bytes([major << 5 | 24 + size.bit_length() - 1]) + n.to_bytes(size, "big")
+    if isinstance(value, bool):
+        return b"\xf5" if value else b"\xf4"
+    if isinstance(value, int):
+        return head(0, value) if value >= 0 else head(1, -1 - value)
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(map(cbor, value))
+    return head(5, len(value)) + b"".join(cbor(key) + cbor(item) for key, item in value.items())
+
+
+def uncbor(data):
+    def read(at):
+        major, n = data[at] >> 5, data[at] & 31
+        at += 1
+        if n >= 24:
+            size = 1 << n - 24
+            n, at = int.from_bytes(data[at:at + size], "big"), at + size
+        if major == 0:
+            return n, at
+        if major == 3:
+            return data[at:at + n].decode(), at + n
+        assert major == 5
+        found = {}
+        for _ in range(n):
+            key, at = read(at)
+            found[key], at = read(at)
+        return found, at
+    value, end = read(0)
+    assert end == len(data)
+    return value
+
+
+def config(answer, says):
+    assert (answer.says, answer.uint(coap.CONTENT_FORMAT)) == (says, 606), answer
+    return uncbor(answer.payload)
+
+
+def create(client, name, **more):
+    """(where the topic is, where its data are)"""
+    answer = client.post("ps", cbor({NAME: name, TYPE: "core.ps.data", **more.get("also", {})}), options=CONF)
+    told = config(answer, "2.01")
+    return "/".join(part.decode() for part in answer.all(coap.LOCATION_PATH)), told[DATA]
+
+
+def listed(answer):
+    assert (answer.says, answer.uint(coap.CONTENT_FORMAT)) == ("2.05", 40), answer
+    return re.findall(r"<([^>]*)>", answer.payload.decode())
+
+
+@pytest.fixture
+def client(bridge):
+    with Socket(bridge.port("coap")) as it:
+        yield it
+
+
+def test_the_broker_is_discovered(client):
+    assert listed(client.get(".well-known/core", query=["rt=core.ps"])) == ["/ps"]
+    assert listed(client.get(".well-known/core", query=["rt=core.ps.coll"])) == ["/ps"]
+    topic, _ = create(client, "a")
+    assert listed(client.get(".well-known/core", query=["rt=core.ps.conf"])) == ["/" + topic]
+
+
+def test_a_topic_is_created_and_read(client):
+    answer = client.post("ps", cbor({NAME: "home/kitchen", TYPE: "core.ps.data", FORMAT: 0, TOPIC_TYPE: "temperature"}), options=CONF)
+    told = config(answer, "2.01")
+    topic = "/".join(part.decode() for part in answer.all(coap.LOCATION_PATH))
+
+    assert re.fullmatch("ps/[0-9a-f]{16}", topic)
+    assert told == {NAME: "home/kitchen", DATA: "ps/data/home/kitchen", TYPE: "core.ps.data", FORMAT: 0, TOPIC_TYPE: "temperature", CHECK: 86400}
+    assert config(client.get(topic), "2.05") == told
+    assert listed(client.get("ps")) == ["/" + topic]
+    assert client.get("ps", query=["rt=core.ps.data"]).payload == b'</ps/data/home/kitchen>;rt="core.ps.data";ct=0;obs'
+
+
+@pytest.mark.parametrize("body, options, says", [
+    (cbor({TYPE: "core.ps.data"}), CONF, "4.00"), (cbor({NAME: "x"}), CONF, "4.00"), (b"", CONF, "4.00"), (b"\xff", CONF, "4.00"),
+    (cbor([1]), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t", 77: 1}), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t", "other": 1}), CONF, "4.00"),
+    (cbor({NAME: 1, TYPE: "t"}), CONF, "4.00"), (cbor({NAME: "a+/b#", TYPE: "t"}), CONF, "4.00"), (cbor({NAME: "$SYS/x", TYPE: "t"}), CONF, "4.00"),
+    (cbor({NAME: "x", TYPE: "t", DATA: "elsewhere/x"}), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t", EXPIRES: "tomorrow"}), CONF, "4.00"),
+    (cbor({NAME: "x", TYPE: "t", EXPIRES: "1999-03-31T23:59:59Z"}), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t", CHECK: 0}), CONF, "4.00"),
+    (cbor({NAME: "x", TYPE: "t", INITIALIZE: 1}), CONF, "4.00"), (cbor({NAME: "x" * 1025, TYPE: "t"}), CONF, "4.00"),
+    (cbor({NAME: "x", TYPE: "t", FILTER: []}), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t"}), [], "4.15"), (b'{"a":1}', [(coap.CONTENT_FORMAT, uint(50))], "4.15")])
+def test_what_is_no_topic(client, body, options, says):
+    assert client.post("ps", body, options=options).says == says
+    assert listed(client.get("ps")) == []
+
+
+def test_names_are_taken_once(client):
+    create(client, "a")
+    assert client.post("ps", cbor({NAME: "a", TYPE: "t"}), options=CONF).says == "4.00"
+    assert client.post("ps", cbor({NAME: "b", TYPE: "t", DATA: "ps/data/a"}), options=CONF).says == "4.00"
+
+
+def test_names_may_be_written_out_and_data_may_be_elsewhere(client):
+    answer = client.post("ps", cbor({"topic-name": "Living room+", "resource-type": "core.ps.data", "topic-data": "/ps/data/home/living%20room"}),
+                         options=CONF)
+    assert config(answer, "2.01")[DATA] == "ps/data/home/living%20room"
+    assert client.put("ps/data/home/living room", "x").says == "2.01"
+    assert client.get("r/home/living room").payload == b"x"
+
+
+def test_the_life_of_a_topic(client):                                # half created, fully created, half created, deleted
+    topic, data = create(client, "a")
+    for observe in ([], [(coap.OBSERVE, b"")]):
+        answer = client.get(data, options=observe)
+        assert answer.says == "4.04" and answer.option(coap.OBSERVE) is None
+    assert client.put(data, "1", options=TEXT).says == "2.01"
+    assert client.put(data, "2", options=TEXT).says == "2.04"
+    first, watch = client.observe(data, type=NON)
+    assert (first.says, first.payload) == ("2.05", b"2") and first.option(coap.OBSERVE) is not None
+    client.put(data, "3", options=TEXT)
+    assert watch.hear().payload == b"3"
+
+    assert client.delete(data).says == "2.02"
+    assert watch.hear().says == "4.04"
+    assert client.get(data).says == "4.04" and client.get(topic).says == "2.05"
+    assert client.put(data, "4").says == "2.01"
+
+    assert client.delete(topic).says == "2.02"
+    assert client.get(topic).says == client.get(data).says == client.put(data, "5").says == client.get("r/a").says == "4.04"
+
+
+def test_the_end_of_a_topic_is_told(client):
+    topic, data = create(client, "a", also={INITIALIZE: True})
+    first, watch = client.observe(data)
+    assert (first.says, first.payload) == ("2.05", b"")
+    client.delete(topic)
+    assert watch.hear().says == "4.04"
+    client.put("r/a", "1")
+    assert client.silent()
+
+
+def test_data_are_the_same_paths_as_everybodys(bridged, mosquitto):
+    with Socket(bridged.port("coap")) as client:
+        _, data = create(client, "home/kitchen/temp")
+        heard = mosquitto.subscribe("home/#")
+        client.put(data, "21.5")
+        assert heard.line() == "home/kitchen/temp 21.5"
+        _, watch = client.observe(data, type=NON)
+        mosquitto.publish("home/kitchen/temp", "22", "-r")
+        assert watch.hear().payload == b"22"
+
+
+def test_data_want_a_topic_and_its_format(client):
+    create(client, "a", also={FORMAT: 50})
+    assert client.put("ps/data/none", "1").says == client.get("ps/data/none").says == client.get("ps/data").says == "4.04"
+    assert client.put("ps/data/a", "1", options=TEXT).says == client.put("ps/data/a", "1").says == "4.15"
+    assert client.put("ps/data/a", "1", options=[(coap.CONTENT_FORMAT, uint(50))]).says == "2.01"
+    assert client.post("ps/data/a", "1").says == "4.05"
+
+
+def test_a_topic_has_room_for_so_many(bridge, client):
+    topic, data = create(client, "a", also={SUBSCRIBERS: 2})
+    client.put(data, "1")
+    with Socket(bridge.port("coap")) as second, Socket(bridge.port("coap")) as third:
+        one, first_watch = client.observe(data, type=NON)
+        two, second_watch = second.observe(data, type=NON)
+        three, _ = third.observe(data)
+        assert one.option(coap.OBSERVE) is not None and two.option(coap.OBSERVE) is not None
+        assert (three.says, three.payload, three.option(coap.OBSERVE)) == ("2.05", b"1", None)
+        assert client.observe(data, type=NON, token=first_watch.token)[0].option(coap.OBSERVE) is not None   # the same again
+
+        assert config(client.ask(coap.IPATCH, topic, payload=cbor({SUBSCRIBERS: 1}), options=CONF), "2.04")[SUBSCRIBERS] == 1
+        gone = [s for s, w in ((client, first_watch), (second, second_watch)) if not s.silent()]
+        assert len(gone) == 1                                        # its 4.04 came before the answer to our ping
+
+
+def test_a_topic_is_read_in_part(client):
+    topic, data = create(client, "a", also={TOPIC_TYPE: "x"})
+    assert config(client.ask(coap.FETCH, topic, payload=cbor({FILTER: ["topic-data", TOPIC_TYPE, "media-type"]}), options=CONF), "2.05") == {
+        DATA: data, TOPIC_TYPE: "x"}
+    assert client.ask(coap.FETCH, topic, payload=cbor({NAME: "a"}), options=CONF).says == "4.00"
+
+
+def test_topics_are_found_by_their_properties(client):
+    a, _ = create(client, "a", also={TOPIC_TYPE: "temperature"})
+    b, _ = create(client, "b", also={TOPIC_TYPE: "temperature", FORMAT: 0})
+    create(client, "c", also={TOPIC_TYPE: "light"})
+    for wanted, found in (({TOPIC_TYPE: "temperature"}, {a, b}), ({TOPIC_TYPE: "temperature", FORMAT: 0}, {b}), ({NAME: "a"}, {a}),
+                          ({DATA: "ps/data/b"}, {b}), ({TYPE: "other"}, set())):
+        answer = client.ask(coap.FETCH, "ps", payload=cbor(wanted), options=CONF)
+        assert set(listed(answer)) == {"/" + topic for topic in found}, wanted
+
+
+def test_a_topic_is_updated(client):
+    topic, data = create(client, "a", also={TOPIC_TYPE: "x", SUBSCRIBERS: 5})
+
+    told = config(client.ask(coap.IPATCH, topic, payload=cbor({CHECK: 60}), options=CONF), "2.04")
+    assert (told[CHECK], told[SUBSCRIBERS], told[TOPIC_TYPE]) == (60, 5, "x")
+    told = config(client.put(topic, cbor({NAME: "a", TYPE: "core.ps.data", DATA: data, TOPIC_TYPE: "y"}), options=CONF), "2.04")
+    assert told == {NAME: "a", DATA: data, TYPE: "core.ps.data", TOPIC_TYPE: "y", CHECK: 86400}   # what is not said is as at first
+    for change in ({NAME: "b"}, {DATA: "ps/data/b"}, {TYPE: "other"}):
+        assert client.ask(coap.IPATCH, topic, payload=cbor(change), options=CONF).says == "4.00"
+    assert client.put(topic, cbor({TOPIC_TYPE: "z"}), options=CONF).says == "4.00"
+
+
+def test_a_topic_ends_at_its_date(bridge, client):
+    def date(seconds):
+        return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    topic, data = create(client, "a", also={EXPIRES: date(3600)})
+    client.put(data, "1")
+    _, watch = client.observe(data)
+    bridge.clock.advance(seconds=1800)
+    assert client.get(topic).says == "2.05"
+    bridge.clock.advance(seconds=5400)
+    client.ping()
+    assert watch.hear().says == "4.04"
+    assert client.get(topic).says == client.get(data).says == client.get("r/a").says == "4.04"
+
+
+def test_observers_are_checked_as_often_as_a_topic_says(bridge, client):
+    _, data = create(client, "a", also={CHECK: 100, INITIALIZE: True})
+    _, watch = client.observe(data, type=NON)
+    client.put(data, "1", type=NON)
+    assert watch.hear().type == NON
+    bridge.clock.advance(seconds=101)
+    client.put(data, "2", type=NON)
+    assert watch.hear().type == coap.CON
+
+
+def test_the_rules_hold_for_topics(bridge, client):
+    secret, _ = create(client, "secret/x")
+
+    @bridge.allow
+    def rules(who, verb, path):
+        return not path.startswith("secret") if who.startswith("coap") else None
+
+    assert client.post("ps", cbor({NAME: "secret/y", TYPE: "t"}), options=CONF).says == "4.01"
+    create(client, "open")
+    assert client.get(secret).says == client.delete(secret).says == client.get("ps/data/secret/x").says == "4.01"
+    assert len(listed(client.get("ps"))) == 1
+
+
+def test_it_is_one_broker_for_all_listeners(bridge, client):
+    topic, data = create(client, "a")
+    port = int(bridge.listen("coap+tcp://127.0.0.1:0/r").url.rsplit(":", 1)[1].split("/")[0])
+    with Stream(port) as stream:
+        assert stream.get(topic).says == "2.05"
+        assert stream.put(data, "x").says == "2.01"
+
+
+def test_methods_that_are_none(client):
+    topic, _ = create(client, "a")
+    assert client.put("ps", b"").says == client.delete("ps").says == client.post(topic, b"").says == "4.05"
+    assert client.get("ps/none").says == "4.04"
