@@ -50,7 +50,7 @@ class House:
 
     def close(self):
         for each in reversed(self._open):
-            each.drop() if isinstance(each, Client) else each.close()
+            each.socket.close() if isinstance(each, Client) else each.close()
 
 
 @pytest.fixture

@@ -186,6 +186,7 @@ static bool filter_read(const lwm2m_device *d, const char *filter, oma_path *pat
 
     if (strncmp(filter, d->name, prefix) != 0 || filter[prefix] != '/') return false;
     filter += prefix + 1;
+    if (*filter == '!' || strstr(filter, "/!")) return false; /* events and results */
     len = strcspn(filter, "+#");
     *wild = filter[len] != 0;
     if (*wild && len) len--; /* the slash before it */

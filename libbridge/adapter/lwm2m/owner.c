@@ -236,13 +236,17 @@ static int names_write(const errand *e, const bridge_fields *f, buf *out)
 }
 
 /* A write that nobody waits for (a message over MQTT) waits for a device that sleeps as long as it lives, or queue_ttl. */
+static bool nobody_waits(const errand *e, const bridge_fields *f)
+{
+    return e->kind != READ && e->kind != DISCOVER && e->kind != READ_COMPOSITE && f->origin && strncmp(f->origin, "mqtt:", 5) == 0 &&
+           !f->response;
+}
+
 static int64_t patience_of(const errand *e, const bridge_fields *f)
 {
     int64_t most = bridge_call_timeout(e->call);
 
-    if (!e->d->queue_mode || e->kind == READ || e->kind == DISCOVER || e->kind == READ_COMPOSITE) return most ? most : 1;
-    if (f->ttl > most) return f->ttl;
-    if (!f->ttl && f->origin && strncmp(f->origin, "mqtt:", 5) == 0 && !f->response) return (int64_t)e->d->port->limits.queue_ttl * 1000;
+    if (e->d->queue_mode && nobody_waits(e, f)) return f->ttl ? f->ttl : (int64_t)e->d->port->limits.queue_ttl * 1000;
     return most ? most : 1;
 }
 
@@ -295,6 +299,8 @@ static void errand_send(errand *e)
     q.patience = patience_of(e, &f);
     q.replace = e->kind == WRITE;
     rc = payload_make(e, &f, &q, &out, &err);
+    if (rc == 0 && e->d->asleep && nobody_waits(e, &f) && e->d->queued < e->d->port->limits.max_queue)
+        bridge_call_reply(e->call, BRIDGE_OK, NULL); /* it is ours now: MQTT's acknowledgement is from hop to hop */
     if (rc == 0) rc = lwm2m_ask(e->d, &q, on_done, e, NULL);
     buf_done(&out);
     if (rc < 0) reply_text(e, rc, err.text);
