@@ -6,7 +6,9 @@ import itertools
 import random
 import selectors
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 
 PATIENCE = 10.0
@@ -382,9 +384,9 @@ def frame(message):
 class Stream(Socket):
     """A client's TCP connection; what Socket does with datagrams it does with frames.  hello=False: it says nothing at first."""
 
-    def __init__(self, port, host="127.0.0.1", hello=True):
-        self.socket = socket.create_connection((host, port), PATIENCE)
-        self.aside, self.buffer = [], b""
+    def __init__(self, port, host="127.0.0.1", hello=True, wrap=lambda plain: plain):
+        self.socket = wrap(socket.create_connection((host, port), PATIENCE))
+        self.aside, self.buffer, self.lock = [], b"", threading.Lock()
         self._ids = itertools.count(0)
         self._tokens = itertools.count(random.randrange(1 << 24))
         self.csm = self.hear_new()
@@ -392,12 +394,30 @@ class Stream(Socket):
             self.send(Message(code=CSM, options=[(MAX_MESSAGE_SIZE, uint(1 << 21)), (BLOCK_WISE, b"")]))
 
     def send(self, message):
-        self.socket.sendall(frame(message))
+        with self.lock:  # TLS is for one thread at a time
+            self.socket.sendall(frame(message))
+
+    def _receive(self, timeout):
+        if not isinstance(self.socket, ssl.SSLSocket):
+            self.socket.settimeout(timeout)
+            return self.socket.recv(65536)
+        while True:
+            with self.lock:
+                try:
+                    self.socket.settimeout(0)
+                    return self.socket.recv(65536)
+                except ssl.SSLWantReadError:
+                    pass
+                finally:
+                    self.socket.settimeout(PATIENCE)
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.socket, selectors.EVENT_READ)
+                if not selector.select(timeout):
+                    raise TimeoutError
 
     def _bytes(self, count, timeout):
-        self.socket.settimeout(timeout)
         while len(self.buffer) < count:
-            data = self.socket.recv(65536)
+            data = self._receive(timeout)
             if not data:
                 raise EOFError("the server closed")
             self.buffer += data
@@ -438,3 +458,33 @@ class Stream(Socket):
         except (EOFError, ConnectionResetError):
             return True
         return False
+
+
+class Secured(Socket):
+    """A client's DTLS session, spoken by `openssl s_client`: what goes into it is one record a message.  options: as s_client has them."""
+
+    def __init__(self, port, *options, host="127.0.0.1"):
+        self.process = subprocess.Popen(["openssl", "s_client", "-dtls1_2", "-quiet", "-connect", f"{host}:{port}", *options],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+        self.aside = []
+        self._ids = itertools.count(random.randrange(65536))
+        self._tokens = itertools.count(random.randrange(1 << 24))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def send(self, message):
+        self.process.stdin.write(bytes(message))
+
+    def hear_bytes(self, timeout=PATIENCE):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                raise TimeoutError
+        data = self.process.stdout.read(65536)
+        if not data:
+            raise EOFError("the session is over")
+        return data

@@ -397,7 +397,7 @@ void lwm2m_peer_lost(lwm2m_port *p, coap_peer *peer)
         d->conn = NULL;
         d->lost = true;
     }
-    mem_free(p->server->mem, c);
+    mem_free(p->coap.mem, c); /* the server may be gone before its last listener is */
     *coap_peer_user(peer) = NULL;
 }
 
