@@ -66,6 +66,7 @@ bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused)
 {
     bridge_peer **known = (bridge_peer **)coap_peer_user(peer);
     const coap_via *via = coap_peer_link(peer);
+    bridge_port *port = via && via->port ? via->port : cp->port;
     char who[COAP_ADDRESS_TEXT + 8] = "coap:";
     bridge_ask ask = {.size = sizeof ask, .verb = BRIDGE_CONNECT, .who = who, .path = ""};
 
@@ -75,10 +76,12 @@ bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused)
     else
         coap_address_text(coap_peer_address(peer), who + 5);
     ask.certified = via ? via->user : NULL;
-    *refused = bridge_port_login(cp->port, &ask);
+    *refused = bridge_port_login(port, &ask);
     if (*refused < 0) return NULL;
     *refused = bridge_peer_new(known, cp->port, who + 5, ask.user, 0, NULL);
-    return *refused < 0 ? NULL : *known;
+    if (*refused < 0) return NULL;
+    if (port != cp->port) bridge_peer_via(*known, port, ask.user);
+    return *known;
 }
 
 /* ---- Time */
@@ -268,12 +271,11 @@ static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     return rc;
 }
 
-coap_port *coap_home(coap_port *cp)
+static coap_port *home_of(bridge_port *port)
 {
-    bridge_port *port = bridge_port_home(cp->port);
-    coap_port *home = port ? bridge_port_state(port) : NULL;
+    coap_port *home = bridge_port_state(port);
 
-    if (!home || home->port) return home;
+    if (home->port) return home;
     home->port = port;
     home->mem = port_mem(port);
     home->loop = port_loop(port);
@@ -283,6 +285,37 @@ coap_port *coap_home(coap_port *cp)
     buf_init(&home->frame, home->mem, 0);
     turn_end_init(&home->flush, on_turn_end);
     return home;
+}
+
+coap_port *coap_home(coap_port *cp)
+{
+    bridge_port *port = bridge_port_home(cp->port);
+
+    return port ? home_of(port) : NULL;
+}
+
+/* WebSocket, accepted by an HTTP listener: served at /r, with a directory and a broker. */
+static int home_open(coap_port *home)
+{
+    coap_limits l = {.max_body = port_limits(home->port)->max_message};
+    int rc;
+
+    if (home->engine) return 0;
+    if (!home->mount) home->mount = mem_text(home->mem, "r");
+    if (!home->path) home->path = mem_alloc(home->mem, COAP_PATH_MAX + 1);
+    rc = home->mount && home->path ? coap_engine_new(&home->engine, home->mem, &hooks, home, &l, loop_now(home->loop)) : BRIDGE_NOMEM;
+    home->scheme = "coap+ws";
+    home->has_directory = home->has_topics = true;
+    return rc;
+}
+
+static int coap_accept(bridge_port *port, bridge_port *via, struct stream *s, const bridge_ask *who)
+{
+    coap_port *home = home_of(port);
+    int rc = home->closing ? BRIDGE_CLOSED : home_open(home);
+
+    (void)who;
+    return rc < 0 ? rc : coap_links_take(home, via, s);
 }
 
 static void on_bury(timer *t)
@@ -371,6 +404,7 @@ const bridge_adapter coap_adapter = {
     .open = coap_open,
     .close = coap_port_close,
     .deliver = coap_deliver,
+    .accept = coap_accept,
     .stats = coap_stats,
     .check = coap_check,
     .connects = schemes,

@@ -21,7 +21,7 @@ typedef struct coap_link {
     stream *s;
     coap_peer *peer;
     size_t theirs; /* the largest message they take */
-    bool greeted, bert, ending;
+    bool greeted, bert, ending, websocket;
 } coap_link;
 
 static size_t ours(const coap_port *cp) { return coap_engine_limits(cp->engine)->max_body + SLACK; }
@@ -38,11 +38,26 @@ static uint8_t *on_room(coap_via *via, size_t len)
     return buf_room(&cp->frame, len) < 0 ? NULL : cp->frame.data;
 }
 
+/* RFC 8323 4.2: in WebSocket the length is that of the message, and Len is 0. */
+static int record_write(coap_link *l, const uint8_t *p, size_t len)
+{
+    size_t extended = *p >> 4 < 13 ? 0 : (size_t)1 << ((*p >> 4) - 13), n = len - extended;
+    uint8_t head[5] = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, *p & 15};
+    uint8_t *to = stream_reserve(l->s, 4 + n);
+
+    if (!to) return BRIDGE_NOMEM;
+    memcpy(to, head, 5);
+    memcpy(to + 5, p + 1 + extended, n - 1);
+    return 0;
+}
+
+static int link_write(coap_link *l, const uint8_t *p, size_t len) { return l->websocket ? record_write(l, p, len) : stream_write(l->s, p, len); }
+
 static void on_send(coap_via *via, const uint8_t *p, size_t len)
 {
     coap_link *l = list_of(via, coap_link, via);
 
-    if (stream_write(l->s, p, len) == 0 && stream_pending(l->s) > OUT_HIGH) stream_read(l->s, false);
+    if (link_write(l, p, len) == 0 && stream_pending(l->s) > OUT_HIGH) stream_read(l->s, false);
 }
 
 static void on_drain(void *user)
@@ -63,7 +78,7 @@ static void send_signal(coap_link *l, uint8_t code, const coap_token *token, uin
     if (code == COAP_CSM) coap_write_option(&w, CSM_BLOCK_WISE, NULL, 0);
     if (why) coap_write_payload(&w, why, strlen(why));
     len = coap_write_end(&w);
-    if (len > 0) stream_write(l->s, w.start, (size_t)len);
+    if (len > 0) link_write(l, w.start, (size_t)len);
 }
 
 static void link_abort(coap_link *l, uint16_t option, uint32_t value, const char *why)
@@ -115,7 +130,7 @@ static void on_frame(coap_link *l, const uint8_t *p, size_t len)
 {
     coap_packet packet;
 
-    if (coap_parse_frame(&packet, p, len) != COAP_PARSED)
+    if ((l->websocket ? coap_parse_websocket(&packet, p, len) : coap_parse_frame(&packet, p, len)) != COAP_PARSED)
         link_abort(l, 0, 0, "message format error");
     else if (!l->greeted && packet.code != COAP_CSM)
         link_abort(l, 0, 0, "CSM must come first"); /* RFC 8323 5.3 */
@@ -123,6 +138,12 @@ static void on_frame(coap_link *l, const uint8_t *p, size_t len)
         on_signal(l, &packet);
     else if (packet.code != COAP_EMPTY) /* RFC 8323 3.4: empty ones are ignored */
         coap_peer_packet(l->peer, loop_now(l->cp->loop), &packet);
+}
+
+/* With its front; 0: not yet known. */
+static uint64_t record_len(const uint8_t *p, size_t len)
+{
+    return len < 4 ? 0 : 4 + ((uint64_t)p[0] << 24 | (uint64_t)p[1] << 16 | (uint64_t)p[2] << 8 | p[3]);
 }
 
 static size_t on_data(void *user, const uint8_t *data, size_t len)
@@ -133,11 +154,12 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
 
     l->via.user = stream_identity(l->s);
     while (!l->ending && used < len) {
-        uint64_t frame = coap_frame_len(data + used, len - used);
+        size_t front = l->websocket ? 4 : 0;
+        uint64_t frame = l->websocket ? record_len(data + used, len - used) : coap_frame_len(data + used, len - used);
 
         if (frame > ours(cp) + COAP_FRAME_HEAD_MAX) link_abort(l, 0, 0, "message over the size we told");
         if (frame == 0 || frame > len - used || l->ending) break;
-        on_frame(l, data + used, (size_t)frame);
+        on_frame(l, data + used + front, (size_t)frame - front);
         used += (size_t)frame;
     }
     coap_rearm(cp);
@@ -168,20 +190,19 @@ static void on_tls_trouble(void *user, const char *peer, const char *what)
     bridge_port_log(cp->port, peer ? BRIDGE_LOG_INFO : BRIDGE_LOG_WARN, peer, "%s", what);
 }
 
-static void on_accept(void *user, stream *s)
+static int link_begin(coap_port *cp, bridge_port *via, stream *s)
 {
-    coap_port *cp = user;
     coap_link *l = mem_new(cp->mem, coap_link);
 
     if (l) l->peer = coap_peer_connected(cp->engine, &l->via);
     if (!l || !l->peer) {
         mem_free(cp->mem, l);
-        stream_abort(s, BRIDGE_NOMEM);
-        return;
+        return BRIDGE_NOMEM;
     }
     l->cp = cp;
     l->s = s;
-    l->via = (coap_via){.room = on_room, .send = on_send, .name = stream_peer(s)};
+    l->via = (coap_via){.room = on_room, .send = on_send, .name = stream_peer(s), .port = via};
+    l->websocket = via;
     l->theirs = DEFAULT_MAX_MESSAGE;
     coap_peer_set_stream(l->peer, DEFAULT_MAX_MESSAGE, false);
     list_push(&cp->links, &l->link);
@@ -189,7 +210,17 @@ static void on_accept(void *user, stream *s)
     stream_set_max_in(s, ours(cp) + COAP_FRAME_HEAD_MAX);
     stream_start(s, &events, l);
     send_signal(l, COAP_CSM, NULL, CSM_MAX_MESSAGE_SIZE, (uint32_t)ours(cp), NULL);
+    return 0;
 }
+
+static void on_accept(void *user, stream *s)
+{
+    int rc = link_begin(user, NULL, s);
+
+    if (rc < 0) stream_abort(s, rc);
+}
+
+int coap_links_take(coap_port *cp, bridge_port *via, stream *s) { return link_begin(cp, via, s); }
 
 int coap_links_open(coap_port *cp, const bridge_url *u, bool secure, bridge_error *err)
 {

@@ -37,6 +37,21 @@ void socket_close(websocket *s, unsigned code)
 
 /* ---- a tunnel: the stream that the other adapter holds */
 
+static size_t record_len(const uint8_t *p) { return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3]; }
+
+static ptrdiff_t records_write(websocket *s, const uint8_t *p, size_t len)
+{
+    size_t at = 0;
+
+    while (len - at >= 4 && record_len(p + at) <= len - at - 4) {
+        size_t n = record_len(p + at);
+
+        socket_send(s, WS_BINARY, p + at + 4, n);
+        at += 4 + n;
+    }
+    return (ptrdiff_t)at;
+}
+
 static ptrdiff_t tunnel_write(stream *inner, const struct iovec *iov, unsigned count)
 {
     websocket *s = list_of(inner, websocket, inner);
@@ -45,6 +60,7 @@ static ptrdiff_t tunnel_write(stream *inner, const struct iovec *iov, unsigned c
 
     if (!s->conn || s->closing) return BRIDGE_CLOSED;
     if (stream_pending(s->conn->s) > SOCKET_HIGH) return 0; /* goes on in socket_drained() */
+    if (s->records) return records_write(s, iov->iov_base, iov->iov_len);
     for (unsigned i = 0; i < count; i++) total += iov[i].iov_len;
     n = ws_header(header, WS_BINARY, total);
     at = stream_reserve(s->conn->s, n + total);
@@ -82,6 +98,7 @@ static void on_goodbye(turn_end *end)
         s->conn->socket = NULL;
         s->conn->port->sockets--;
     }
+    buf_done(&s->message);
     mem_free(m, s);
 }
 
@@ -134,6 +151,25 @@ static uint8_t *unmasked(websocket *s, const ws_frame *f)
     return b->data;
 }
 
+static void on_record(websocket *s, const uint8_t *p, size_t len, bool fin)
+{
+    buf *b = &s->message;
+    size_t max = s->conn->port->max_body + SOCKET_FRAME, n;
+    int rc = b->len ? 0 : buf_put_be32(b, 0);
+
+    if (rc == 0) rc = b->len + len > max ? BRIDGE_TOOBIG : buf_put(b, p, len);
+    if (rc < 0) {
+        socket_close(s, 1009);
+        stream_ended(&s->inner, rc);
+        return;
+    }
+    if (!fin) return;
+    n = b->len - 4;
+    for (int i = 0; i < 4; i++) b->data[i] = (uint8_t)(n >> (24 - 8 * i));
+    stream_feed(&s->inner, b->data, b->len);
+    buf_done(b);
+}
+
 static void on_piece(websocket *s, const ws_frame *f)
 {
     uint8_t *p = unmasked(s, f);
@@ -141,6 +177,8 @@ static void on_piece(websocket *s, const ws_frame *f)
 
     if (!p) {
         socket_close(s, 1011);
+    } else if (s->records) {
+        on_record(s, p, f->len, f->fin);
     } else if (s->is_tunnel) {
         if (f->len) stream_feed(&s->inner, p, f->len);
     } else if (f->fin && s->message.len == 0) {
@@ -244,7 +282,8 @@ bool socket_wanted(const request *r)
 
 static const struct subprotocol {
     const char *name, *scheme; /* scheme: of the adapter that takes it; NULL: our JSON */
-} subprotocols[] = {{"mqtt", "mqtt"}, {"mqttv3.1", "mqtt"}, {"coap", "coap"}, {"bridge.json", NULL}};
+    bool records;
+} subprotocols[] = {{"mqtt", "mqtt", false}, {"mqttv3.1", "mqtt", false}, {"coap", "coap", true}, {"bridge.json", NULL, false}};
 
 /* The first that the client names and we know.  NULL with *named: none of those. */
 static const struct subprotocol *choose(const request *r, bool *named)
@@ -286,6 +325,7 @@ static int start(request *r, const struct subprotocol *sub)
     if (!s) return BRIDGE_NOMEM;
     s->conn = c;
     s->is_tunnel = sub && sub->scheme;
+    s->records = sub && sub->records;
     s->inner.mem = c->port->mem;
     buf_init(&s->message, c->port->mem, 0);
     list_init(&s->subscriptions);

@@ -17,6 +17,7 @@ enum {
 typedef struct websocket {
     http_conn *conn; /* NULL: the connection below is gone */
     bool is_tunnel, fragments, binary, closing;
+    bool records; /* tunnel: each message has its length in front, 4 bytes, both ways: its bounds mean something */
     stream inner;    /* tunnel: what the other adapter holds */
     turn_end goodbye;
     buf message;     /* talk: fragments so far */
