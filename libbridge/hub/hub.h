@@ -152,6 +152,7 @@ struct hub {
     bool deaths; /* something lies in one of them, or in those of routes.c and policy.c */
     size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
     struct bridge_store *store; /* keep.c; NULL: nothing outlives the process */
+    bool restored;              /* adapters have been told of it */
     bool loading;               /* what is put now comes from there */
     buf packed;                 /* a message on its way there */
     ptrie levels;               /* keep_level.c */

@@ -142,6 +142,18 @@ static int open_port(bridge_port *p, const url *u, bool connect, bridge_error *e
     return a->open ? a->open(p, u, err) : fail(err, BRIDGE_UNSUPPORTED, "%s does not open yet", u->scheme);
 }
 
+/* Before anybody can come in. */
+static void restore(hub *h)
+{
+    if (!h->store || h->restored) return;
+    h->restored = true;
+    for (const bridge_adapter *const *a = adapter_table; *a; a++) {
+        bridge_port fake = {.hub = h, .adapter = *a};
+        bridge_port *home = (*a)->restore ? bridge_port_home(&fake) : NULL;
+        if (home) (*a)->restore(home);
+    }
+}
+
 int hub_open(hub *h, const char *textual, bool connect, bridge_port **out, bridge_error *err)
 {
     const bridge_adapter *adapter;
@@ -159,6 +171,7 @@ int hub_open(hub *h, const char *textual, bool connect, bridge_port **out, bridg
     }
     p->url = u;
     p->uplink = connect;
+    restore(h);
     rc = open_port(p, u, connect, err);
     if (rc < 0 || h->offline) {
         port_destroy(p);

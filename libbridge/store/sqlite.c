@@ -62,6 +62,25 @@ static int remove_key(void *e, unsigned kind, const void *key, size_t key_len)
     return step(s, Q_REMOVE);
 }
 
+/* Prefixes end in a byte that can be one more: a NUL mostly. */
+static int remove_below(void *e, unsigned kind, const void *prefix, size_t len)
+{
+    sqlite_state *s = e;
+    uint8_t *end;
+    int rc;
+
+    if (len == 0 || ((const uint8_t *)prefix)[len - 1] == 0xff) return BRIDGE_INVALID;
+    end = mem_copy(mem_default(), prefix, len);
+    if (!end) return BRIDGE_NOMEM;
+    end[len - 1]++;
+    sqlite3_bind_int(s->q[Q_REMOVE_BELOW], 1, (int)kind);
+    sqlite3_bind_blob64(s->q[Q_REMOVE_BELOW], 2, prefix, len, SQLITE_STATIC);
+    sqlite3_bind_blob64(s->q[Q_REMOVE_BELOW], 3, end, len, SQLITE_STATIC);
+    rc = step(s, Q_REMOVE_BELOW);
+    mem_free(mem_default(), end);
+    return rc;
+}
+
 /* Numbers beyond 2^63 keep their order: the column is signed, so its halves change places. */
 static sqlite3_int64 as_signed(uint64_t n)
 {
@@ -163,6 +182,7 @@ const bridge_store_engine sqlite_engine = {
     .begin = begin,
     .put = put,
     .remove = remove_key,
+    .remove_below = remove_below,
     .append = append,
     .trim = trim,
     .commit = commit,

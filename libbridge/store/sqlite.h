@@ -9,13 +9,13 @@
 
 enum { SQLITE_VERSION_OF_SCHEMA = 1, SQLITE_ID = 0x42726467 /* "Brdg": application_id */, SQLITE_NEWER = 10000 };
 
-typedef enum sqlite_query { Q_PUT, Q_REMOVE, Q_APPEND, Q_TRIM, Q_ITEMS, Q_EACH, Q_COUNT } sqlite_query;
+typedef enum sqlite_query { Q_PUT, Q_REMOVE, Q_REMOVE_BELOW, Q_APPEND, Q_TRIM, Q_ITEMS, Q_EACH, Q_COUNT } sqlite_query;
 
 typedef struct sqlite_state {
     sqlite3 *db;
     sqlite3_stmt *q[Q_COUNT];
     int lock; /* of FILE.lock; -1: none */
-    bool in_transaction, synced, dirty; /* dirty: the file says that it is open */
+    bool in_transaction, synced;
     char *file;
     char why[200];
 } sqlite_state;

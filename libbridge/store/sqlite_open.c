@@ -18,6 +18,7 @@
 static const char *const queries[Q_COUNT] = {
     [Q_PUT] = "INSERT OR REPLACE INTO kept(kind, key, value) VALUES (?1, ?2, ?3)",
     [Q_REMOVE] = "DELETE FROM kept WHERE kind = ?1 AND key = ?2",
+    [Q_REMOVE_BELOW] = "DELETE FROM kept WHERE kind = ?1 AND key >= ?2 AND key < ?3",
     [Q_APPEND] = "INSERT OR REPLACE INTO queued(queue, number, value) VALUES (?1, ?2, ?3)",
     [Q_TRIM] = "DELETE FROM queued WHERE queue = ?1 AND number BETWEEN ?2 AND ?3",
     [Q_ITEMS] = "SELECT number, value FROM queued WHERE queue = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
@@ -126,23 +127,19 @@ static int migrate(sqlite_state *s, int64_t from)
     return rc;
 }
 
-/* A bridge that ended in order left its word; after any other end the two tables are looked through once. */
+/* The two tables are looked through once: better now than when somebody asks. */
 static int look_through(sqlite_state *s)
 {
-    static const char mark[] = "INSERT OR REPLACE INTO kept(kind, key, value) VALUES (0, CAST('open' AS BLOB), CAST('1' AS BLOB))";
     static const char *const checks[] = {"PRAGMA quick_check(kept)", "PRAGMA quick_check(queued)"};
-    int64_t was_open = 0;
-    int rc = number_of(s, "SELECT count(*) FROM kept WHERE kind = 0 AND key = CAST('open' AS BLOB)", &was_open);
+    int rc = SQLITE_OK;
 
-    for (int i = 0; rc == SQLITE_OK && was_open && i < 2; i++) {
+    for (int i = 0; rc == SQLITE_OK && i < 2; i++) {
         sqlite3_stmt *q = NULL;
         rc = sqlite3_prepare_v2(s->db, checks[i], -1, &q, NULL);
         if (rc == SQLITE_OK) rc = sqlite3_step(q);
         if (rc == SQLITE_ROW) rc = strcmp((const char *)sqlite3_column_text(q, 0), "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
         sqlite3_finalize(q);
     }
-    if (rc == SQLITE_OK) rc = exec(s, mark);
-    if (rc == SQLITE_OK) s->dirty = true;
     return rc;
 }
 
@@ -206,7 +203,6 @@ int sqlite_open(void **out, const char *where, bridge_error *note, bridge_error 
         if (rc > 0) rc = explain(s, rc, err);
     }
     if (rc < 0) {
-        s->dirty = false;
         sqlite_close(s);
         return rc;
     }
@@ -219,7 +215,6 @@ void sqlite_close(void *e)
     sqlite_state *s = e;
 
     for (int i = 0; i < Q_COUNT; i++) sqlite3_finalize(s->q[i]);
-    if (s->dirty) exec(s, "DELETE FROM kept WHERE kind = 0 AND key = CAST('open' AS BLOB)");
     sqlite3_close(s->db); /* the last one to close writes the WAL back and takes it away */
     if (s->lock >= 0) close(s->lock); /* FILE.lock stays: taking it away would race with the next owner */
     mem_free(mem_default(), s->file);

@@ -45,17 +45,27 @@ int bridge_store_put(bridge_store *s, bridge_kept kind, const void *key, size_t 
     return 0;
 }
 
-int bridge_store_remove(bridge_store *s, bridge_kept kind, const void *key, size_t key_len)
+static int remove_by(bridge_store *s, store_op_kind how, bridge_kept kind, const void *key, size_t key_len)
 {
     store_op *op;
 
     if (!s) return 0;
     if (key_len > STORE_KEY_MAX) return BRIDGE_TOOBIG;
-    op = add(s, OP_REMOVE, key_len, 0);
+    op = add(s, how, key_len, 0);
     if (!op) return BRIDGE_NOMEM;
     op->kind = (uint8_t)kind;
     memcpy(op + 1, key, key_len);
     return 0;
+}
+
+int bridge_store_remove(bridge_store *s, bridge_kept kind, const void *key, size_t key_len)
+{
+    return remove_by(s, OP_REMOVE, kind, key, key_len);
+}
+
+int bridge_store_remove_below(bridge_store *s, bridge_kept kind, const void *prefix, size_t len)
+{
+    return remove_by(s, OP_REMOVE_BELOW, kind, prefix, len);
 }
 
 uint64_t bridge_store_queue(bridge_store *s)

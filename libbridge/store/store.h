@@ -26,7 +26,7 @@ enum {
 /* bytes that may wait for the disk */
 #define STORE_PENDING ((size_t)64 * 1024 * 1024)
 
-typedef enum store_op_kind { OP_NONE, OP_PUT, OP_REMOVE, OP_APPEND, OP_TRIM, OP_FETCH } store_op_kind;
+typedef enum store_op_kind { OP_NONE, OP_PUT, OP_REMOVE, OP_REMOVE_BELOW, OP_APPEND, OP_TRIM, OP_FETCH } store_op_kind;
 typedef struct store_op { /* in a batch, 8-aligned: this, the key, the value */
     uint32_t size;        /* of all of it, up to the next */
     uint8_t op, kind;

@@ -74,6 +74,7 @@ static int run_op(bridge_store *s, const store_op *op)
     switch (op->op) {
     case OP_PUT: return e->put(s->state, op->kind, key, op->key_len, key + op->key_len, op->len);
     case OP_REMOVE: return e->remove(s->state, op->kind, key, op->key_len);
+    case OP_REMOVE_BELOW: return e->remove_below(s->state, op->kind, key, op->key_len);
     case OP_APPEND: return e->append(s->state, op->a, op->b, key, op->len);
     case OP_TRIM: memcpy(&upto, key, sizeof upto); return e->trim(s->state, op->a, op->b, upto);
     case OP_FETCH: return run_fetch(s, key);

@@ -59,6 +59,9 @@ typedef struct bridge_adapter {
     /* Optional: may this peer be told more of what is kept?  With it, the kept values of a filter come in slices, over turns of the loop,
      * and stop while it says no; without, all of them before bridge_peer_watch() returns. */
     bool (*hungry)(void *state);
+    /* Optional: the bridge has a store, and its first listener or uplink is about to open: what sleeps in there (sessions, registrations)
+     * comes back now, so that it misses nothing.  home: as bridge_port_home(). */
+    void (*restore)(bridge_port *home);
 } bridge_adapter;
 
 /* ---- Ports */

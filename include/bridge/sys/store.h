@@ -43,6 +43,7 @@ int bridge_store_ready(bridge_store *s);
 /* 0 or NOMEM.  They copy.  A key has at most 70,000 bytes. */
 int bridge_store_put(bridge_store *s, bridge_kept kind, const void *key, size_t key_len, const void *value, size_t len);
 int bridge_store_remove(bridge_store *s, bridge_kept kind, const void *key, size_t key_len);
+int bridge_store_remove_below(bridge_store *s, bridge_kept kind, const void *prefix, size_t len); /* all keys that begin so */
 
 /* Queues: items in the order of their numbers.  A queue has a number of its own, which its owner keeps under some key. */
 typedef struct bridge_store_mark { /* where an item was said: as long as it is in the batch being filled, dropping it costs nothing */
@@ -89,6 +90,7 @@ typedef struct bridge_store_engine {
     int (*begin)(void *e, bool sync); /* sync: it shall survive the loss of power, not only of the process */
     int (*put)(void *e, unsigned kind, const void *key, size_t key_len, const void *value, size_t len);
     int (*remove)(void *e, unsigned kind, const void *key, size_t key_len);
+    int (*remove_below)(void *e, unsigned kind, const void *prefix, size_t len);
     int (*append)(void *e, uint64_t queue, uint64_t number, const void *value, size_t len);
     int (*trim)(void *e, uint64_t queue, uint64_t from, uint64_t upto); /* both included */
     int (*commit)(void *e);

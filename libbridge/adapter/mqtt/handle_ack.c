@@ -1,5 +1,5 @@
 /* adapter/mqtt/handle_ack.c - what clients answer to our PUBLISH [5: 3.4, 3.5, 3.7, 4.3]. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
 
 int mqtt_handle_puback(mqtt_client *c, const wire_packet *p)
 {
@@ -25,7 +25,7 @@ int mqtt_handle_pubrec(mqtt_client *c, const wire_packet *p)
         return 0;
     }
     mqtt_queue_release(c->session, o);
-    mqtt_send_ack(c, WIRE_PUBREL, p->id, WIRE_SUCCESS);
+    mqtt_persist_send(c->session, WIRE_PUBREL, p->id, WIRE_SUCCESS);
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /* adapter/mqtt/handle_connect.c - CONNECT: who is it, may it, which session [5: 3.1, 3.2]. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
 #include "base/clock.h"
 #include "hub/port.h"
 #include <stdio.h>
@@ -211,6 +211,7 @@ static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assi
         return refuse(c, reason, "will");
     }
     c->port->shared->count.connects++;
+    mqtt_persist_session(c->session);
     welcome(c, p, present, assigned); /* [5: 3.2.0-1] before anything else */
     mqtt_client_arm(c);
     if (c->session) mqtt_queue_pump(c->session);

@@ -1,6 +1,6 @@
 /* adapter/mqtt/handle_publish.c - PUBLISH and PUBREL from a client, acknowledged in order once the hub has spoken
  * [5: 3.3, 3.6, 4.3, 4.6]. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
 #include "core/path.h"
 
 /* ---- identifiers of QoS 2 that are taken but not yet released */
@@ -12,7 +12,7 @@ static uint32_t in_find(const mqtt_session *s, uint16_t id)
     return i;
 }
 
-static int in_add(mqtt_session *s, uint16_t id)
+int mqtt_in_add(mqtt_session *s, uint16_t id)
 {
     if (s->in_count == s->in_room) {
         uint32_t room = s->in_room ? s->in_room * 2 : 16;
@@ -22,6 +22,7 @@ static int in_add(mqtt_session *s, uint16_t id)
         s->in_room = room;
     }
     s->in_ids[s->in_count++] = id;
+    mqtt_persist_in(s, id, true);
     return 0;
 }
 
@@ -29,6 +30,7 @@ static bool in_remove(mqtt_session *s, uint16_t id)
 {
     uint32_t i = in_find(s, id);
     if (i == s->in_count) return false;
+    mqtt_persist_in(s, id, false);
     memmove(s->in_ids + i, s->in_ids + i + 1, (--s->in_count - i) * sizeof *s->in_ids);
     return true;
 }
@@ -51,9 +53,14 @@ static void refuse(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason)
     mqtt_send(c, &p);
 }
 
-static void acknowledge(mqtt_session *s, uint16_t id, uint8_t qos, uint8_t reason)
+static void acknowledge(mqtt_session *s, uint16_t id, uint8_t qos, uint8_t reason, bool unkept)
 {
     mqtt_client *c = s->client;
+    if (unkept && c && c->version != WIRE_V5) { /* [3: 3.3.5-2] no word for it: close, and it comes again */
+        if (qos == 2) in_remove(s, id);
+        mqtt_kick(c, WIRE_BUSY, "cannot be kept now");
+        return;
+    }
     if (qos == 2 && reason >= WIRE_UNSPECIFIED) in_remove(s, id); /* [5: 4.3.3] then the exchange is over */
     if (!c) return;
     if (reason < WIRE_UNSPECIFIED || c->version != WIRE_V5 || !c->problem_info)
@@ -69,8 +76,11 @@ static void flush_acks(mqtt_session *s)
         if (!a->done) return;
         list_remove(&a->link);
         s->acks_pending--;
-        if (!a->muted) acknowledge(s, a->id, a->qos, a->reason);
-        mem_free(s->shared->mem, a);
+        mqtt_shared *sh = s->shared;
+        bool last = !a->muted && a->unkept && s->client && s->client->version != WIRE_V5; /* the session may go with it */
+        if (!a->muted) acknowledge(s, a->id, a->qos, a->reason, a->unkept);
+        mem_free(sh->mem, a);
+        if (last) return;
     }
 }
 
@@ -86,12 +96,30 @@ static uint8_t reason_for(const mqtt_session *s, int status)
     return s->client && s->client->version == WIRE_V5 ? mqtt_reason(status) : WIRE_SUCCESS;
 }
 
+static bool is_unkept(const mqtt_session *s, int status)
+{
+    return s->shared->store && (status == BRIDGE_BUSY || status == BRIDGE_IO);
+}
+
 static void on_done(void *user, int status, bridge_msg *reply)
 {
     mqtt_ack *a = user;
     (void)reply;
     a->done = true;
     a->reason = reason_for(a->session, status);
+    a->unkept = is_unkept(a->session, status);
+    flush_acks(a->session);
+}
+
+static void on_identifier_kept(bridge_store_wait *w, int status)
+{
+    mqtt_ack *a = list_of(w, mqtt_ack, wait);
+    if (status == BRIDGE_BUSY) {
+        bridge_store_when(a->session->shared->store, w);
+        return;
+    }
+    if (status == BRIDGE_CLOSED) return;
+    a->done = true;
     flush_acks(a->session);
 }
 
@@ -174,7 +202,7 @@ static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
     if (!again && c->version == WIRE_V5 && s->acks_pending + s->in_count >= c->port->limits.receive_max)
         return WIRE_RECEIVE_MAX; /* [5: 3.3.4-8] */
     if (!sh->spare && !(sh->spare = mem_new(sh->mem, mqtt_ack))) return WIRE_UNSPECIFIED;
-    if (!again && m->qos == 2 && in_add(s, p->id) < 0) return WIRE_UNSPECIFIED;
+    if (!again && m->qos == 2 && mqtt_in_add(s, p->id) < 0) return WIRE_UNSPECIFIED;
     mqtt_ack *a = sh->spare;
     *a = (mqtt_ack){.session = s, .id = p->id, .qos = m->qos};
     sh->spare = NULL; /* submitting may come back here with another message */
@@ -185,9 +213,15 @@ static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
     }
     if (rc == BRIDGE_PENDING) return wait_in_line(s, a);
     a->reason = reason_for(s, rc);
+    a->unkept = is_unkept(s, rc);
     a->done = true;
-    if (!list_empty(&s->acks)) return wait_in_line(s, a);
-    acknowledge(s, a->id, a->qos, a->reason);
+    if (m->qos == 2 && rc >= 0 && mqtt_persists(s)) { /* its identifier has to be on disk */
+        a->done = false;
+        a->wait.fn = on_identifier_kept;
+        bridge_store_when(sh->store, &a->wait);
+    }
+    if (!a->done || !list_empty(&s->acks)) return wait_in_line(s, a);
+    acknowledge(s, a->id, a->qos, a->reason, a->unkept);
     mem_free(sh->mem, sh->spare);
     sh->spare = a;
     return 0;
@@ -208,6 +242,6 @@ int mqtt_handle_publish(mqtt_client *c, const wire_packet *p)
 int mqtt_handle_pubrel(mqtt_client *c, const wire_packet *p)
 {
     bool known = in_remove(c->session, p->id);
-    mqtt_send_ack(c, WIRE_PUBCOMP, p->id, known ? WIRE_SUCCESS : WIRE_ID_NOT_FOUND); /* [5: 4.3.3-11] */
+    mqtt_persist_send(c->session, WIRE_PUBCOMP, p->id, known ? WIRE_SUCCESS : WIRE_ID_NOT_FOUND); /* [5: 4.3.3-11] */
     return 0;
 }

@@ -1,5 +1,5 @@
 /* adapter/mqtt/handle_subscribe.c - SUBSCRIBE and UNSUBSCRIBE [5: 3.8 to 3.11]. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
 #include "base/clock.h"
 #include "core/path.h"
 #include "hub/port.h"
@@ -80,10 +80,13 @@ static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_fi
     };
     if (rc == 0 && is_too_long(c, filter)) rc = BRIDGE_INVALID;
     if (rc == 0 && peer_watches(s->peer) + s->responder_count >= c->port->limits.max_subscriptions) rc = BRIDGE_BUSY;
+    if (rc == 0 && mqtt_persists(s)) rc = bridge_store_ready(s->shared->store);
     if (rc == 0 && wants_to_respond(p))
         rc = group ? BRIDGE_UNSUPPORTED : mqtt_respond(s, filter, (uint8_t)qos);
-    else if (rc == 0)
+    else if (rc == 0) {
         rc = bridge_peer_watch(s->peer, filter, &options, group ? s : NULL, NULL); /* user: is it shared? */
+        if (rc == 0) mqtt_persist_subscribe(s, filter, &options);
+    }
     return rc < 0 ? refused(c, rc) : (uint8_t)qos;
 }
 
@@ -93,6 +96,7 @@ static uint8_t unsubscribe_one(mqtt_client *c, const wire_filter *f)
     int rc = spell(c, f->text, &filter, &group);
     bool answered = rc == 0 && !group && mqtt_respond_no_more(c->session, filter);
     if (rc == 0) rc = bridge_peer_unwatch(c->session->peer, filter, group);
+    if (rc == 0) mqtt_persist_unsubscribe(c->session, filter, group);
     if (rc == BRIDGE_NOTFOUND && answered) rc = 0;
     return rc == BRIDGE_NOTFOUND ? WIRE_NO_SUBSCRIPTION : rc < 0 ? WIRE_UNSPECIFIED : WIRE_SUCCESS;
 }
@@ -126,7 +130,7 @@ static int answer(mqtt_client *c, const wire_packet *p, wire_type type)
     if (!go_on(c, p, type)) return 0;
     ack.list.entries = (wire_slice){c->codes, c->codes_done}; /* [5: 3.8.4-6, 3.11.3-1] one for each, in order */
     mqtt_explain(c, &ack, c->why); /* of the last that was refused */
-    if (c->state == MQTT_ONLINE) mqtt_send(c, &ack);
+    if (c->state == MQTT_ONLINE) mqtt_persist_send_packet(c->session, &ack);
     c->corked = false;
     mem_free(m, c->codes);
     c->codes = NULL;

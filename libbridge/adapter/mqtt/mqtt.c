@@ -1,5 +1,5 @@
 /* adapter/mqtt/mqtt.c - MQTT 3.1, 3.1.1 and 5.0 as an adapter: listeners, their settings, their end. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "core/path.h"
@@ -39,11 +39,15 @@ mqtt_shared *mqtt_shared_of(bridge_port *home)
     buf_init(&sh->extra, sh->mem, 0);
     counts_begin(&sh->handed, sh, home);
     limits_take(&sh->handed.limits, NULL, home, NULL);
+    sh->store = bridge_port_store(home);
+    buf_init(&sh->packed, sh->mem, 0);
+    mqtt_persist_load(sh);
     return sh;
 }
 
 static void shared_done(mqtt_shared *sh)
 {
+    sh->ending = true;
     while (!list_empty(&sh->sessions)) mqtt_session_free(list_of(sh->sessions.next, mqtt_session, link));
     mqtt_encodings_free(sh);
     map_done(&sh->by_id);
@@ -51,6 +55,7 @@ static void shared_done(mqtt_shared *sh)
     mqtt_addresses_forget(sh);
     buf_done(&sh->scratch);
     buf_done(&sh->extra);
+    buf_done(&sh->packed);
     mem_free(sh->mem, sh->props);
     mem_free(sh->mem, sh->spare);
     sh->mem = NULL;
@@ -206,6 +211,11 @@ static void mqtt_close(bridge_port *port)
     mqtt_port_settle(p);
 }
 
+static void mqtt_restore(bridge_port *home)
+{
+    mqtt_shared_of(home);
+}
+
 static void mqtt_stats(bridge_port *port, bridge_stat_fn fn, void *user)
 {
     mqtt_shared *sh = bridge_port_state(port);
@@ -250,4 +260,5 @@ const bridge_adapter mqtt_adapter = {
     .stats = mqtt_stats,
     .check = mqtt_check,
     .hungry = mqtt_hungry,
+    .restore = mqtt_restore,
 };

@@ -8,10 +8,10 @@
  *
  * When the connection is lost, sent falls back to 0: SENT waits again, to go out first with DUP; RELEASED as PUBREL.  So
  * the order is that of the first sending [5: 4.6.0-1], and packet identifiers count up along the ring. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
 #include "hub/port.h"
 
-enum { SPAN = 32768 }; /* identifiers in the ring stay unique */
+enum { SPAN = 32768 /* identifiers in the ring stay unique */, RESTORE_GAP = 4 * 1024 * 1024 };
 
 static mqtt_out *at(const mqtt_session *s, uint32_t i)
 {
@@ -56,6 +56,7 @@ int mqtt_queue_push(mqtt_session *s, bridge_msg *msg, const bridge_delivery *how
     mqtt_out o = {.msg = msg, .qos = how->qos & 3, .retain = retain, .shared = how->user != NULL};
     if (keep_ids(s, &o, how) < 0) return BRIDGE_NOMEM;
     bridge_msg_ref(msg);
+    mqtt_persist_push(s, &o, s->first_seq + s->count);
     *at(s, s->count++) = o;
     s->queue_bytes += size_of(msg);
     if (o.qos == 0) s->waiting0++;
@@ -76,6 +77,7 @@ static void trim(mqtt_session *s)
 {
     while (s->count && at(s, 0)->state == OUT_DONE) {
         s->head = (s->head + 1) & (s->room - 1);
+        s->first_seq++;
         s->count--;
         if (s->sent) s->sent--;
     }
@@ -86,8 +88,14 @@ static void trim(mqtt_session *s)
     }
 }
 
+static uint64_t seq_of(const mqtt_session *s, const mqtt_out *o)
+{
+    return s->first_seq + (((uint32_t)(o - s->ring) - s->head) & (s->room - 1));
+}
+
 void mqtt_queue_done(mqtt_session *s, mqtt_out *o)
 {
+    mqtt_persist_drop(s, o, seq_of(s, o));
     drop_msg(s, o);
     o->state = OUT_DONE;
     s->unacked--;
@@ -98,6 +106,7 @@ void mqtt_queue_release(mqtt_session *s, mqtt_out *o)
 {
     drop_msg(s, o);
     o->state = OUT_RELEASED;
+    mqtt_persist_release(s, o, seq_of(s, o));
 }
 
 mqtt_out *mqtt_queue_find(mqtt_session *s, uint16_t id)
@@ -138,7 +147,7 @@ static int send_one(mqtt_session *s, mqtt_client *c, mqtt_out *o)
         return 0;
     }
     bool first = o->id == 0;
-    if (first && o->qos) o->id = next_id(s);
+    if (first && o->qos) o->id = mqtt_persists(s) ? mqtt_persist_id(seq_of(s, o)) : next_id(s);
     int rc = mqtt_publish_out(c, o->msg, o);
     if (rc == BRIDGE_TOOBIG) { /* [5: 3.1.2-25] as if it had been sent and acknowledged */
         s->shared->count.dropped_size++;
@@ -167,6 +176,7 @@ static void pump(mqtt_session *s)
     while (s->sent < s->count && s->sent < SPAN) {
         mqtt_out *o = at(s, s->sent);
         if ((o->qos > 0 && o->state != OUT_DONE && s->unacked >= c->window) || !has_room(c)) break;
+        if (o->qos == 2 && s->queue && !mqtt_persist_may_send(s, s->first_seq + s->sent)) break;
         int rc = send_one(s, c, o);
         if (rc < 0) break;
         s->sent++;
@@ -175,6 +185,7 @@ static void pump(mqtt_session *s)
             continue;
         }
         if (o->qos == 0 && o->state != OUT_DONE) s->waiting0--;
+        if (o->state != OUT_DONE) mqtt_persist_drop(s, o, s->first_seq + s->sent - 1);
         drop_msg(s, o);
         o->state = OUT_DONE;
         trim(s);
@@ -186,6 +197,21 @@ void mqtt_queue_pump(mqtt_session *s)
 {
     pump(s);
     if (s->client && s->count - s->sent < MQTT_HUNGRY / 2) peer_more(s->peer);
+}
+
+/* From the store, in order; numbers between that are not there any more are places that are done. */
+int mqtt_queue_restore(mqtt_session *s, const mqtt_out *o, uint64_t seq)
+{
+    static const mqtt_out done = {.state = OUT_DONE};
+    if (s->count == 0) s->first_seq = seq;
+    if (seq < s->first_seq + s->count || seq - s->first_seq > RESTORE_GAP) return BRIDGE_SYNTAX;
+    while (s->first_seq + s->count <= seq) {
+        if (s->count == s->room && grow(s) < 0) return BRIDGE_NOMEM;
+        *at(s, s->count) = s->first_seq + s->count == seq ? *o : done;
+        s->count++;
+    }
+    if (o->msg) s->queue_bytes += size_of(o->msg);
+    return 0;
 }
 
 void mqtt_queue_rewind(mqtt_session *s)
@@ -210,7 +236,7 @@ void mqtt_queue_pass_on(mqtt_session *s)
 {
     for (uint32_t i = 0; i < s->count; ++i) {
         mqtt_out *o = at(s, i);
-        if (o->shared && o->msg && (o->qos < 2 || o->id == 0)) peer_pass_on(s->peer, o->msg);
+        if (o->shared && o->msg && (o->qos < 2 || (o->id == 0 && !o->again))) peer_pass_on(s->peer, o->msg);
     }
 }
 

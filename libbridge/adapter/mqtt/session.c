@@ -3,7 +3,7 @@
  *     made by CONNECT -> online -> offline -> online ... -> its expiry, or CONNECT with clean start: freed
  *
  * While offline one timer serves both the will's delay and the expiry. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
 
 mqtt_session *mqtt_session_find(mqtt_shared *sh, wire_slice id)
 {
@@ -22,6 +22,7 @@ int mqtt_session_new(mqtt_session **out, mqtt_shared *sh, wire_slice id, const c
     list_init(&s->asked);
     list_init(&s->responders);
     list_init(&s->calls);
+    list_init(&s->later);
     list_push(&sh->sessions, &s->link);
     sh->session_count++;
     int rc = bridge_peer_new(&s->peer, sh->port, s->id, user, BRIDGE_PEER_MERGE, s);
@@ -42,12 +43,21 @@ void mqtt_session_free(mqtt_session *s)
     if (map_get(&sh->by_id, s->id, s->id_len) == s) map_remove(&sh->by_id, s->id, s->id_len);
     list_remove(&s->link);
     sh->session_count--;
-    mqtt_will_publish(s); /* [5: 3.1.2-8] the session's end does not wait for the delay */
-    mqtt_queue_pass_on(s);
+    if (sh->ending && mqtt_persists(s)) {
+        mqtt_persist_offline(s);
+        mqtt_will_drop(s); /* it is kept, and so is what waits */
+    } else {
+        mqtt_will_publish(s); /* [5: 3.1.2-8] the session's end does not wait for the delay */
+        mqtt_queue_pass_on(s);
+        mqtt_persist_end(s);
+    }
     mqtt_responders_free(s);
     bridge_peer_free(s->peer);
     mqtt_asked_free(s);
-    for (list *it; (it = list_pop(&s->acks));) mem_free(sh->mem, list_of(it, mqtt_ack, link));
+    for (list *it; (it = list_pop(&s->acks));) {
+        bridge_store_forget(&list_of(it, mqtt_ack, link)->wait);
+        mem_free(sh->mem, list_of(it, mqtt_ack, link));
+    }
     mqtt_queue_free(s);
     mem_free(sh->mem, s->in_ids);
     mem_free(sh->mem, s);
@@ -74,7 +84,20 @@ static void on_timer(timer *t)
     if (s->will_at <= now) {
         s->will_at = INT64_MAX;
         mqtt_will_publish(s);
+        mqtt_persist_session(s);
     }
+    arm(s);
+}
+
+void mqtt_session_restore(mqtt_session *s, int64_t since)
+{
+    int64_t now = loop_now(s->shared->loop), gone = loop_calendar(s->shared->loop) - since, delay = mqtt_will_delay(s);
+    if (since == 0 || gone < 0) gone = 0; /* it was connected when the process ended */
+    bridge_peer_away(s->peer, true);
+    s->max_queue = (unsigned)s->shared->handed.limits.max_queue; /* until it comes back through a listener with its own */
+    s->max_queue_bytes = s->shared->handed.limits.max_queue_bytes;
+    s->ends_at = s->expiry == UINT32_MAX ? INT64_MAX : now + (int64_t)s->expiry * 1000 - gone;
+    s->will_at = delay < 0 ? INT64_MAX : now + delay - gone;
     arm(s);
 }
 
@@ -85,6 +108,7 @@ void mqtt_session_offline(mqtt_session *s, bool with_will)
     bridge_peer_away(s->peer, true);
     mqtt_calls_drop(s);
     mqtt_acks_forget(s);
+    mqtt_persist_offline(s);
     mqtt_queue_rewind(s);
     s->will_at = INT64_MAX;
     s->ends_at = s->expiry == UINT32_MAX ? INT64_MAX : now + (int64_t)s->expiry * 1000;
@@ -98,7 +122,9 @@ void mqtt_session_offline(mqtt_session *s, bool with_will)
         mqtt_will_publish(s);
     else if (delay > 0)
         s->will_at = now + delay;
-    if (!s->client) arm(s);
+    if (s->client) return;
+    mqtt_persist_session(s);
+    arm(s);
 }
 
 void mqtt_session_online(mqtt_session *s, mqtt_client *c)

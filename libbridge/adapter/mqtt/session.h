@@ -7,13 +7,14 @@
  *   deliver.c         messages on their way out         message.c            PUBLISH <-> bridge_msg
  *   will.c            the last word of a client           handle_auth.c        AUTH
  *   ask.c             a client asks                       respond.c            a client answers
+ *   persist.c         sessions in the store               persist_load.c       and back
  * The codec below (wire.h) knows nothing of all this. */
 #ifndef ADAPTER_MQTT_SESSION_H
 #define ADAPTER_MQTT_SESSION_H
 #include "adapter/mqtt/wire.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "bridge/sys/adapter.h"
+#include "bridge/sys/store.h"
 #include "core/message.h"
 #include "loop/stream.h"
 
@@ -85,6 +86,10 @@ struct mqtt_shared {
     size_t props_room;
     mqtt_encoding encodings[4]; /* [version 5][with identifier] */
     struct mqtt_ack *spare;     /* for the next PUBLISH that may have to wait */
+    bridge_store *store;        /* or NULL: nothing outlives the process; see persist.h */
+    buf packed;                 /* a message on its way there */
+    bool loading;               /* what comes now is there already */
+    bool ending;                /* the process ends: sessions that are in the store stay there */
 };
 
 /* A connection.
@@ -151,6 +156,7 @@ typedef struct mqtt_out {
     uint8_t qos : 2, retain : 1, state : 2;
     uint8_t again : 1;  /* sent on an earlier connection */
     uint8_t shared : 1; /* by a shared subscription: somebody else may get it instead */
+    uint32_t place;     /* of its append in the store's batch, in units of 8; see persist.c */
 } mqtt_out;
 
 typedef struct mqtt_ack { /* an acknowledgement that waits for the hub, or for one that does */
@@ -159,7 +165,9 @@ typedef struct mqtt_ack { /* an acknowledgement that waits for the hub, or for o
     uint8_t qos, reason;
     bool done;
     bool muted; /* its connection is gone */
+    bool unkept; /* it could not be written down */
     list link;
+    bridge_store_wait wait; /* QoS 2: until its identifier is on disk */
 } mqtt_ack;
 
 typedef struct mqtt_responder mqtt_responder; /* respond.c */
@@ -197,6 +205,10 @@ struct mqtt_session {
     unsigned max_queue;
     size_t max_queue_bytes;
     bool queue_qos0;
+    uint64_t queue, first_seq; /* in the store, 0: none; the number of ring[head] there */
+    uint64_t mark_batch, mark_seq, before_batch, before_seq; /* from which number on what is in which batch; persist.c */
+    bridge_store_wait hold;    /* QoS 2 that may not leave yet */
+    list later;                /* packets that wait for the disk */
     uint32_t expiry; /* seconds after the connection is gone, UINT32_MAX: never */
     timer timer;     /* offline: the will's delay, then the end */
     int64_t will_at, ends_at;
@@ -236,6 +248,7 @@ mqtt_session *mqtt_session_find(mqtt_shared *sh, wire_slice id);
 int mqtt_session_new(mqtt_session **out, mqtt_shared *sh, wire_slice id, const char *user);
 void mqtt_session_online(mqtt_session *s, mqtt_client *c);
 void mqtt_session_offline(mqtt_session *s, bool with_will); /* may free it */
+void mqtt_session_restore(mqtt_session *s, int64_t since); /* from the store, away since then (ms since 1970); 0: it was connected */
 void mqtt_session_free(mqtt_session *s); /* NULL is fine; the client is left alone */
 int mqtt_user_enter(mqtt_client *c, const char *name); /* BUSY: too many of that name */
 void mqtt_user_leave(mqtt_client *c);

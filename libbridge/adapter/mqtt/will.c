@@ -1,6 +1,7 @@
 /* adapter/mqtt/will.c - the last word of a client [5: 3.1.2.5]: made when it connects, published when it is gone without
  * having taken it back. */
-#include "adapter/mqtt/session.h"
+#include "adapter/mqtt/persist.h"
+#include "store/store.h"
 
 typedef struct mqtt_will {
     bridge_msg *msg;
@@ -50,4 +51,33 @@ void mqtt_will_publish(mqtt_session *s)
     bridge_peer_submit(s->peer, w->verb, w->msg, NULL, NULL, NULL, NULL, NULL);
     bridge_msg_unref(w->msg);
     mem_free(s->shared->mem, w);
+}
+
+/* ---- in the store: nothing, or verb, delay, message */
+
+void mqtt_will_pack(const mqtt_session *s, buf *out)
+{
+    const mqtt_will *w = s->will;
+    size_t was = out->len;
+    if (!w) return;
+    int rc = buf_put_u8(out, (uint8_t)w->verb);
+    if (rc == 0) rc = buf_put_be64(out, (uint64_t)w->delay);
+    if (rc == 0) rc = store_pack(out, w->msg);
+    if (rc < 0) out->len = was;
+}
+
+int mqtt_will_unpack(mqtt_session *s, const uint8_t *p, size_t len)
+{
+    uint64_t delay = 0;
+    if (len < 9 || (p[0] != BRIDGE_PUT && p[0] != BRIDGE_POST && p[0] != BRIDGE_DELETE)) return BRIDGE_SYNTAX;
+    for (unsigned i = 1; i < 9; ++i) delay = delay << 8 | p[i];
+    if (delay > (uint64_t)UINT32_MAX * 1000) return BRIDGE_SYNTAX;
+    mqtt_will *w = mem_new(s->shared->mem, mqtt_will);
+    if (!w) return BRIDGE_NOMEM;
+    w->verb = (bridge_verb)p[0];
+    w->delay = (int64_t)delay;
+    int rc = store_unpack(s->shared->mem, p + 9, len - 9, &w->msg);
+    if (rc == 0) s->will = w;
+    else mem_free(s->shared->mem, w);
+    return rc;
 }

@@ -1,0 +1,215 @@
+"""kill -9, again and again under mixed load: nothing acknowledged is lost, nothing at QoS 2 is doubled, order per path holds.
+
+25 kills; LIBBRIDGE_KILLS=1000 for as many as the promise says.  The clients are as MQTT wants them: what is not acknowledged is sent again
+under its identifier, and what came at QoS 2 is known by its identifier until it is released [MQTT 5: 4.4].
+"""
+import http.client
+import os
+import random
+import select
+
+import pytest
+from conftest import Bridged, built_adapters
+from peers import mqtt
+
+pytestmark = pytest.mark.skipif(not {"mqtt", "http"} <= set(built_adapters()), reason="needs MQTT and HTTP")
+KILLS = int(os.environ.get("LIBBRIDGE_KILLS", "25"))
+SEED = int(os.environ.get("LIBBRIDGE_SEED", "0")) or random.randrange(1, 1 << 30)
+
+
+class Peer:
+    """A client that survives its connections."""
+
+    def __init__(self, name):
+        self.name, self.client = name, None
+
+    def connect(self, port):
+        self.client = mqtt.Client(port, version=5)
+        self.client.connect(self.name, clean=False, props={"session_expiry": 100000, "receive_max": 50})
+        self.client.socket.setblocking(False)
+        self.back()
+
+    def read(self):
+        """Handles all packets that are there whole; False when the connection is gone."""
+        try:
+            more = self.client.socket.recv(1 << 16)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.client.buffer += more
+        while (packet := self.whole()) is not None:
+            self.handle(packet)
+        return bool(more)
+
+    def whole(self):
+        b, size, shift, at = self.client.buffer, 0, 0, 1
+        while True:
+            if at >= len(b):
+                return None
+            size |= (b[at] & 127) << shift
+            shift += 7
+            at += 1
+            if b[at - 1] < 128:
+                break
+        if len(b) < at + size:
+            return None
+        self.client.buffer = b[at + size:]
+        return mqtt.decode(b[0], b[at:at + size], 5)
+
+    def send(self, *data):
+        try:
+            self.client.socket.setblocking(True)
+            self.client.socket.sendall(b"".join(data))
+        except OSError:
+            pass  # killed; what it did not get is sent again
+        finally:
+            self.client.socket.setblocking(False)
+
+
+class Publisher(Peer):
+    WINDOW = 20
+
+    def __init__(self, name, path, qos, retain=False):
+        super().__init__(name)
+        self.path, self.qos, self.retain = path, qos, retain
+        self.next, self.acked, self.open, self.released = 1, [], {}, {}
+
+    def pid(self, number):
+        return 1 + number % 60000
+
+    def packet(self, number, dup):
+        return mqtt.publish(self.path, b"%d" % number, qos=self.qos, pid=self.pid(number), dup=dup, retain=self.retain, version=5)
+
+    def back(self):
+        self.send(*[self.packet(n, True) for n in self.open.values()], *[mqtt.ack(mqtt.PUBREL, pid) for pid in self.released])
+
+    def more(self):
+        while len(self.open) + len(self.released) < self.WINDOW:
+            self.open[self.pid(self.next)] = self.next
+            self.send(self.packet(self.next, False))
+            self.next += 1
+
+    def handle(self, p):
+        if p.type == mqtt.PUBACK:
+            assert p.reason < 0x80, p
+            self.acked.append(self.open.pop(p.pid))
+        elif p.type == mqtt.PUBREC:
+            assert p.reason < 0x80, p
+            if p.pid in self.open:
+                self.released[p.pid] = self.open.pop(p.pid)
+            self.send(mqtt.ack(mqtt.PUBREL, p.pid))
+        elif p.type == mqtt.PUBCOMP and p.pid in self.released:
+            self.acked.append(self.released.pop(p.pid))
+
+    def state(self):
+        return self.name, self.next, self.open, self.released
+
+    @property
+    def idle(self):
+        return not self.open and not self.released
+
+
+class Subscriber(Peer):
+    def __init__(self, name):
+        super().__init__(name)
+        self.heard, self.taken = {}, set()
+
+    def back(self):
+        if not self.client.connack.session_present:
+            assert not self.heard, "the session was lost"
+            self.client.socket.setblocking(True)
+            self.client.subscribe(("load/#", 2))
+            self.client.socket.setblocking(False)
+
+    def state(self):
+        return self.name, {path: (len(first_times(heard)), max(heard), [n for n in range(1, max(heard)) if n not in set(heard)]) for path, heard in self.heard.items()}, self.taken
+
+    def handle(self, p):
+        if p.type == mqtt.PUBLISH:
+            if p.qos == 2 and p.pid in self.taken:
+                assert p.dup
+            else:
+                self.heard.setdefault(p.topic, []).append(int(p.payload))
+            if p.qos == 2:
+                self.taken.add(p.pid)
+            self.send(mqtt.ack(mqtt.PUBACK if p.qos == 1 else mqtt.PUBREC, p.pid))
+        elif p.type == mqtt.PUBREL:
+            self.taken.discard(p.pid)
+            self.send(mqtt.ack(mqtt.PUBCOMP, p.pid))
+
+
+def turn(peers):
+    ready, _, _ = select.select([p.client.socket for p in peers], [], [], 20)
+    assert ready, f"nothing happens any more, seed {SEED}: {[p.state() for p in peers]}"
+    for p in peers:
+        if p.client.socket in ready:
+            p.read()
+
+
+def put(bridged, number):
+    c = http.client.HTTPConnection("127.0.0.1", bridged.port("http"), timeout=20)
+    c.request("PUT", "/resources/http/value", body=str(number))
+    status = c.getresponse().status
+    c.close()
+    return status
+
+
+def get(bridged, path):
+    c = http.client.HTTPConnection("127.0.0.1", bridged.port("http"), timeout=20)
+    c.request("GET", "/resources/" + path)
+    answer = c.getresponse()
+    said = answer.read()
+    c.close()
+    return int(said) if answer.status == 200 else 0
+
+
+def first_times(numbers):
+    return list(dict.fromkeys(numbers))
+
+
+def test_a_process_that_is_killed_again_and_again_keeps_its_word(tmp_path):
+    chance = random.Random(SEED)
+    publishers = [Publisher("one", "load/one", 1), Publisher("two", "load/two", 2), Publisher("kept", "load/kept", 1, retain=True)]
+    listener = Subscriber("listener")
+    peers = [*publishers, listener]
+    values = 0
+
+    def start(n):
+        program = Bridged("--store", "sqlite:kill.db", "mqtt://127.0.0.1:0?max_queue=100000", "http://127.0.0.1:0/resources",
+                          log=tmp_path / "bridged.log", cwd=tmp_path).ready(2)
+        for p in [listener, *publishers]:
+            p.connect(program.port("mqtt"))
+        return program
+
+    for round_ in range(KILLS):
+        bridged = start(round_)
+        assert get(bridged, "http/value") == values, f"seed {SEED}"
+        wanted = sum(len(p.acked) for p in publishers) + chance.randrange(0, 150)
+        while sum(len(p.acked) for p in publishers) < wanted:
+            for p in publishers:
+                p.more()
+            turn(peers)
+        if chance.random() < 0.5:
+            assert put(bridged, values + 1) in (201, 204)
+            values += 1
+        bridged.process.kill()
+        bridged.process.wait()
+        for p in peers:
+            while p.read():  # what it said last
+                select.select([p.client.socket], [], [], 20)
+            p.client.socket.close()
+
+    bridged = start(KILLS)
+    while not all(p.idle for p in publishers) or any(
+            set(first_times(listener.heard.get(p.path, []))) < set(p.acked) for p in publishers):
+        turn(peers)
+    assert get(bridged, "http/value") == values
+    assert get(bridged, "load/kept") == publishers[2].next - 1
+    bridged.end()
+
+    for p in publishers:
+        heard = listener.heard[p.path]
+        assert set(p.acked) == set(range(1, p.next)), f"{p.path}, seed {SEED}"
+        assert first_times(heard) == sorted(p.acked), f"{p.path}, seed {SEED}"
+    assert listener.heard["load/two"] == list(range(1, publishers[1].next)), f"doubled, seed {SEED}"
