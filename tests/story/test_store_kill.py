@@ -28,6 +28,7 @@ class Peer:
         self.client.connect(self.name, clean=False, props={"session_expiry": 100000, "receive_max": 50})
         self.client.socket.setblocking(False)
         self.back()
+        self.handle_all()  # what came with CONNACK
 
     def read(self):
         """Handles all packets that are there whole; False when the connection is gone."""
@@ -38,9 +39,12 @@ class Peer:
         except OSError:
             return False
         self.client.buffer += more
+        self.handle_all()
+        return bool(more)
+
+    def handle_all(self):
         while (packet := self.whole()) is not None:
             self.handle(packet)
-        return bool(more)
 
     def whole(self):
         b, size, shift, at = self.client.buffer, 0, 0, 1
@@ -121,6 +125,7 @@ class Subscriber(Peer):
             self.client.socket.setblocking(True)
             self.client.subscribe(("load/#", 2))
             self.client.socket.setblocking(False)
+            assert not self.client.kept
 
     def state(self):
         return self.name, {path: (len(first_times(heard)), max(heard), [n for n in range(1, max(heard)) if n not in set(heard)]) for path, heard in self.heard.items()}, self.taken
