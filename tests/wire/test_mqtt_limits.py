@@ -1,7 +1,7 @@
 """The limits of a listener (docs/limits.md): each can be set, and who is above it hears the standard's reason code."""
 import pytest
 
-from peers.mqtt import CONNACK, DISCONNECT, Client, connect, publish
+from peers.mqtt import CONNACK, DISCONNECT, SUBACK, Client, connect, publish, subscribe
 
 
 @pytest.fixture
@@ -151,3 +151,15 @@ def test_numbers_that_cannot_be(bridged_program):
     for query in ("max_topic=65536", "max_levels=201", "max_qos=3", "max_rate=-1", "max_peer_connects=x"):
         code, _, err = bridged_program("mqtt://127.0.0.1:0?" + query)
         assert code == 2 and query.partition("=")[0] in err
+
+
+def test_reasons_keep_to_the_clients_maximum(limited):  # MQTT-3.4.2-2, 3.5.2-2, 3.9.2-1
+    port = limited("max_topic=10")
+    for most, told in ((20, False), (100, True)):
+        with Client(port, 5).connect("c", props={"max_packet": most}) as c:
+            for qos in (1, 2):
+                assert ("reason_string" in c.publish("x" * 11, qos=qos).props) == told
+            pid = next(c.pids)
+            c.send(subscribe(pid, "x" * 11, version=5))
+            answer = c.expect(SUBACK)
+            assert answer.codes == [0x8F] and ("reason_string" in answer.props) == told

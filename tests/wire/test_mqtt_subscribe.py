@@ -250,3 +250,19 @@ def test_one_who_asks_for_much_may_go_in_the_middle(mqtt_port):
             much.drop()
         owner.send(*[publish(f"gone/{n}", "", retain=True, version=5) for n in range(2000)])
         owner.ping()
+
+
+def test_what_a_member_leaves_goes_to_another(mqtt_port):  # MQTT-4.8.2-4, -5
+    """QoS 1 that was not acknowledged goes to another member; QoS 2 that was begun goes to nobody."""
+    with Client(mqtt_port, 5).connect("leaver", props={"receive_max": 4}) as leaver, Client(mqtt_port, 5).connect("stayer") as stayer, \
+            Client(mqtt_port, 5).connect("leaver-w") as w:
+        leaver.subscribe(("$share/leave/leave/+", 2))
+        for n, qos in enumerate((1, 2, 1, 2, 1)):
+            w.publish(f"leave/{n}", b"%d" % qos, qos=qos)
+        assert [leaver.expect(PUBLISH).topic for _ in range(4)] == [f"leave/{n}" for n in range(4)]
+        stayer.subscribe(("$share/leave/leave/+", 2))
+
+        leaver.disconnect()
+
+        assert [stayer.message().topic for _ in range(3)] == ["leave/0", "leave/2", "leave/4"]
+        stayer.nothing()
