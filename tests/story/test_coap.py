@@ -394,12 +394,31 @@ def test_blocks_come_from_one_representation(client, bridged):
 
 
 def test_a_lost_block_is_told(client):
-    client.put("r/big", b"x" * 64, options=[(coap.BLOCK1, block(0, True, 64))])
+    def put(num, body, more=True):
+        return client.put("r/big", body, options=[(coap.BLOCK1, block(num, more, 64))]).says
 
-    assert client.put("r/big", b"x" * 64, options=[(coap.BLOCK1, block(2, True, 64))]).says == "4.08"
-    assert client.put("r/big", b"y" * 64, options=[(coap.BLOCK1, block(1, True, 64))]).says == "2.31"
-    assert client.put("r/big", b"z", options=[(coap.BLOCK1, block(2, False, 64))]).says == "2.01"
+    assert put(0, b"x" * 64) == "2.31"
+    assert put(2, b"z", more=False) == "4.08"
+    assert put(100, b"y" * 64) == "4.08"                             # far ahead
+    assert put(1, b"y" * 64) == "2.31"
+    assert put(2, b"z", more=False) == "2.01"
     assert client.get("r/big").payload == b"x" * 64 + b"y" * 64 + b"z"
+
+
+def test_blocks_may_come_out_of_order(client):
+    parts = [bytes([65 + n]) * 64 for n in range(9)]
+    for num in (0, 3, 2, 7, 1, 1, 5, 4, 3, 6):
+        assert client.put("r/big", parts[num], options=[(coap.BLOCK1, block(num, True, 64))]).says == "2.31", num
+    assert client.put("r/big", parts[8], options=[(coap.BLOCK1, block(8, False, 64))]).says == "2.01"
+    assert client.get("r/big").payload == b"".join(parts)
+
+
+def test_request_tags_keep_bodies_apart(client):                     # RFC 9175 3
+    for num in range(3):
+        for tag in (b"1", b"2"):
+            says = client.put("r/" + "big", tag * 64, options=[(coap.BLOCK1, block(num, num < 2, 64)), (coap.REQUEST_TAG, tag)]).says
+            assert says == ("2.31" if num < 2 else "2.01" if tag == b"1" else "2.04")
+    assert client.get("r/big").payload == b"2" * 192
 
 
 def test_two_clients_send_blocks_at_once(bridged):

@@ -370,7 +370,7 @@ static void blocks_that_do_not_fit_are_refused(void)
     CHECK(ASK(.code = COAP_PUT, .id = 1, .block1 = BLOCK(3, 1, 0), .payload = body, .len = 16)->packet.code == COAP_TOO_LARGE);
     CHECK(ASK(.code = COAP_PUT, .id = 2, .block1 = BLOCK(2, 1, 0), .payload = body, .len = 16)->packet.code == COAP_INCOMPLETE);
     CHECK(ASK(.code = COAP_PUT, .id = 3, .block1 = BLOCK(0, 1, 0), .payload = body, .len = 16)->packet.code == COAP_CONTINUE);
-    CHECK(ASK(.code = COAP_PUT, .id = 4, .block1 = BLOCK(2, 1, 0), .payload = body, .len = 16)->packet.code == COAP_INCOMPLETE);
+    CHECK(ASK(.code = COAP_PUT, .id = 4, .block1 = BLOCK(2, 0, 0), .payload = body, .len = 16)->packet.code == COAP_INCOMPLETE);
     s = ASK(.code = COAP_PUT, .id = 5, .block1 = BLOCK(0, 1, 0), .size1 = 50, .payload = body, .len = 16);
     CHECK(s->packet.code == COAP_TOO_LARGE && s->meta.has & COAP_HAS_SIZE1 && s->meta.size1 == 48);
     CHECK(ASK(.code = COAP_PUT, .id = 6, .block1 = BLOCK(0, 1, 0), .payload = body, .len = 15)->packet.code == COAP_BAD_REQUEST);

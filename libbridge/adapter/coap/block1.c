@@ -93,17 +93,50 @@ static void answer_continue(coap_request *r)
     coap_respond(r, COAP_REPLY(.code = COAP_CONTINUE));
 }
 
+/* What came before its turn and now has it. */
+static void transfer_join(coap_transfer *t)
+{
+    for (unsigned i = 0; i < t->ahead_count;) {
+        if (t->ahead[i].from > t->len) {
+            i++;
+            continue;
+        }
+        if (t->ahead[i].to > t->len) t->len = t->ahead[i].to;
+        t->ahead[i] = t->ahead[--t->ahead_count];
+        i = 0;
+    }
+}
+
+/* A block before its turn is kept, when it is near and not the last: that one is asked for again (4.08), as it tells the end. */
+static int transfer_keep(coap_transfer *t, const coap_request *r, uint64_t offset)
+{
+    int rc;
+
+    if (!r->block1.more || offset - t->len > COAP_AHEAD * r->body_len) return BRIDGE_NOTFOUND;
+    for (unsigned i = 0; i < t->ahead_count; i++)
+        if (t->ahead[i].from <= offset && t->ahead[i].to >= offset + r->body_len) return BRIDGE_EXISTS;
+    if (t->ahead_count == COAP_AHEAD) return BRIDGE_NOTFOUND;
+    rc = transfer_room(t, offset + r->body_len);
+    if (rc < 0) return rc;
+    memcpy(t->data + offset, r->body, r->body_len);
+    t->ahead[t->ahead_count].from = offset;
+    t->ahead[t->ahead_count++].to = offset + r->body_len;
+    return 0;
+}
+
 /* Adds a block at its place.  0, or a negative status; EXISTS: we have it already. */
 static int transfer_add(coap_transfer *t, const coap_request *r, uint64_t offset)
 {
     int rc;
 
     if (offset + r->body_len <= t->len && r->block1.more) return BRIDGE_EXISTS;
+    if (offset > t->len) return transfer_keep(t, r, offset);
     if (offset != t->len) return BRIDGE_NOTFOUND;
     rc = transfer_room(t, t->len + r->body_len);
     if (rc < 0) return rc;
     if (r->body_len) memcpy(t->data + t->len, r->body, r->body_len);
     t->len += r->body_len;
+    transfer_join(t);
     t->touched = t->peer->engine->now;
     list_remove(&t->age_link);
     list_push(&t->peer->engine->transfers, &t->age_link);

@@ -161,12 +161,12 @@ static int take_mount(coap_port *cp, const bridge_url *u, bridge_error *err)
     return cp->mount ? 0 : fail_nomem(err);
 }
 
-static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "rd", "ps", NULL};
+static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "rd", "ps", "echo", NULL};
 
 static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
 {
     uint64_t peers, observers, nstart, block;
-    const char *known[64];
+    const char *known[64], *echo = url_get(u, "echo");
     size_t n = 0;
     int rc;
 
@@ -181,6 +181,9 @@ static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
     if (rc == 0) rc = url_get_u64(u, "block_size", 1024, 1024, &block, err);
     if (rc < 0) return rc;
     if (block < 16 || block & (block - 1)) return fail(err, BRIDGE_INVALID, "option block_size: 16, 32, 64 ... 1024 is wanted");
+    if (echo && strcmp(echo, "large") != 0 && strcmp(echo, "always") != 0 && strcmp(echo, "no") != 0)
+        return fail(err, BRIDGE_INVALID, "option echo=%s: no, large or always is wanted", echo);
+    l->echo = !echo || *echo == 'n' ? 0 : *echo == 'l' ? 1 : 2;
     l->max_peers = (unsigned)peers;
     l->max_observers = (unsigned)observers;
     l->nstart = (unsigned)nstart;

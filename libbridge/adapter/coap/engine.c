@@ -65,6 +65,7 @@ int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *us
     limits_fill(&e->limits);
     random_bytes(&e->seed, sizeof e->seed);
     random_bytes(&e->dice, sizeof e->dice);
+    random_bytes(e->echo_secret, sizeof e->echo_secret);
     e->dice |= 1;
     list_init(&e->idle);
     list_init(&e->acks);

@@ -43,6 +43,7 @@ typedef struct coap_limits { /* 0: the default, which coap_engine_new() fills in
     unsigned ack_timeout;    /* ms, RFC 7252 4.8; 2000 */
     unsigned max_retransmit; /* 4 */
     unsigned ack_delay;      /* ms until a request that is not yet answered is acknowledged; 200 */
+    unsigned echo;           /* 0: nobody is challenged; 1: before much is sent; 2: before anything is changed, too (RFC 9175) */
     unsigned szx;            /* our largest block, 0 to 6; 7 means 6 (1024 bytes) */
 } coap_limits;
 
@@ -64,6 +65,7 @@ typedef struct coap_request {
     int64_t ack_due;
     uint64_t key, whole_key;
     coap_token token;
+    uint32_t wire_len; /* bytes of the message */
     uint16_t id;
     uint8_t type, code, no_response;
     bool kept, answered, acked, remembered, has_key, has_block1, has_block2, from_snapshot, multicast;

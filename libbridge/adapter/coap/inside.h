@@ -15,6 +15,7 @@ enum { /* ms; RFC 7252 4.8.2, RFC 7641 4.5 */
     COAP_SNAPSHOT_LIFE = COAP_MAX_TRANSMIT_WAIT,
     COAP_TRANSFER_LIFE = COAP_MAX_TRANSMIT_WAIT,
     COAP_DATAGRAM_MAX = 1472, /* what we send: Ethernet's MTU less IPv4 and UDP; a 1024 byte block and 400 bytes of options */
+    COAP_AHEAD = 16, /* blocks that came before their turn, of one body */
     COAP_MIDS = 4
 };
 
@@ -56,7 +57,11 @@ typedef struct coap_transfer { /* a body half received */
     uint64_t key;
     int64_t touched;
     uint8_t *data;
-    size_t len, cap;
+    size_t len, cap;      /* len: without a gap from the beginning */
+    struct {
+        size_t from, to;
+    } ahead[COAP_AHEAD];  /* what came before its turn */
+    unsigned ahead_count;
 } coap_transfer;
 
 typedef struct coap_snapshot { /* a body of which blocks may be asked for */
@@ -83,6 +88,7 @@ struct coap_peer {
     uint32_t observer_count;
     uint16_t next_id, pending_count, queue_count, flying_count, transfer_count;
     uint32_t ask_count;
+    int64_t verified; /* until then: echo.c */
     bool stream, bert, dead, parked; /* parked: see coap_peer_park() */
 };
 
@@ -107,7 +113,7 @@ struct coap_engine {
     void *user;
     coap_limits limits;
     int64_t now;
-    uint64_t seed, dice, ask_serial;
+    uint64_t seed, dice, ask_serial, echo_secret[2];
     coap_peer **peers; /* hash chains */
     size_t peer_room;
     list idle;         /* peers, those longest there first */
@@ -188,6 +194,17 @@ void snapshot_free(coap_snapshot *s);
 void snapshots_age(coap_engine *e);
 int reply_hold(coap_engine *e, coap_reply *out, const coap_reply *reply); /* holds or copies the data */
 void reply_let_go(coap_engine *e, coap_reply *held);
+
+/* echo.c */
+bool echo_take(coap_request *r);                    /* false: it has been challenged */
+bool echo_may_answer(const coap_request *r, size_t len); /* so many bytes? */
+enum { ECHO_LEN = 12 };
+typedef struct echo_room {
+    uint8_t value[ECHO_LEN];
+    coap_option option;
+} echo_room;
+coap_reply echo_challenge(const coap_request *r, echo_room *room); /* what to say instead */
+void echo_verified(coap_peer *p);
 
 /* observe.c */
 void observers_drop(coap_peer *p, coap_why why);

@@ -126,6 +126,7 @@ void outbox_acked(coap_peer *p, uint16_t id, int status)
         coap_sent *s = list_of(it, coap_sent, link);
 
         if (s->id != id) continue;
+        echo_verified(p);
         sent_over(s, status);
         return;
     }

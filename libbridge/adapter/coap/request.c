@@ -35,6 +35,7 @@ static void request_init(coap_request *r, coap_peer *p, const coap_packet *packe
         .block1 = m->block1,
         .block2 = m->block2,
         .multicast = multicast,
+        .wire_len = (uint32_t)(COAP_HEAD_MAX + packet->options_len + packet->payload_len),
     };
     if (!r->has_block1) r->block1 = (coap_block){0};
     if (!r->has_block2) r->block2 = (coap_block){0};
@@ -77,7 +78,7 @@ void request_input(coap_peer *p, const coap_packet *packet, bool multicast)
     request_init(&r, p, packet, &m, multicast);
     /* Asking again does no harm where asking does not change anything: RFC 7252 4.5 lets us answer afresh. */
     if (!p->stream && !is_safe(packet->code)) r.remembered = heard_add(e, heard_key(p, packet->id, &packet->token));
-    if (!request_is_sound(&r)) return;
+    if (!request_is_sound(&r) || !echo_take(&r)) return;
     if (r.has_block1 && !block1_take(&r, &whole)) return;
     if (!r.has_block1 && r.body_len > e->limits.max_body) {
         coap_respond(&r, COAP_REPLY(.code = COAP_TOO_LARGE, .size1 = (uint32_t)e->limits.max_body));
@@ -232,7 +233,8 @@ static void answer(coap_request *r, const coap_reply *reply)
 {
     coap_peer *p = r->peer;
     coap_shape shape = {.token = &r->token, .observe = -1, .has_block1 = r->has_block1, .block1 = r->block1};
-    coap_reply none = {.code = COAP_BAD_REQUEST, .data = "no such block", .len = 13};
+    echo_room room;
+    coap_reply challenge, none = {.code = COAP_BAD_REQUEST, .data = "no such block", .len = 13};
 
     if (nobody_wants(r, reply->code)) {
         answer_nothing(r);
@@ -246,6 +248,12 @@ static void answer(coap_request *r, const coap_reply *reply)
             reply = &none;
         }
         if (shape.block2 && shape.part.more && !r->from_snapshot) snapshot_keep(p, request_key(r), request_whole_key(r), reply);
+    }
+    if (!reply->observer && coap_class(reply->code) == 2 &&
+        !echo_may_answer(r, shape.block2 ? coap_block_size(shape.part.szx) : reply->len)) {
+        challenge = echo_challenge(r, &room);
+        reply = &challenge;
+        shape.block2 = false;
     }
     if (p->stream)
         answer_stream(r, &shape, reply);
