@@ -128,7 +128,19 @@ typedef struct bridge_fields { /* to make a message and to look at one */
     const bridge_prop *props;
     size_t prop_count;
 } bridge_fields;
+/* BRIDGE_FIELDS(.path = "a", .data = "1", .len = 1): what is not said is 0, and the format AUTO.  TEXT is 0, too: whether it was said
+ * is told from the words, as they stand, because a default that is then said otherwise is a warning of -Wextra. */
+#if defined(__GNUC__)
+#define BRIDGE_FIELDS(...) bridge_fields_said(&(bridge_fields){.size = sizeof(bridge_fields), __VA_ARGS__}, #__VA_ARGS__)
+static inline bridge_fields *bridge_fields_said(bridge_fields *fields, const char *words) /* of constants nothing is left to do */
+{
+    if (fields->format == BRIDGE_TEXT && !__builtin_strstr(words, ".format =") && !__builtin_strstr(words, ".format="))
+        fields->format = BRIDGE_FORMAT_AUTO;
+    return fields;
+}
+#else
 #define BRIDGE_FIELDS(...) (&(bridge_fields){.size = sizeof(bridge_fields), .format = BRIDGE_FORMAT_AUTO, __VA_ARGS__})
+#endif
 /* [any] Copies everything.  INVALID for a bad path, qos or size. */
 BRIDGE_API int bridge_msg_new(bridge_msg **out, const bridge_fields *fields);
 BRIDGE_API bridge_msg *bridge_msg_ref(bridge_msg *msg); /* [any] returns msg */
