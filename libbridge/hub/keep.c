@@ -5,8 +5,17 @@
 
 enum { SYS_LEN = 5 };
 
+/* What an owner beside the application tells of itself is a copy: the device, the foreign server can be asked again. */
+static bool is_copy(const hub *h, const bridge_msg *msg)
+{
+    const bridge_owner *o = hub_owner(h, msg->path, msg->path_len);
+
+    return o && o->peer != h->app;
+}
+
 void keep_value(hub *h, const bridge_msg *msg)
 {
+    if (h->store && is_copy(h, msg)) return;
     if (!h->store || h->loading || (msg->path[0] == '$' && strncmp(msg->path, "$SYS/", SYS_LEN) == 0)) return;
     buf_clear(&h->packed);
     if (store_pack(&h->packed, msg) < 0 ||

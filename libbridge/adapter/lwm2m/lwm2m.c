@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "core/url.h"
 #include "loop/tls.h"
+#include <stdio.h>
 
 extern const bridge_adapter lwm2m_adapter;
 
@@ -186,6 +187,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     p->server = lwm2m_server_of(port);
     if (!p->server) return fail_nomem(err);
     p->coap.mem = port_mem(port);
+    snprintf(p->scheme, sizeof p->scheme, "%s", u->scheme);
     if (rc == 0) rc = engine_limits_take(u, &l, err);
     if (rc == 0) rc = limits_take(u, &p->limits, err);
     if (rc == 0) rc = words_take(u, p, err);
@@ -199,6 +201,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     list_push(&p->server->ports, &p->link);
     p->server->port_count++;
     lwm2m_list_open(p);
+    lwm2m_take_up(p);
     return 0;
 }
 

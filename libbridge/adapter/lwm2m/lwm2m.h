@@ -43,6 +43,7 @@ typedef struct lwm2m_port { /* a listener */
     list link;
     lwm2m_limits limits;
     char *mount;       /* names begin with it: "lwm2m" */
+    char scheme[16];   /* "lwm2ms" */
     bridge_peer *lister; /* list.c: who tells which devices there are */
     bool free_names;   /* endpoint=any: a proven name need not be the endpoint */
     bool lookup;       /* lookup=1: devices may ask who is there */
@@ -125,6 +126,21 @@ void lwm2m_asleep(lwm2m_device *d);
 void lwm2m_peer_lost(lwm2m_port *p, coap_peer *peer);
 static inline void lwm2m_hold(lwm2m_device *d) { d->holds++; }
 void lwm2m_release(lwm2m_device *d);
+
+typedef struct lwm2m_kept { /* a registration of before the restart */
+    lwm2m_said said;
+    text location, identity;
+    uint8_t minor;
+    int format; /* -1: not known */
+    int64_t since, left; /* left: ms of its lifetime */
+    coap_address address; /* family 0: it had a connection */
+} lwm2m_kept;
+void lwm2m_restore(lwm2m_port *p, const lwm2m_kept *kept);
+
+/* ---- persist.c */
+void lwm2m_keep(lwm2m_device *d);
+void lwm2m_keep_not(const lwm2m_device *d);
+void lwm2m_take_up(lwm2m_port *p); /* what is in the store for this listener */
 
 /* ---- rd.c */
 void lwm2m_serve(void *user, coap_request *r);

@@ -259,7 +259,7 @@ static int device_own(lwm2m_device *d, const char *user)
     int n = snprintf(pattern, sizeof pattern, "%s/{path...}", d->name);
     int rc = n > 0 && (size_t)n < sizeof pattern ? 0 : BRIDGE_TOOBIG;
 
-    if (rc == 0) rc = bridge_peer_new(&d->peer, d->server->home, d->endpoint, user, 0, d);
+    if (rc == 0) rc = bridge_peer_new(&d->peer, d->server->home, d->endpoint, user, BRIDGE_PEER_CANONICAL, d);
     if (rc == 0) bridge_peer_via(d->peer, d->port->coap.port, user);
     if (rc == 0) rc = bridge_peer_own(d->peer, pattern, &lwm2m_owner_fns, d, &d->owner);
     return rc;
@@ -340,6 +340,7 @@ int lwm2m_register(lwm2m_port *p, coap_peer *from, const lwm2m_said *said, const
         return rc;
     }
     s->count.registrations++;
+    lwm2m_keep(d);
     *out = d;
     return 0;
 }
@@ -352,8 +353,50 @@ int lwm2m_update(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2m_sa
     if (rc == 0) rc = take_said(d, said, false);
     if (rc < 0) return rc;
     d->server->count.updates++;
+    lwm2m_keep(d);
     if (moved) lwm2m_observe_again(d); /* its notifications would come from where nobody expects them */
     return 0;
+}
+
+/* It was registered when the bridge ended. */
+void lwm2m_restore(lwm2m_port *p, const lwm2m_kept *kept)
+{
+    lwm2m_server *s = p->server;
+    char *name = name_new(s->mem, p->mount, kept->said.endpoint);
+    char *identity = kept->identity.len ? mem_text_len(s->mem, kept->identity.p, kept->identity.len) : NULL;
+    lwm2m_device *d = NULL;
+    int rc = name ? 0 : BRIDGE_NOMEM;
+
+    if (rc == 0 && (lwm2m_find(s, name) || kept->left <= 0 || kept->location.len != LWM2M_LOCATION)) {
+        mem_free(s->mem, name);
+        mem_free(s->mem, identity);
+        return;
+    }
+    if (rc == 0) rc = device_new(p, &kept->said, name, identity, &d);
+    if (rc == 0) {
+        memcpy(d->location, kept->location.p, LWM2M_LOCATION);
+        d->minor = kept->minor;
+        d->since = kept->since;
+        d->lost = !kept->address.family;
+        if (kept->address.family) {
+            d->place.port = p;
+            d->place.address = kept->address;
+            rc = map_put(&s->by_place, &d->place, sizeof d->place, d, NULL);
+        }
+    }
+    if (rc == 0) rc = map_put(&s->by_location, d->location, LWM2M_LOCATION, d, NULL);
+    if (rc == 0) rc = take_said(d, &kept->said, true);
+    if (rc == 0) rc = timer_start(&d->expiry, s->loop, kept->left, on_expiry);
+    if (rc == 0) rc = device_own(d, identity);
+    if (rc == 0 && kept->format >= 0) d->format = (uint16_t)kept->format, d->format_known = true;
+    if (rc == 0) {
+        d->ready = true;
+        d->asleep = d->queue_mode;
+        lwm2m_pump(d);
+    } else if (d) {
+        lwm2m_remove(d, LWM2M_GONE_CLOSED);
+    }
+    mem_free(s->mem, identity);
 }
 
 /* ---- Going */
@@ -366,6 +409,7 @@ void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
 
     if (d->gone) return;
     lwm2m_hold(d);
+    if (why != LWM2M_GONE_CLOSED) lwm2m_keep_not(d);
     d->gone = true;
     timer_stop(&d->expiry);
     timer_stop(&d->doze);
