@@ -195,6 +195,7 @@ void stream_flush(stream *s)
     struct iovec iov[64];
     size_t total;
 
+    if (s->high && stream_pending(s) > s->high) s->was_high = true; /* also when all of it goes at once: somebody may have stopped because of it */
     while (!s->waiting && !s->closed && stream_pending(s)) {
         unsigned count = gather(s, iov, 64, &total);
         ptrdiff_t n = s->ops->write(s, iov, count);
@@ -362,9 +363,16 @@ static void finish(stream *s)
     s->ops->close(s);
 }
 
+/* Not all is written in time; as long as some of it moves, it goes on. */
 static void on_linger(timer *t)
 {
-    finish(list_of(t, stream, linger));
+    stream *s = list_of(t, stream, linger);
+    size_t left = stream_pending(s);
+
+    if (left < s->lingering && ++s->lingers < STREAM_LINGERS && timer_start(&s->linger, s->loop, STREAM_LINGER, on_linger) == 0)
+        s->lingering = left;
+    else
+        finish(s);
 }
 
 void stream_close(stream *s)
@@ -373,6 +381,7 @@ void stream_close(stream *s)
     s->closing = true;
     if (s->reading) s->ops->read(s, false);
     s->reading = false;
+    s->lingering = stream_pending(s);
     if (timer_start(&s->linger, s->loop, STREAM_LINGER, on_linger) < 0)
         finish(s);
     else

@@ -7,7 +7,8 @@
  *             over again, with more behind it.
  *   writing:  stream_write() copies, stream_write_ref() keeps a reference for large things.  stream_pending() tells what is still
  *             waiting; on_drain comes when it fell to zero after having been over stream_set_high().
- *   closing:  stream_close() writes out what is pending (at most STREAM_LINGER ms), stream_abort() does not.  on_close comes once,
+ *   closing:  stream_close() writes out what is pending (as long as some of it
+ *             goes every STREAM_LINGER ms, at most STREAM_LINGERS times), stream_abort() does not.  on_close comes once,
  *             from a later point of the loop, whoever closed; the stream is gone when it returns.  No call-backs after a
  *             close but this one.
  * A TLS or WebSocket stream is the same thing with other `ops`. */
@@ -23,7 +24,7 @@ typedef struct stream_events {
     void (*on_drain)(void *user);                                   /* may be NULL */
     void (*on_close)(void *user, int status);                       /* 0: we closed; CLOSED: they did; IO, TIMEOUT, PROTOCOL ... */
 } stream_events;
-enum { STREAM_LINGER = 2000, STREAM_READ = 65536, STREAM_HEAD = 65536, STREAM_FLUSH_AT = 64 * 1024 };
+enum { STREAM_LINGER = 2000, STREAM_LINGERS = 150, STREAM_READ = 65536, STREAM_HEAD = 65536, STREAM_FLUSH_AT = 64 * 1024 };
 
 typedef struct stream_ops { /* what a transport does; see tcp.c */
     /* Takes as many bytes as go without waiting: their number, 0 for none (stream_writable() will be called), or negative. */
@@ -48,6 +49,8 @@ struct stream {
     size_t refs_len, high;
     turn_end flush;
     timer linger;
+    size_t lingering; /* what was left of it last time */
+    uint8_t lingers;
     int status; /* handed to on_close */
     bool closing, closed, was_high, waiting, reading, in_data;
     char peer[64];               /* "127.0.0.1:40000" */

@@ -10,7 +10,7 @@
  *      psk_file=FILE            lines "identity:key in hex": clients that share a key; then cert= may be left out
  *      min_version=1.2|1.3      1.2
  *      ciphers=... ciphersuites=...   as openssl-ciphers(1) has them, for TLS 1.2 and 1.3
- *      alpn=NAME                instead of the protocol's own
+ *      alpn=NAMES               instead of the protocol's own, the best first: h2,http/1.1
  *      handshake_timeout=MS     10000
  *
  * The files are looked at again when somebody connects and a second has passed: changed ones hold for the connections that come

@@ -36,19 +36,23 @@ static unsigned on_psk(SSL *ssl, const char *identity, unsigned char *key, unsig
     return *proven ? n : 0;
 }
 
-/* RFC 7301 3.2: who offers protocols but not ours has come to the wrong door. */
+/* RFC 7301 3.2: the first of our names, which stand in the order that we like them, that the client offers; who offers protocols but
+ * none of ours has come to the wrong door. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *offered, unsigned len, void *user)
 {
     const tls_keys *k = user;
-    size_t want = strlen(k->alpn);
+    text name, rest = text_of(k->alpn);
 
     (void)ssl;
-    for (unsigned at = 0; at < len && at + 1 + offered[at] <= len; at += 1 + offered[at])
-        if (offered[at] == want && memcmp(offered + at + 1, k->alpn, want) == 0) {
-            *out = offered + at + 1;
-            *out_len = offered[at];
-            return SSL_TLSEXT_ERR_OK;
-        }
+    while (rest.len) {
+        text_cut(rest, ',', &name, &rest);
+        for (unsigned at = 0; at < len && at + 1 + offered[at] <= len; at += 1 + offered[at])
+            if (offered[at] == name.len && memcmp(offered + at + 1, name.p, name.len) == 0) {
+                *out = offered + at + 1;
+                *out_len = offered[at];
+                return SSL_TLSEXT_ERR_OK;
+            }
+    }
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 

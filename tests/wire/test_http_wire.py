@@ -25,7 +25,7 @@ REFUSED = [  # (why and RFC, bytes, status)
     ("a blank in the target", b"GET /resources/a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("a fragment in the target", b"GET /resources/a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("HTTP/0.9", b"GET /resources/a\r\n\r\n", 400),
-    ("HTTP/2 without asking", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    ("almost HTTP/2", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505),
     ("TLS to a plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n\r\n", 400),
     ("length and chunks: smuggling CL.TE, RFC 9112 6.1", PUT + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG", 400),
     ("two lengths: smuggling CL.CL", PUT + b"Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde", 400),

@@ -1,5 +1,6 @@
 /* A connection: bytes become requests, one after the other; time runs out; it ends. */
 #include "adapter/http/answer.h"
+#include "adapter/http/h2.h"
 #include "codec/base64.h"
 #include <assert.h>
 #include <openssl/evp.h>
@@ -7,11 +8,12 @@
 void conn_enter(http_conn *c, conn_state to)
 {
     static const uint8_t arrows[] = {
-        [CONN_READY] = 1 << CONN_ASKED | 1 << CONN_EVENTS | 1 << CONN_SOCKET | 1 << CONN_DRAIN,
+        [CONN_READY] = 1 << CONN_ASKED | 1 << CONN_EVENTS | 1 << CONN_SOCKET | 1 << CONN_DRAIN | 1 << CONN_H2,
         [CONN_ASKED] = 1 << CONN_READY | 1 << CONN_DRAIN,
         [CONN_EVENTS] = 1 << CONN_READY,  /* refused before the first byte */
         [CONN_SOCKET] = 1 << CONN_DRAIN,
         [CONN_DRAIN] = 0,
+        [CONN_H2] = 0,
     };
 
     (void)arrows;
@@ -32,6 +34,8 @@ static void on_clock(timer *t)
         watch_tick(c);
     } else if (c->state == CONN_SOCKET) {
         socket_tick(c);
+    } else if (c->h2) {
+        h2_tick(c);
     } else if (c->state == CONN_READY && (c->seen > 0 || c->continued)) { /* a slow head or body: RFC 9110 15.5.9 */
         c->port->timeouts++;
         c->keep_alive = false;
@@ -124,7 +128,7 @@ void conn_recall(http_conn *c, http_head *h, request *r)
     target_split(h->target, &r->path, &r->query);
 }
 
-static void refuse(http_conn *c, int status, const char *why)
+void conn_refuse(http_conn *c, int status, const char *why)
 {
     c->keep_alive = false;
     answer_problem(c, status, why, NULL);
@@ -180,7 +184,7 @@ static void serve(http_conn *c, const http_head *h, const char *data, size_t hea
         r.body_len = c->body.total;
         joined = mem_alloc(c->port->mem, r.body_len);
         if (!joined && r.body_len > 0) {
-            refuse(c, 503, "Out of memory.");
+            conn_refuse(c, 503, "Out of memory.");
             return;
         }
         if (joined) chunks_copy(data, head_len, end, joined);
@@ -207,7 +211,7 @@ static size_t take_request(http_conn *c, const char *data, size_t len)
     if (rc > 0) body = find_body(c, &h, data, len, (size_t)rc, &end, &why);
     if (rc < 0 || body < 0) {
         c->head_only = c->cross = false;
-        refuse(c, rc < 0 ? -rc : -body, why);
+        conn_refuse(c, rc < 0 ? -rc : -body, why);
         return len;
     }
     if (rc == 0) {
@@ -224,10 +228,30 @@ static size_t take_request(http_conn *c, const char *data, size_t len)
     return end;
 }
 
+/* Does it begin as HTTP/2 does (RFC 9113 3.4)?  1 yes, 0 maybe, -1 no.  No request of HTTP/1.1 begins so. */
+static int is_h2(const http_conn *c, const uint8_t *data, size_t len)
+{
+    size_t n = len < NGHTTP2_CLIENT_MAGIC_LEN ? len : NGHTTP2_CLIENT_MAGIC_LEN;
+
+    if (!c->fresh || c->inside || c->port->sockets_only || memcmp(data, NGHTTP2_CLIENT_MAGIC, n) != 0) return -1;
+    return n == NGHTTP2_CLIENT_MAGIC_LEN;
+}
+
 static size_t on_data(void *user, const uint8_t *data, size_t len)
 {
     http_conn *c = user;
     size_t used = 0, n = 1;
+
+    if (c->fresh) {
+        int begins = is_h2(c, data, len);
+        if (begins == 0) return 0;
+        c->fresh = false;
+        if (begins > 0 && !h2_open(c)) {
+            stream_abort(c->s, BRIDGE_NOMEM);
+            return len;
+        }
+    }
+    if (c->h2) return h2_data(c, data, len);
 
     while (used < len && n > 0 && c->state == CONN_READY && !c->s->closing) {
         n = take_request(c, (const char *)data + used, len - used);
@@ -267,6 +291,7 @@ static void on_drain(void *user)
 
     if (c->watcher) watch_drained(c);
     if (c->socket) socket_drained(c);
+    if (c->h2) h2_drained(c);
 }
 
 static void on_close(void *user, int status)
@@ -277,10 +302,12 @@ static void on_close(void *user, int status)
     timer_stop(&c->clock);
     if (c->watcher) watch_end(c);
     if (c->socket) socket_gone(c, status);
+    if (c->h2) h2_gone(c);
     bridge_peer_free(c->peer);
     mem_free(p->mem, c->kept);
     list_remove(&c->link);
-    p->count--;
+    if (c->inside) p->inside--;
+    else p->count--;
     mem_free(p->mem, c);
     port_check_closed(p);
 }
@@ -294,6 +321,18 @@ void conn_deliver(taker *t, bridge_msg *msg, const bridge_delivery *how)
 }
 
 static const stream_events events = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
+
+static void begin(http_conn *c, http_port *p, stream *s)
+{
+    c->taker.deliver = conn_deliver;
+    c->port = p;
+    c->s = s;
+    list_push(&p->conns, &c->link);
+    stream_set_max_in(s, HEAD_BYTES + p->max_body + p->max_body / 8 + 2 * 65536);
+    stream_set_high(s, HTTP_EVENTS_HIGH / 2);
+    stream_start(s, &events, c);
+    conn_deadline(c, HTTP_HEAD_TIME);
+}
 
 void conn_accept(void *user, stream *s)
 {
@@ -309,14 +348,19 @@ void conn_accept(void *user, stream *s)
         stream_close(s);
         return;
     }
-    c->taker.deliver = conn_deliver;
-    c->port = p;
-    c->s = s;
-    list_push(&p->conns, &c->link);
+    c->fresh = true;
     p->count++;
     p->accepted++;
-    stream_set_max_in(s, HEAD_BYTES + p->max_body + p->max_body / 8 + 2 * 65536);
-    stream_set_high(s, HTTP_EVENTS_HIGH / 2);
-    stream_start(s, &events, c);
-    conn_deadline(c, HTTP_HEAD_TIME);
+    begin(c, p, s);
+}
+
+http_conn *conn_within(http_port *p, stream *s)
+{
+    http_conn *c = mem_new(p->mem, http_conn);
+
+    if (!c) return NULL;
+    c->inside = true;
+    p->inside++;
+    begin(c, p, s);
+    return c;
 }

@@ -1,4 +1,5 @@
-/* adapter/http/http.c - HTTP/1.1 with server-sent events and WebSocket, as an adapter.  README.md says what of them is in. */
+/* adapter/http/http.c - HTTP with server-sent events and WebSocket, as an adapter.  README.md says what of them is in. */
+#include "adapter/http/h2.h"
 #include "adapter/http/out.h"
 #include "adapter/http/server.h"
 #include "base/status.h"
@@ -116,7 +117,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     buf_init(&p->name, p->mem, 0);
     buf_init(&p->frame, p->mem, 0);
     rc = read_options(p, u, err);
-    if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, "http/1.1", err);
+    if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, p->sockets_only ? "http/1.1" : "h2,http/1.1", err);
     if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
     o.tls = p->tls;
     if (rc == 0) rc = url_get_bool(u, "proxy", false, &o.proxy, err);
@@ -131,7 +132,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 
 void port_check_closed(http_port *p)
 {
-    if (!p->closing || p->count > 0 || p->told_closed) return;
+    if (!p->closing || p->count > 0 || p->inside > 0 || p->told_closed) return;
     p->told_closed = true;
     port_done(p);
     bridge_port_closed(p->port);
@@ -153,7 +154,8 @@ static void http_close(bridge_port *port)
     list_each_safe(at, &p->conns) {
         http_conn *c = list_of(at, http_conn, link);
         if (c->state == CONN_SOCKET && c->socket) socket_bye(c);
-        stream_close(c->s);
+        if (c->h2) h2_bye(c);
+        else stream_close(c->s);
     }
     port_check_closed(p);
 }
@@ -200,7 +202,7 @@ const bridge_adapter http_adapter = {
     .size = sizeof http_adapter,
     .scheme = "http",
     .schemes = schemes,
-    .summary = "HTTP/1.1: REST, server-sent events, WebSocket (MQTT, CoAP and JSON on it)",
+    .summary = "HTTP/1.1 and HTTP/2: REST, server-sent events, WebSocket (MQTT, CoAP and JSON on it)",
     .state_size = sizeof(http_port),
     .open = http_open,
     .close = http_close,

@@ -3,6 +3,7 @@
  *      READY ---> ASKED ---> READY ...      a request is read; its answer comes at once or later (an owner, a long poll)
  *        |  \---> EVENTS                    server-sent events until one side closes
  *        |  \---> SOCKET                    WebSocket: MQTT, CoAP or our JSON on it
+ *        |  \---> H2                        the preface came: HTTP/2, h2.h; each of its requests has an http_conn of its own
  *        \------> DRAIN                     said no; what the client still sends is thrown away for a moment, so that it
  *                                           gets to read why (RFC 9112 9.6)
  * conn_enter() asserts that the arrow exists. */
@@ -55,7 +56,7 @@ typedef struct http_port {
     uint64_t max_connections;
     int64_t idle_time;
     list conns;
-    uint64_t count; /* of conns */
+    uint64_t count, inside; /* of conns; of those, requests of HTTP/2 connections, which are not in count */
     buf out;        /* scratch for one answer's head */
     buf body;       /* scratch for bodies made here */
     buf frame;      /* scratch for one unmasked frame */
@@ -66,7 +67,7 @@ typedef struct http_port {
     uint64_t accepted, refused, requests, errors, timeouts, watchers, events, skipped, dropped, sockets;
 } http_port;
 
-typedef enum conn_state { CONN_READY, CONN_ASKED, CONN_EVENTS, CONN_SOCKET, CONN_DRAIN } conn_state;
+typedef enum conn_state { CONN_READY, CONN_ASKED, CONN_EVENTS, CONN_SOCKET, CONN_DRAIN, CONN_H2 } conn_state;
 
 typedef struct http_conn {
     taker taker;
@@ -78,6 +79,8 @@ typedef struct http_conn {
     uint8_t state;          /* conn_state */
     bool head_only, keep_alive, minor0, cross; /* of the request at hand; cross: it has an Origin */
     bool continued;         /* its body is awaited */
+    bool fresh;             /* nothing has come yet: HTTP/2 may */
+    bool inside;            /* one request of an HTTP/2 connection */
     timer clock;
     int64_t deadline;       /* the clock may ring earlier; then it is set again */
     size_t seen;            /* of the head that is coming */
@@ -88,6 +91,7 @@ typedef struct http_conn {
     bridge_ticket *ticket;
     struct watcher *watcher; /* EVENTS, or ASKED with Prefer: wait */
     struct websocket *socket;   /* SOCKET */
+    struct h2 *h2;              /* H2 */
 } http_conn;
 
 /* A request as handlers see it; borrowed from the connection's buffer. */
@@ -104,6 +108,8 @@ typedef struct request {
 /* conn.c */
 void conn_accept(void *port, stream *s);
 void conn_deliver(taker *t, bridge_msg *msg, const bridge_delivery *how);
+http_conn *conn_within(http_port *p, stream *s); /* of one request of HTTP/2; NULL: no memory */
+void conn_refuse(http_conn *c, int status, const char *why); /* and nothing more is read */
 void conn_enter(http_conn *c, conn_state to);
 void conn_deadline(http_conn *c, int64_t in_ms);
 int conn_peer(http_conn *c, const request *r); /* the peer, logged in: 0, UNAUTHENTICATED, DENIED, ... */
