@@ -55,7 +55,7 @@ def test_every_verb(bridge, port):
 
 
 def test_conditions_and_ranges_are_the_same(bridge, port):
-    bridge.publish("a", "x" * 100, retain=True)
+    bridge.put("a", "x" * 100)
     with Http(port) as http:
         tag = http.request("GET", "/resources/a")["etag"]
 
@@ -87,14 +87,14 @@ def test_over_tls_it_is_chosen_by_alpn(bridge, tmp_path):
     authority = Authority(tmp_path)
     cert, key = authority.sign("server")
     port = bridge.listen(f"https://127.0.0.1:0/resources?cert={cert}&key={key}").port
-    bridge.publish("a", "1", retain=True)
+    bridge.put("a", "1")
 
     for prior, version in (("--http2", "2"), ("--http1.1", "1.1"), ("--no-alpn", "1.1")):
         assert curl(port, "/resources/a", "--cacert", authority.file, prior=prior, scheme="https") == ("200", version, "1")
 
 
 def test_events(bridge, port):
-    bridge.publish("t/1", "1", retain=True)
+    bridge.put("t/1", "1")
     client = Program(need("curl"), "-sN", "--http2-prior-knowledge", f"http://127.0.0.1:{port}/resources/t/+?observe")
     try:
         while not client.line().startswith("data:"):
@@ -107,7 +107,7 @@ def test_events(bridge, port):
 
 
 def test_many_at_once_in_one_connection(bridge, peer):
-    bridge.publish("a", "x" * 1000, retain=True)
+    bridge.put("a", "x" * 1000)
     ids = [peer.ask() for _ in range(60)]
     bodies, ends = dict.fromkeys(ids, b""), 0
     while ends < 60:
@@ -120,8 +120,8 @@ def test_many_at_once_in_one_connection(bridge, peer):
 
 
 def test_an_answer_waits_for_its_window_and_others_do_not(bridge, port):
-    bridge.publish("big", "x" * 500_000, retain=True)
-    bridge.publish("a", "1", retain=True)
+    bridge.put("big", "x" * 500_000)
+    bridge.put("a", "1")
     with H2(port, settings=((1, 0), (4, 1000))) as peer:
         big = peer.ask("GET", "/resources/big")
         first = peer.wait(h2.DATA, big)
@@ -166,7 +166,7 @@ def test_who_leaves_early_costs_nothing(bridge, peer):
 def test_closing_says_goaway_and_ends_streams(make_bridge):
     bridge = make_bridge()
     listener = bridge.listen("http://127.0.0.1:0/resources")
-    bridge.publish("a", "1", retain=True)
+    bridge.put("a", "1")
     with H2(listener.port) as peer:
         stream = peer.ask("GET", "/resources/%23?observe")
         peer.wait(h2.DATA, stream)
@@ -198,7 +198,7 @@ def test_an_idle_connection_says_goodbye(bridge, port):
 
 
 def test_one_who_reads_nothing_is_let_go(bridge, port):
-    bridge.publish("big", "x" * 500_000, retain=True)
+    bridge.put("big", "x" * 500_000)
     with H2(port, settings=((1, 0), (4, 10))) as peer, Http(port) as other:
         stream = peer.ask("GET", "/resources/big")
         peer.wait(h2.DATA, stream)
@@ -211,7 +211,7 @@ def test_one_who_reads_nothing_is_let_go(bridge, port):
 # ---- what no client says
 
 def test_a_preface_in_pieces(bridge, port):
-    bridge.publish("a", "1", retain=True)
+    bridge.put("a", "1")
     peer = H2.__new__(H2)
     peer.socket, peer.buffer, peer.last = socket.create_connection(("127.0.0.1", port), PATIENCE), b"", -1
     peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
