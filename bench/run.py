@@ -70,10 +70,12 @@ class Bench:
 
     def load(self, server, scenario: Scenario, load: str) -> dict:
         program, *args = load.split()
-        port = next(server.ports[s] for s in ("mqtt", "mqtts", "http", "coap") if s in server.ports)
+        port = next(server.ports[s] for s in ("lwm2m", "mqtt", "mqtts", "http", "coap") if s in server.ports)
         args += ["--port", str(port), "--server", ",".join(map(str, server.pids))]
         if program == "cross_load":
             args += ["--coap-port", str(server.ports["coap"])]
+        if program == "lwm2m_load" and "mqtt" in server.ports:
+            args += ["--mqtt-port", str(server.ports["mqtt"])]
         if scenario.seconds:
             args += ["--seconds", f"{max(0.3, scenario.seconds * self.o.seconds):.2f}"]
         try:

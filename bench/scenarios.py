@@ -99,3 +99,18 @@ SCENARIOS += [
     Scenario("coap-to-sse", "cross_load sse", None,
              (Check("p50_us", "show", None, "p50 us"), Check("p99_us", "show", None, "p99 us")), ("http", "coap")),
 ]
+
+LWM2M = ("lwm2m", "mqtt")
+SCENARIOS += [
+    Scenario("lwm2m-register", "lwm2m_load register --devices 10000 --links 30", None,
+             (Check("per_cpu_second", "least", 30000, "registrations per CPU-second"),
+              Check("bytes_each", "most", 2048, "bytes a device")), LWM2M, seconds=0),
+    Scenario("lwm2m-update", "lwm2m_load update --devices 10000", None,
+             (Check("per_cpu_second", "least", 60000, "updates per CPU-second"),), LWM2M),
+    Scenario("lwm2m-notify", "lwm2m_load notify --devices 10000", None,
+             (Check("per_cpu_second", "least", 50000, "notifications per CPU-second"),), LWM2M, note="all the way to an MQTT subscriber"),
+    Scenario("lwm2m-100k", "lwm2m_load register --devices 100000", "bridged", cpu(0.7), LWM2M, seconds=0, rounds=1,
+             peer_load="lwm2m_load register --devices 1000", note="the peer column is bridged itself with 1,000 devices"),
+    Scenario("lwm2m-update-100k", "lwm2m_load update --devices 100000", "bridged", cpu(0.7), LWM2M, rounds=1,
+             peer_load="lwm2m_load update --devices 1000", note="the peer column is bridged itself with 1,000 devices"),
+]

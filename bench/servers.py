@@ -169,6 +169,7 @@ class Bridged(Server):
 
     def start(self, schemes: list[str]) -> "Server":
         urls = {"mqtt": "mqtt://127.0.0.1:0", "http": "http://127.0.0.1:0/resources", "coap": "coap://127.0.0.1:0/r",
+                "lwm2m": "lwm2m://127.0.0.1:0",
                 "mqtts": f"mqtts://127.0.0.1:0?cert={self.folder.parent}/cert.pem&key={self.folder.parent}/key.pem"}
         if "mqtts" in schemes:
             make_certificate(self.folder.parent)

@@ -258,6 +258,7 @@ static void subscribe(uint32_t n)
     out[5] = (uint8_t)len;
     out[6 + len] = 0;
     conn_put(&all.conn, out, (size_t)len + 7);
+    if (all.due % 64 == 0 || n + 1 == all.count) conn_flush(&all.conn);
     all.due++;
 }
 
