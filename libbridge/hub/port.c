@@ -234,6 +234,22 @@ int bridge_port_hand_over(bridge_port *port, const char *scheme, struct stream *
     return BRIDGE_UNSUPPORTED;
 }
 
+int bridge_port_forward(bridge_port *port, const bridge_forward *question, bridge_forward_fn fn, void *user, bridge_passage **out)
+{
+    char scheme[16] = "";
+    size_t n = strcspn(question->uri, ":");
+    const bridge_adapter *a;
+    bridge_port fake = {.hub = port->hub}, *home;
+
+    *out = NULL;
+    for (size_t i = 0; n < sizeof scheme && i < n; i++) scheme[i] = (char)(question->uri[i] | (question->uri[i] >= 'A' && question->uri[i] <= 'Z' ? 32 : 0));
+    a = adapter_for(scheme, true);
+    if (!a || !a->forward) return BRIDGE_UNSUPPORTED;
+    fake.adapter = a;
+    home = bridge_port_home(&fake);
+    return home ? a->forward(home, question, fn, user, out) : BRIDGE_NOMEM;
+}
+
 /* ---- small things an adapter asks for */
 
 void *bridge_port_state(bridge_port *port)

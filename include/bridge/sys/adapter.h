@@ -20,6 +20,10 @@ typedef struct bridge_event bridge_event;   /* an fd or a timer */
 typedef struct bridge_url bridge_url;       /* core/url.h */
 typedef struct bridge_buffer bridge_buffer; /* base/buf.h */
 struct stream;                              /* loop/stream.h */
+struct bridge_forward;
+struct bridge_forwarded;
+struct bridge_passage;
+typedef void (*bridge_forward_fn)(void *user, const struct bridge_forwarded *answer); /* once; borrow */
 
 /* What comes with a message on its way to a peer. */
 typedef struct bridge_delivery {
@@ -56,6 +60,8 @@ typedef struct bridge_adapter {
     const char *const *connects; /* URL schemes, NULL-terminated, or NULL */
     int (*connect)(bridge_port *port, const bridge_url *url, bridge_error *err);
     int (*check_connect)(const bridge_url *url, bridge_error *err); /* as check() */
+    /* Optional: asks any server of the schemes in connects, for a proxy; see bridge_port_forward().  home is this adapter's own. */
+    int (*forward)(bridge_port *home, const struct bridge_forward *question, bridge_forward_fn fn, void *user, struct bridge_passage **out);
     /* Optional: may this peer be told more of what is kept?  With it, the kept values of a filter come in slices, over turns of the loop,
      * and stop while it says no; without, all of them before bridge_peer_watch() returns. */
     bool (*hungry)(void *state);
@@ -170,6 +176,42 @@ void bridge_owner_close(bridge_owner *owner);                    /* NULL is fine
 void bridge_owner_forget(bridge_owner *owner, const char *path); /* what is kept there is out of date; nobody is told */
 bool bridge_owner_is_wanted(const bridge_owner *owner, const char *filter); /* does anybody watch exactly this? */
 const bridge_terms *bridge_call_terms(const bridge_call *call);  /* borrow; NULL: unconditional */
+
+/* ---- Forwarding: a proxy's question to a server that any URI names, by whichever adapter speaks its scheme (RFC 7252 5.7, RFC 8075).
+ * In CoAP's words, whatever is spoken on either side. */
+typedef struct bridge_tag { /* an ETag */
+    uint8_t len, bytes[8];
+} bridge_tag;
+typedef struct bridge_forward { /* borrow */
+    size_t size;
+    uint8_t code;    /* a CoAP method: 1 GET, 2 POST, 3 PUT, 4 DELETE, 5 FETCH, 6 PATCH, 7 iPATCH */
+    const char *uri; /* absolute, as bridge_port_forward() was given it */
+    bool public_only; /* not to addresses of private networks, or of this machine */
+    const void *data;
+    size_t len;
+    int format, accept; /* bridge_format; -1: not said */
+    const bridge_tag *etags, *if_match; /* an If-Match without bytes: whatever is there */
+    unsigned etag_count, if_match_count;
+    bool if_absent;
+    uint8_t hops;    /* Hop-Limit to go on with (RFC 8768); 0: none */
+    int64_t timeout; /* ms */
+} bridge_forward;
+typedef struct bridge_forwarded {
+    int status;   /* 0, or why there is no answer: TIMEOUT, UNREACHABLE, TOOBIG, PROTOCOL, BUSY ... */
+    uint8_t code; /* a CoAP code: 0x45 is 2.05 */
+    int format;   /* -1: not said */
+    bridge_tag etag;
+    int64_t max_age;      /* seconds; -1: not said */
+    const char *location; /* a path reference, "/a/b?c", or NULL */
+    const void *data;
+    size_t len;
+} bridge_forwarded;
+typedef struct bridge_passage { /* what is under way; first in the adapter's own */
+    void (*cancel)(struct bridge_passage *p); /* fn is not called any more */
+} bridge_passage;
+/* fn is called once, maybe before this returns; then *out is NULL.  Negative, and no fn: UNSUPPORTED nobody speaks the scheme, INVALID the
+ * URI, BUSY, NOMEM.  Whether that URI may be asked is for the caller to know. */
+int bridge_port_forward(bridge_port *port, const bridge_forward *question, bridge_forward_fn fn, void *user, bridge_passage **out);
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,7 @@
 /* Destinations: opened when there is something to ask.  client_udp.c, client_dtls.c and client_link.c carry the bytes. */
 #include "adapter/coap/client_inside.h"
 #include "base/status.h"
+#include "core/target.h"
 #include "hub/port.h"
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -99,6 +100,7 @@ static void address_add(coap_far *f, const struct sockaddr *a)
 {
     size_t len = a->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 
+    if (f->public_only && !address_is_public(a)) return;
     if (f->address_count == FAR_ADDRESSES || (a->sa_family != AF_INET && a->sa_family != AF_INET6)) return;
     memcpy(&f->addresses[f->address_count++], a, len);
 }
@@ -154,7 +156,10 @@ static void far_find(coap_far *f)
     f->state = FAR_FINDING;
     timer_start(&f->patience, l, f->patient, on_patience);
     if (f->address_count || take_numeric(f)) {
-        far_join(f);
+        if (f->address_count)
+            far_join(f);
+        else
+            far_down(f, BRIDGE_UNREACHABLE, "not a public address");
         return;
     }
     k = mem_new(f->client->mem, lookup);
@@ -324,6 +329,7 @@ int coap_far_open(coap_far **out, coap_client *c, const coap_far_options *o)
         far_free(f);
         return BRIDGE_NOMEM;
     }
+    f->public_only = o->public_only;
     f->numeric = take_numeric(f);
     coap_peer_pin(f->peer, true);
     coap_peer_park(f->peer, BRIDGE_CLOSED);

@@ -42,6 +42,7 @@ typedef struct coap_far_options {
     const char *host; /* a name or an address; copied */
     int port;         /* -1: the transport's */
     coap_secrets *secrets; /* DTLS, TLS; a reference is taken */
+    bool public_only; /* a name or address of a private network is UNREACHABLE */
     int64_t patience; /* ms until an association that does not come about is given up; 0: 10 s */
     /* Optional: it is up (0), or down, and why.  Not called for what is closed.  Do not free the client from it. */
     void (*on_change)(void *user, int status, const char *why);

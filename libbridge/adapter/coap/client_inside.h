@@ -48,7 +48,7 @@ struct coap_far {
     far_state state;
     char *host, *name;
     int number;
-    bool numeric, closed;
+    bool numeric, closed, public_only;
     far_address addresses[FAR_ADDRESSES];
     unsigned address_count, address_at;
     lookup *lookup;

@@ -3,9 +3,12 @@
 #include "adapter/coap/directory.h"
 #include "adapter/coap/dtls.h"
 #include "adapter/coap/foreign.h"
+#include "adapter/coap/forward.h"
 #include "adapter/coap/link.h"
+#include "adapter/coap/proxy.h"
 #include "adapter/coap/topics.h"
 #include "base/status.h"
+#include "core/target.h"
 #include "core/url.h"
 #include "loop/tls.h"
 #include <stdio.h>
@@ -36,7 +39,10 @@ void coap_port_send(void *user, coap_peer *peer, const uint8_t *p, size_t len)
 static void on_dropped(void *user, coap_request *r)
 {
     (void)user;
-    if (r->user) coap_wait_dropped(r->user);
+    if (r->user && r->proxied)
+        coap_proxy_dropped(r);
+    else if (r->user)
+        coap_wait_dropped(r->user);
 }
 
 static void on_peer_gone(void *user, coap_peer *peer)
@@ -143,6 +149,8 @@ void coap_port_free(coap_port *cp)
     tls_free(cp->tls);
     buf_done(&cp->frame);
     mem_free(cp->mem, cp->spare);
+    forwarder_free(cp->forwarder);
+    allowed_free(cp->targets);
     mem_free(cp->mem, cp->mount);
     mem_free(cp->mem, cp->path);
 }
@@ -161,7 +169,7 @@ static int take_mount(coap_port *cp, const bridge_url *u, bridge_error *err)
     return cp->mount ? 0 : fail_nomem(err);
 }
 
-static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "rd", "ps", "echo", NULL};
+static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "proxy", "rd", "ps", "echo", NULL};
 
 static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
 {
@@ -195,8 +203,12 @@ static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
 static int coap_check(const bridge_url *u, bridge_error *err)
 {
     coap_limits unused = {0};
+    allowed *targets = NULL;
+    int rc = take_limits(u, &unused, err);
 
-    return take_limits(u, &unused, err);
+    if (rc == 0 && url_get(u, "proxy")) rc = allowed_new(&targets, mem_default(), url_get(u, "proxy"), err);
+    allowed_free(targets);
+    return rc;
 }
 
 static void tell_name(coap_port *cp, const bridge_url *u)
@@ -270,11 +282,12 @@ static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     cp->scheme = of[transport];
     rc = take_place(cp, u, "rd", &cp->has_directory, err);
     if (rc == 0) rc = take_place(cp, u, "ps", &cp->has_topics, err);
+    if (rc == 0 && url_get(u, "proxy")) rc = allowed_new(&cp->targets, cp->mem, url_get(u, "proxy"), err);
     if (rc < 0) coap_port_free(cp);
     return rc;
 }
 
-static coap_port *home_of(bridge_port *port)
+coap_port *coap_home_of(bridge_port *port)
 {
     coap_port *home = bridge_port_state(port);
 
@@ -294,7 +307,7 @@ coap_port *coap_home(coap_port *cp)
 {
     bridge_port *port = bridge_port_home(cp->port);
 
-    return port ? home_of(port) : NULL;
+    return port ? coap_home_of(port) : NULL;
 }
 
 /* WebSocket, accepted by an HTTP listener: served at /r, with a directory and a broker. */
@@ -314,7 +327,7 @@ static int home_open(coap_port *home)
 
 static int coap_accept(bridge_port *port, bridge_port *via, struct stream *s, const bridge_ask *who)
 {
-    coap_port *home = home_of(port);
+    coap_port *home = coap_home_of(port);
     int rc = home->closing ? BRIDGE_CLOSED : home_open(home);
 
     (void)who;
@@ -366,7 +379,7 @@ static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
         foreign_stats(cp->foreign, fn, user);
         return;
     }
-
+    if (cp->forwarder) forwarder_stats(cp->forwarder, fn, user);
     fn(user, "bridge_coap_topics", "", cp->topics ? (double)cp->topics->by_id.count : 0);
     fn(user, "bridge_coap_registrations", "", cp->directory ? (double)cp->directory->count : 0);
     if (!cp->engine) return;
@@ -413,4 +426,5 @@ const bridge_adapter coap_adapter = {
     .connects = schemes,
     .connect = coap_connect,
     .check_connect = foreign_check,
+    .forward = coap_forward,
 };

@@ -26,6 +26,8 @@ typedef struct coap_port {
     char *path;     /* scratch: the path of the request under way */
     struct coap_dtls *dtls;    /* or NULL */
     struct foreign *foreign;   /* this port is no listener; see foreign.h */
+    struct forwarder *forwarder; /* of the home port; see forward.h */
+    struct allowed *targets;   /* whom it may ask as a proxy; NULL: it is none */
     struct listener *listener; /* streams (link.c); then there is no udp */
     struct tls *tls;
     list links;
@@ -95,6 +97,7 @@ bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused); /* logs in 
 void coap_rearm(coap_port *cp);
 void coap_bury_soon(coap_port *cp); /* when it is closing and the last connection has gone */
 
+coap_port *coap_home_of(bridge_port *port); /* of a home port, made ready */
 coap_port *coap_home(coap_port *cp); /* what all listeners of a bridge share; NULL: no memory */
 
 /* serve.c */

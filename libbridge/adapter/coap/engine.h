@@ -60,6 +60,7 @@ typedef struct coap_request {
     const uint8_t *body;       /* all blocks */
     size_t body_len;
     void *user;                /* yours */
+    bool proxied;              /* yours */
     /* private */
     list peer_link, ack_link;
     int64_t ack_due;

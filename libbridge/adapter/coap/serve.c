@@ -3,6 +3,7 @@
 #include "adapter/coap/directory.h"
 #include "adapter/coap/topics.h"
 #include "adapter/coap/names.h"
+#include "adapter/coap/proxy.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -381,10 +382,6 @@ void coap_serve(void *user, coap_request *r)
     int refused;
 
     a.cp->requests++;
-    if (m->has & (COAP_HAS_PROXY_URI | COAP_HAS_PROXY_SCHEME)) {
-        coap_request_text(r, COAP_NO_PROXY, "not a proxy"); /* RFC 7252 5.7.2 */
-        return;
-    }
     if (m->has & COAP_HAS_HOP_LIMIT && m->hop_limit == 0) {
         coap_request_text(r, COAP_BAD_REQUEST, "Hop-Limit is 0"); /* RFC 8768 3 */
         return;
@@ -396,6 +393,10 @@ void coap_serve(void *user, coap_request *r)
     a.peer = coap_who(a.cp, r->peer, &refused);
     if (!a.peer) {
         coap_answer_status(r, refused, BRIDGE_GET, NULL);
+        return;
+    }
+    if (coap_is_proxied(r)) {
+        coap_proxy(a.cp, r);
         return;
     }
     a.wish = (coap_wish){wish_accept(m), m->etag_count, m->etags};

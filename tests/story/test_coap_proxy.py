@@ -1,0 +1,163 @@
+"""Forward proxies (RFC 7252 5.7, RFC 8075): Proxy-Uri and Proxy-Scheme over CoAP, /hc/ over HTTP."""
+import socket
+
+import pytest
+
+from libbridge import errors
+from peers import coap
+from peers.coap import ETAG, GET, HOP_LIMIT, MAX_AGE, PROXY_SCHEME, PROXY_URI, URI_HOST, URI_PORT, Socket, code, uint
+from peers.coap_device import Device
+from peers.tools import coap_client, curl
+
+LONG = 20
+
+
+@pytest.fixture
+def device():
+    with Device() as it:
+        it.values["temp"] = b"21.5"
+        yield it
+
+
+@pytest.fixture
+def proxy(make_bridge):
+    b = make_bridge("coap://127.0.0.1:0?proxy=coap://127.0.0.1:*,coap://localhost:*,http://127.0.0.1:*", clock=None)
+    with Socket(int(b.listeners[0].rpartition(":")[2])) as client:
+        client.bridge = b
+        yield client
+
+
+def through(client, uri, method=GET, **words):
+    options = [(PROXY_URI, uri.encode()), *words.pop("options", ())]
+    return client.ask(method, "", options=options, **words)
+
+
+# ---- CoAP to CoAP
+
+def test_coap_client_goes_through_the_proxy(proxy, device):
+    done = coap_client("-P", proxy.bridge.listeners[0], "-m", "get", f"coap://127.0.0.1:{device.port}/temp")
+
+    assert done.stdout.strip() == b"21.5"
+
+
+def test_proxy_uri_and_proxy_scheme_are_the_same(proxy, device):
+    uri = f"coap://127.0.0.1:{device.port}/a%20b/temp?x=1%26&y"
+    device.values["a b/temp"] = b"7"
+
+    assert through(proxy, uri).payload == b"7"
+    answer = proxy.ask(GET, "a b/temp", query=["x=1&", "y"],
+                       options=[(PROXY_SCHEME, b"coap"), (URI_HOST, b"127.0.0.1"), (URI_PORT, uint(device.port)), (MAX_AGE, b"")])
+
+    assert answer.payload == b"7"
+    _, path, request = device.request(LONG)
+    assert path == "a b/temp" and request.all(coap.URI_QUERY) == [b"x=1&", b"y"]
+
+
+def test_names_are_looked_up_and_said_as_uri_host(proxy, device):
+    assert through(proxy, f"coap://LOCALHOST:{device.port}/temp").payload == b"21.5"
+    _, _, request = device.request(LONG)
+    assert request.all(URI_HOST) == [b"localhost"]
+
+
+def test_writes_and_refusals_pass(proxy, device):
+    base = f"coap://127.0.0.1:{device.port}/"
+    assert through(proxy, base + "new", coap.PUT, payload=b"1").says == "2.01"
+    assert device.values["new"] == b"1"
+    assert through(proxy, base + "new", coap.DELETE).says == "2.02"
+    answer = through(proxy, base + "none")
+    assert (answer.says, answer.payload) == ("4.04", b"no such thing")
+
+
+def test_large_bodies_pass_in_blocks(proxy, device):
+    device.values["big"] = big = bytes(range(256)) * 40
+    uri = f"coap://127.0.0.1:{device.port}/big".encode()
+
+    assert proxy.get_all("", options=[(PROXY_URI, uri)]) == big
+
+
+def test_answers_are_kept_while_fresh_and_then_revalidated(proxy, device):
+    device.max_age = 60
+    uri = f"coap://127.0.0.1:{device.port}/temp"
+    first = [through(proxy, uri) for _ in range(3)]
+    assert [a.payload for a in first] == [b"21.5"] * 3
+    assert all(a.uint(MAX_AGE) <= 60 for a in first)
+    assert device.count(GET) == 1
+
+    tag = first[0].option(ETAG)
+    assert through(proxy, uri, options=[(ETAG, tag)]).says == "2.03"
+    assert through(proxy, uri, coap.PUT, payload=b"22").says == "2.04"        # ends what is kept
+    assert through(proxy, uri).payload == b"22"
+
+
+def test_what_is_stale_is_asked_about_by_etag(proxy, device):
+    device.max_age = 0
+    uri = f"coap://127.0.0.1:{device.port}/temp"
+    assert through(proxy, uri).payload == b"21.5"
+    assert through(proxy, uri).payload == b"21.5"
+
+    etags = [device.request(LONG)[2].all(ETAG) for _ in range(2)]
+    assert etags == [[], [device.etag("temp")]]
+    assert proxy.bridge.stats()["bridge_coap_proxy_revalidated_total"] == 1
+
+
+def test_hops_are_counted(proxy, device):
+    uri = f"coap://127.0.0.1:{device.port}/temp"
+    assert through(proxy, uri, options=[(HOP_LIMIT, b"\x01")]).says == "5.08"
+    assert through(proxy, uri, options=[(HOP_LIMIT, b"\x00")]).says == "4.00"
+    assert through(proxy, uri, options=[(HOP_LIMIT, b"\x05")]).says == "2.05"
+    assert device.request(LONG)[2].uint(HOP_LIMIT) == 4
+
+
+def test_a_proxy_that_asks_itself_ends(proxy):
+    port = int(proxy.bridge.listeners[0].rpartition(":")[2])
+    uri = f"coap://127.0.0.1:{port}/x"
+
+    assert through(proxy, uri).says == "4.04"                          # a path of ours, over the network
+
+
+def test_a_server_that_is_not_there_is_a_gateway_timeout(proxy):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    assert through(proxy, f"coap://127.0.0.1:{port}/x").says == "5.04"
+
+
+# ---- who may be asked
+
+@pytest.mark.parametrize("uri", ["coap://10.0.0.1/x", "coap://127.0.0.2/x", "coap://example.com/x", "coaps://127.0.0.1/x", "https://127.0.0.1/"])
+def test_what_is_not_allowed_is_refused(proxy, uri):
+    assert through(proxy, uri).says == "5.05"
+
+
+@pytest.mark.parametrize("uri", ["x", "coap:", "coap://", "coap://a@127.0.0.1/", "coap://127.0.0.1:0/", "coap://127.0.0.1:99999/", "ftp://127.0.0.1/",
+                                 "coap://127.0.0.1/#x", "coap://[::1/", "coap://127.0.0.1/a b"])
+def test_what_is_no_uri_is_a_bad_option(proxy, uri):
+    assert through(proxy, uri).says == "4.02"
+
+
+def test_without_an_allow_list_it_is_no_proxy(make_bridge, device):
+    b = make_bridge("coap://127.0.0.1:0")
+    with Socket(int(b.listeners[0].rpartition(":")[2])) as client:
+        assert through(client, f"coap://127.0.0.1:{device.port}/temp").says == "5.05"
+
+
+def test_every_host_means_public_ones(make_bridge, device):
+    b = make_bridge("coap://127.0.0.1:0?proxy=*:*", clock=None)
+    with Socket(int(b.listeners[0].rpartition(":")[2])) as client:
+        for host in ("127.0.0.1", "localhost", "2130706433", "10.1.2.3", "[::1]", "0.0.0.0"):
+            assert through(client, f"coap://{host}:{device.port}/temp").says == "5.04"
+    assert device.count() == 0
+
+
+def test_a_network_may_be_allowed(make_bridge, device):
+    b = make_bridge("coap://127.0.0.1:0?proxy=127.0.0.0/8:*", clock=None)
+    with Socket(int(b.listeners[0].rpartition(":")[2])) as client:
+        assert through(client, f"coap://127.0.0.1:{device.port}/temp").says == "2.05"
+        assert through(client, f"coap://localhost:{device.port}/temp").says == "5.05"
+
+
+@pytest.mark.parametrize("text", ["ftp://x", "coap://", "a b", "10.0.0.0/40", "x:0", "x,,y", "*x"])
+def test_a_bad_list_is_refused_in_words(make_bridge, text):
+    b = make_bridge()
+    with pytest.raises(errors.Invalid, match="is no target"):
+        b.listen("coap://127.0.0.1:0?proxy=" + text.replace(" ", "%20"))
