@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "core/url.h"
+#include "loop/stream.h"
 #include "loop/tls.h"
 #include <stdio.h>
 
@@ -25,6 +26,7 @@ lwm2m_server *lwm2m_server_of(bridge_port *port)
     s->loop = port_loop(home);
     list_init(&s->ports);
     list_init(&s->devices);
+    list_init(&s->updates);
     map_init(&s->by_name, s->mem, seed);
     map_init(&s->by_location, s->mem, seed);
     map_init(&s->by_place, s->mem, seed);
@@ -39,11 +41,12 @@ lwm2m_server *lwm2m_server_of(bridge_port *port)
     X(max_queue, 64, 65536)                                                                                            \
     X(max_lifetime, 31536000, UINT32_MAX)                                                                              \
     X(max_register_rate, 0, UINT32_MAX)                                                                                \
+    X(update_timeout, 3600, 31536000)                                                                                  \
     X(queue_ttl, 86400, 31536000)                                                                                      \
     X(awake, 93000, 86400000)
 
-static const char *const options[] = {"max_devices", "max_links", "max_queue", "max_lifetime", "max_register_rate", "queue_ttl", "awake",
-                                      "mount", "endpoint", "lookup", "objects", "max_peers", "nstart", "block_size", NULL};
+static const char *const options[] = {"max_devices", "max_links", "max_queue", "max_lifetime", "max_register_rate", "queue_ttl", "awake", "update_timeout",
+                                      "mount", "endpoint", "public", "lookup", "objects", "max_peers", "nstart", "block_size", NULL};
 
 static bool is_secure(const bridge_url *u) { return strncmp(u->scheme, "lwm2ms", 6) == 0; }
 static bool is_stream(const bridge_url *u) { return strchr(u->scheme, '+') != NULL; }
@@ -156,6 +159,7 @@ static void on_buried(coap_port *cp)
     lwm2m_list_close(p);
     list_remove(&p->link);
     mem_free(cp->mem, p->mount);
+    mem_free(cp->mem, p->address);
     s->port_count--;
     server_settle(s);
 }
@@ -178,6 +182,24 @@ static coap_transport transport_of(const bridge_url *u)
     return is_secure(u) ? COAP_DTLS : COAP_UDP;
 }
 
+/* What devices call this listener: told by public=, else where it is bound, unless that is every address. */
+static int address_take(lwm2m_port *p, const bridge_url *u, bridge_error *err)
+{
+    static const char *const schemes_of[] = {[COAP_UDP] = "coap", [COAP_DTLS] = "coaps", [COAP_TCP] = "coap+tcp", [COAP_TLS] = "coaps+tcp"};
+    const char *public_name = url_get(u, "public");
+    bool six = strchr(u->host, ':') != NULL;
+    char name[512];
+
+    if (!public_name && (!*u->host || strcmp(u->host, "::") == 0 || strcmp(u->host, "0.0.0.0") == 0)) return 0;
+    if (is_stream(u))
+        snprintf(name, sizeof name, "%s://%s", schemes_of[transport_of(u)], listener_address(p->coap.listener));
+    else
+        snprintf(name, sizeof name, "%s://%s%s%s:%d", schemes_of[transport_of(u)], six ? "[" : "", u->host, six ? "]" : "",
+                 coap_udp_port(p->coap.udp));
+    p->address = mem_text(p->coap.mem, public_name ? public_name : name);
+    return p->address ? 0 : fail_nomem(err);
+}
+
 static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     lwm2m_port *p = bridge_port_state(port);
@@ -198,6 +220,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
         return rc;
     }
     p->coap.on_buried = on_buried;
+    address_take(p, u, NULL); /* without one devices are not told to fetch from here */
     list_push(&p->server->ports, &p->link);
     p->server->port_count++;
     lwm2m_list_open(p);

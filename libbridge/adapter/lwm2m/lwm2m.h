@@ -18,6 +18,7 @@
 typedef struct lwm2m_server lwm2m_server;
 typedef struct lwm2m_device lwm2m_device;
 typedef struct lwm2m_op lwm2m_op;
+typedef struct lwm2m_flash lwm2m_flash;
 
 enum { /* what is not in lwm2m_limits; docs/limits.md */
     LWM2M_ENDPOINT_MAX = 255,  /* bytes of an endpoint name */
@@ -34,6 +35,7 @@ typedef struct lwm2m_limits { /* options of the URL */
     uint64_t max_lifetime;  /* s; longer ones are cut; 31,536,000 */
     uint64_t max_register_rate; /* registrations a second through this listener; 0: any */
     uint64_t queue_ttl;     /* s a write without an expiry waits for a device that sleeps; 86,400 */
+    uint64_t update_timeout; /* s a firmware update may take; 3,600 */
     uint64_t awake;         /* ms a device in queue mode is taken to be awake after it spoke; 93,000 */
 } lwm2m_limits;
 
@@ -44,6 +46,7 @@ typedef struct lwm2m_port { /* a listener */
     lwm2m_limits limits;
     char *mount;       /* names begin with it: "lwm2m" */
     char scheme[16];   /* "lwm2ms" */
+    char *address;     /* "coap://192.0.2.1:5683", what devices reach it by; NULL: not known */
     bridge_peer *lister; /* list.c: who tells which devices there are */
     bool free_names;   /* endpoint=any: a proven name need not be the endpoint */
     bool lookup;       /* lookup=1: devices may ask who is there */
@@ -68,7 +71,7 @@ struct lwm2m_server { /* the home port's state */
     bridge_port *home; /* NULL: not begun */
     mem *mem;
     loop *loop;
-    list ports, devices;
+    list ports, devices, updates;
     unsigned port_count;
     map by_name;     /* "lwm2m/lamp-7" */
     map by_location, by_place;
@@ -106,9 +109,20 @@ struct lwm2m_device {
     list queue, flying;   /* lwm2m_op */
     unsigned queued, flying_count;
     list observations;
+    lwm2m_flash *update; /* of its firmware, under way; or NULL */
     unsigned observing;   /* news are being told */
     unsigned holds;       /* it is freed when nobody works on it */
 };
+
+typedef struct lwm2m_leaf {
+    oma_path path;
+    bridge_record record;
+} lwm2m_leaf;
+typedef struct lwm2m_leaves {
+    lwm2m_leaf *at;
+    size_t count;
+    bool guessed; /* of one of them the type is not known but guessed */
+} lwm2m_leaves;
 
 /* ---- registry.c */
 lwm2m_server *lwm2m_server_of(bridge_port *port); /* of any port of the adapter; NULL: no memory */
@@ -136,6 +150,17 @@ typedef struct lwm2m_kept { /* a registration of before the restart */
     coap_address address; /* family 0: it had a connection */
 } lwm2m_kept;
 void lwm2m_restore(lwm2m_port *p, const lwm2m_kept *kept);
+
+void lwm2m_random_name(char *out); /* LWM2M_LOCATION characters and a NUL */
+
+/* ---- firmware.c */
+int lwm2m_flash_begin(lwm2m_device *d, bridge_msg *msg, const char *query); /* CONFLICT: one is under way */
+void lwm2m_flash_end(lwm2m_device *d, const char *why);
+void lwm2m_flash_leave(lwm2m_device *d);
+void lwm2m_flash_back(lwm2m_device *d);
+void lwm2m_flash_news(lwm2m_device *d, const lwm2m_leaves *leaves);
+void lwm2m_flash_done(lwm2m_server *s);
+bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token); /* false: there is none */
 
 /* ---- persist.c */
 void lwm2m_keep(lwm2m_device *d);
@@ -186,15 +211,6 @@ void lwm2m_observe_again(lwm2m_device *d); /* it has forgotten: after a registra
 void lwm2m_observe_done(lwm2m_device *d);
 
 /* ---- value.c */
-typedef struct lwm2m_leaf {
-    oma_path path;
-    bridge_record record;
-} lwm2m_leaf;
-typedef struct lwm2m_leaves {
-    lwm2m_leaf *at;
-    size_t count;
-    bool guessed; /* of one of them the type is not known but guessed */
-} lwm2m_leaves;
 typedef struct lwm2m_view { /* how a value is wanted */
     int accept;    /* -1: plain */
     bool names;    /* names of the registry, not numbers */

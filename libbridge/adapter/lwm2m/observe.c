@@ -98,7 +98,13 @@ static int each_moment(lwm2m_device *d, const lwm2m_leaves *all, bridge_scratch 
     return 0;
 }
 
-static void on_moment(void *user, const lwm2m_leaves *leaves, int64_t when) { tell_names(user, leaves, when); }
+static void on_moment(void *user, const lwm2m_leaves *leaves, int64_t when)
+{
+    observation *o = user;
+
+    tell_names(o, leaves, when);
+    if (o->d->update && !o->d->gone) lwm2m_flash_news(o->d, leaves);
+}
 
 static void take_news(observation *o, const coap_answer *answer)
 {

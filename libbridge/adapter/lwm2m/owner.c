@@ -13,10 +13,12 @@
 #include <stdio.h>
 
 typedef enum kind {
-    READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, KINDS, DESCRIBE
+    READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FIRMWARE,
+    FIRMWARE_CANCEL, KINDS, DESCRIBE
 } kind;
 static const char *const kind_names[KINDS] = {"read",    "discover", "write",          "patch",          "create",  "execute",
-                                              "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel"};
+                                              "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel",
+                                              "update-firmware", "cancel-update"};
 
 typedef struct errand { /* a question on its way */
     lwm2m_device *d;
@@ -420,6 +422,14 @@ static void pin(errand *e, bool wanted)
     }
 }
 
+static void cancel_update(errand *e)
+{
+    bool there = e->d->update != NULL;
+
+    lwm2m_flash_end(e->d, "canceled");
+    reply(e, there ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
+}
+
 static void on_call(void *user, bridge_call *call)
 {
     lwm2m_device *d = user;
@@ -451,6 +461,10 @@ static void on_call(void *user, bridge_call *call)
     if (takes_payload(e->kind)) e->wishes = wishes_of(e);
     if (e->kind == DESCRIBE)
         describe(e);
+    else if (e->kind == FIRMWARE)
+        reply(e, lwm2m_flash_begin(d, bridge_call_msg(call), terms ? terms->query : NULL), NULL);
+    else if (e->kind == FIRMWARE_CANCEL)
+        cancel_update(e);
     else if (e->kind == OBSERVE || e->kind == CANCEL)
         pin(e, e->kind == OBSERVE);
     else

@@ -196,6 +196,7 @@ static void serve_register(const asked *a)
     d->asleep = false;
     lwm2m_event(d, "registered", NULL);
     if (!d->gone) lwm2m_observe_again(d);
+    if (!d->gone) lwm2m_flash_back(d);
     if (!d->gone) lwm2m_heard(d);
     lwm2m_release(d);
 }
@@ -312,6 +313,8 @@ static void serve_path(asked *a, const char *path)
             coap_request_text(a->r, COAP_NOT_ALLOWED, NULL); /* nobody reads a registration */
     } else if (code == COAP_POST && strcmp(path, "dp") == 0) {
         lwm2m_serve_send(a->port, a->r);
+    } else if (code == COAP_GET && strncmp(path, "fw/", 3) == 0) {
+        if (!lwm2m_serve_package(a->port, a->r, text_of(path + 3))) serve_unknown(a);
     } else if (code == COAP_GET && a->port->lookup && strncmp(path, "rd-lookup/", 10) == 0 &&
                (strcmp(path + 10, "ep") == 0 || strcmp(path + 10, "res") == 0)) {
         serve_lookup(a, path[10] == 'r');

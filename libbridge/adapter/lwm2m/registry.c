@@ -173,14 +173,14 @@ void lwm2m_heard(lwm2m_device *d)
 
 /* ---- Coming */
 
-static void location_new(lwm2m_device *d)
+void lwm2m_random_name(char *out)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint8_t dice[LWM2M_LOCATION];
 
     random_bytes(dice, sizeof dice); /* nobody guesses 96 bits: it is what a NoSec device proves itself with */
-    for (int i = 0; i < LWM2M_LOCATION; i++) d->location[i] = digits[dice[i] & 63];
-    d->location[LWM2M_LOCATION] = 0;
+    for (int i = 0; i < LWM2M_LOCATION; i++) out[i] = digits[dice[i] & 63];
+    out[LWM2M_LOCATION] = 0;
 }
 
 /* A name is one segment of a path: what cannot stand in one is percent-encoded. */
@@ -297,7 +297,7 @@ static int settle_in(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2
     int rc;
 
     if (*d->location) map_remove(&s->by_location, d->location, LWM2M_LOCATION);
-    location_new(d);
+    lwm2m_random_name(d->location);
     rc = take_place(d, p, from);
     d->minor = minor_of(said->version);
     d->since = loop_calendar(s->loop);
@@ -418,6 +418,7 @@ void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
     if (*d->location) map_remove(&s->by_location, d->location, LWM2M_LOCATION);
     list_remove(&d->link);
     s->device_count--;
+    lwm2m_flash_leave(d);
     lwm2m_drop_ops(d, BRIDGE_UNREACHABLE);
     lwm2m_observe_done(d);
     snprintf(more, sizeof more, ",\"reason\":\"%s\"", reasons[why]);
@@ -447,6 +448,7 @@ void lwm2m_peer_lost(lwm2m_port *p, coap_peer *peer)
 
 void lwm2m_server_done(lwm2m_server *s)
 {
+    lwm2m_flash_done(s);
     while (!list_empty(&s->devices)) lwm2m_remove(list_of(s->devices.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
     map_done(&s->by_name);
     map_done(&s->by_location);
