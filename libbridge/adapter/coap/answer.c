@@ -127,10 +127,38 @@ void coap_answer_value(coap_port *cp, coap_reply *reply, bridge_msg *value, cons
     reply->owner = *made;
 }
 
+enum { LOCATION_MAX = 32 };
+
+static void put_segments(const char *path, coap_option *where, unsigned *count)
+{
+    for (const char *end; *count < LOCATION_MAX; path = end + 1) {
+        end = strchr(path, '/');
+        where[*count] = (coap_option){COAP_LOCATION_PATH, (uint32_t)(end ? (size_t)(end - path) : strlen(path)), (const uint8_t *)path};
+        if (where[*count].len > COAP_SEGMENT_MAX) *count = LOCATION_MAX; /* it cannot be said */
+        else ++*count;
+        if (!end) return;
+    }
+    *count = LOCATION_MAX + 1;
+}
+
+/* Where that which a POST has made is: the path of the owner's reply, else that of the request.  Late answers know the former only. */
+static void put_location(const coap_port *cp, const coap_request *r, const bridge_msg *value, coap_option *where, coap_reply *reply)
+{
+    unsigned count = 0;
+
+    if (!value && !r->packet) return;
+    if (value && *cp->mount) put_segments(cp->mount, where, &count);
+    put_segments(value ? value->path : cp->path, where, &count);
+    if (count > LOCATION_MAX) return;
+    reply->extra = where;
+    reply->extra_count = count;
+}
+
 void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb verb, bridge_msg *value, const coap_wish *wish,
                  coap_observer *observer)
 {
     coap_reply reply = {.observer = observer};
+    coap_option where[LOCATION_MAX];
     bridge_msg *made = NULL;
     char said[256];
 
@@ -148,6 +176,8 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
     } else {
         reply.code = coap_code_of(status, verb);
     }
+    if (observer && reply.code == COAP_CONTENT) ((coap_watcher *)coap_observer_user(observer))->format = value ? 1 + reply.format : 0;
+    if (status == BRIDGE_CREATED && verb == BRIDGE_POST) put_location(cp, r, value, where, &reply); /* RFC 7252 5.8.2 */
     if (observer && coap_class(reply.code) != 2) {
         coap_unwatch(coap_observer_user(observer), 0);
         reply.observer = NULL;

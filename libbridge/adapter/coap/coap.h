@@ -74,6 +74,7 @@ typedef struct coap_watcher { /* one observation */
     int (*render)(struct coap_watcher *w, buf *links); /* what is told is a list of links that we make; or NULL */
     uint64_t told;      /* render: hash of the last */
     struct topic *topic; /* of which it is a subscriber, in place; or NULL */
+    int64_t format;     /* of what was told first, as coap_reply has it, + 1; 0: nothing was yet */
     int64_t checked;    /* topic: when it last had to acknowledge one */
     char path[];
 } coap_watcher;

@@ -95,6 +95,17 @@ static bool check_is_due(coap_watcher *w)
     return true;
 }
 
+/* RFC 7641 4.2: the format of the first answer is that of all.  Where it said none, none is said. */
+static void tell_value(coap_watcher *w, bridge_msg *msg, const coap_wish *wish, coap_reply *reply, bridge_msg **made)
+{
+    coap_wish same = *wish;
+
+    if (w->format > 1 && same.accept < 0) same.accept = (int)(w->format - 2);
+    coap_answer_value(w->cp, reply, msg, &same, made);
+    if (w->format == 1) reply->format = 0;
+    if (!w->format && reply->code == COAP_CONTENT) w->format = 1 + reply->format;
+}
+
 static void tell(coap_watcher *w, bridge_msg *msg, bool confirm)
 {
     coap_wish wish = {.accept = w->accept};
@@ -105,7 +116,7 @@ static void tell(coap_watcher *w, bridge_msg *msg, bool confirm)
     if (rc < 0)
         reply.code = coap_code_of(rc, BRIDGE_GET);
     else
-        coap_answer_value(w->cp, &reply, part ? part : msg, &wish, &made);
+        tell_value(w, part ? part : msg, &wish, &reply, &made);
     if (coap_class(reply.code) != 2) /* RFC 7641 4.2: a format that cannot be kept up ends it */
         coap_unwatch(w, reply.code);
     else
