@@ -177,7 +177,7 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
         reply.code = coap_code_of(status, verb);
     }
     if (observer && reply.code == COAP_CONTENT) ((coap_watcher *)coap_observer_user(observer))->format = value ? 1 + reply.format : 0;
-    if (status == BRIDGE_CREATED && verb == BRIDGE_POST) put_location(cp, r, value, where, &reply); /* RFC 7252 5.8.2 */
+    if (status == BRIDGE_CREATED && r->code == COAP_POST) put_location(cp, r, value, where, &reply); /* RFC 7252 5.8.2 */
     if (observer && coap_class(reply.code) != 2) {
         coap_unwatch(coap_observer_user(observer), 0);
         reply.observer = NULL;

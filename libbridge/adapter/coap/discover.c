@@ -6,6 +6,7 @@
 typedef struct finding {
     coap_port *cp;
     bridge_peer *peer;
+    size_t owned; /* as far as here the list tells of owned paths; one that has a kept value, too, is told once */
     listing list;
 } finding;
 
@@ -19,11 +20,20 @@ static int add(finding *f, const char *path, int format, size_t size)
     return rc == 0 ? listing_add(&f->list, href, (text){(const char *)f->list.params.data, f->list.params.len}) : rc;
 }
 
+static bool is_told(finding *f, const char *path)
+{
+    buf *b = &f->list.href;
+    text href;
+
+    if (!f->owned || listing_href(&f->list, f->cp->mount, path, &href) < 0 || buf_put_u8(b, '>') < 0) return false;
+    return memmem(f->list.out.data, f->owned, b->data, b->len);
+}
+
 static int on_value(void *user, bridge_msg *msg)
 {
     int format = msg->format == BRIDGE_FORMAT_AUTO || msg->format == BRIDGE_FORMAT_NAMED ? -1 : msg->format;
 
-    return add(user, msg->path, format, msg->len);
+    return is_told(user, msg->path) ? 0 : add(user, msg->path, format, msg->len);
 }
 
 static int on_owned(void *user, const char *path) { return add(user, path, -1, 0); }
@@ -42,6 +52,7 @@ static void find(coap_port *cp, coap_request *r, bridge_peer *peer, bool all)
         if (all) directory_links(cp, &f.list);
         if (all) topics_links(cp, peer, &f.list);
         bridge_peer_owned(peer, on_owned, &f);
+        f.owned = f.list.out.len;
         bridge_peer_read(peer, "#", on_value, &f);
         listing_answer(&f.list, cp, r);
     }
