@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static void use_fields(const http_head *h)
 {
     accept_list accept;
-    uint64_t number, count;
+    uint64_t number;
+    byte_range parts[RANGES_MAX];
     uint32_t tried = 0;
     bridge_format format;
     text item, opaque;
@@ -22,8 +23,8 @@ static void use_fields(const http_head *h)
     for (int i = 0; i < 40 && accept_choose(&accept, BRIDGE_TEXT, text_of("text/plain"), &tried, &format) == 0; i++) {}
     max_age_read(h, &number);
     prefer_wait(h, 300, &number);
-    range_read(head_value(h, HEAD_RANGE), 100, &number, &count);
-    if (number > 100 || count > 100) {}
+    for (int i = ranges_read(head_value(h, HEAD_RANGE), 100, parts); i > 0; i--)
+        if (parts[i - 1].from >= 100 || parts[i - 1].from + parts[i - 1].count > 100) __builtin_trap();
     for (head_list at = {0}; head_next(h, HEAD_IF_MATCH, &at, &item);) etag_read(item, &weak, &number, &opaque);
     if (head_value(h, HEAD_WS_KEY).p) ws_key_is_fine(head_value(h, HEAD_WS_KEY));
 }

@@ -260,6 +260,36 @@ def test_a_part_can_be_read(http):
     assert (beyond.status, beyond["content-range"]) == (416, "bytes */10")
 
 
+def test_several_ranges_are_several_parts(http):
+    http.request("PUT", "/resources/a", "0123456789", Content_Type="text/plain")
+
+    answer = http.request("GET", "/resources/a", Range="bytes=0-1,-2,50-")
+    kind, _, boundary = answer["content-type"].partition("; boundary=")
+    parts = answer.body.split(b"--" + boundary.encode())
+
+    assert (answer.status, kind) == (206, "multipart/byteranges") and answer["etag"]
+    assert parts[0] == b"" and parts[3] == b"--\r\n"
+    assert parts[1] == b"\r\nContent-Type: text/plain;charset=utf-8\r\nContent-Range: bytes 0-1/10\r\n\r\n01\r\n"
+    assert parts[2] == b"\r\nContent-Type: text/plain;charset=utf-8\r\nContent-Range: bytes 8-9/10\r\n\r\n89\r\n"
+    assert http.request("GET", "/resources/a", Range="bytes=0-8,1-9").status == 200  # more than all of it
+    assert http.request("GET", "/resources/a", Range="bytes=" + ",".join(["0-0"] * 9)).status == 200
+
+
+def test_a_reader_may_expect_something_too(http):
+    http.request("PUT", "/resources/a", "1")
+    there = http.request("GET", "/resources/a")
+
+    assert http.request("GET", "/resources/a", If_Match=there["etag"]).status == 200
+    assert http.request("GET", "/resources/a", If_Match="*").status == 200
+    assert http.request("GET", "/resources/a", If_Match='"0"').status == 412
+    assert http.request("GET", "/resources/a", If_Unmodified_Since=there["last-modified"]).status == 200
+    assert http.request("GET", "/resources/a", If_Unmodified_Since="Fri, 01 Jan 2010 00:00:00 GMT").status == 412
+    assert http.request("PUT", "/resources/a", "2", If_Unmodified_Since="Fri, 01 Jan 2010 00:00:00 GMT").status == 412
+    assert http.request("DELETE", "/resources/a", If_Unmodified_Since="Fri, 01 Jan 2010 00:00:00 GMT").status == 412
+    assert http.request("PUT", "/resources/a", "2", If_Unmodified_Since=there["last-modified"]).status == 204
+    assert http.request("PUT", "/resources/new", "2", If_Unmodified_Since="Fri, 01 Jan 2010 00:00:00 GMT").status == 201
+
+
 # ---- CORS
 
 def test_any_page_may_ask_by_default(http):

@@ -233,15 +233,18 @@ static void ranges(void)
     } rows[] = {
         {"bytes=0-0", 10, 1, 0, 1},  {"bytes=2-", 10, 1, 2, 8},    {"bytes=-3", 10, 1, 7, 3},   {"bytes=-30", 10, 1, 0, 10},
         {"bytes=5-99", 10, 1, 5, 5}, {"bytes=10-", 10, -1, 0, 0},  {"bytes=-0", 10, -1, 0, 0},  {"bytes=0-", 0, -1, 0, 0},
-        {"bytes=4-3", 10, 0, 0, 0},  {"bytes=0-1,3-4", 10, 0, 0, 0}, {"lines=0-1", 10, 0, 0, 0}, {"bytes=-", 10, 0, 0, 0},
+        {"bytes=4-3", 10, 0, 0, 0},  {"bytes=0-1, ,3-4", 10, 2, 0, 2}, {"bytes=90-,3-4", 10, 1, 3, 2},
+        {"bytes=0-8,1-9", 10, 0, 0, 0}, {"bytes=10-,11-", 10, -1, 0, 0}, {"bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8", 10, 0, 0, 0},
+        {"bytes=0-1,x", 10, 0, 0, 0}, {"bytes=", 10, 0, 0, 0}, {"lines=0-1", 10, 0, 0, 0}, {"bytes=-", 10, 0, 0, 0},
         {"bytes=a-b", 10, 0, 0, 0},  {"bytes", 10, 0, 0, 0},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        uint64_t from = 0, count = 0;
-        CHECK_INT(range_read(text_of(rows[i].value), rows[i].size, &from, &count), rows[i].want);
-        CHECK_INT(from, rows[i].from);
-        CHECK_INT(count, rows[i].count);
+        byte_range parts[RANGES_MAX] = {{0, 0}};
+        CHECK_INT(ranges_read(text_of(rows[i].value), rows[i].size, parts), rows[i].want);
+        if (rows[i].want <= 0) continue;
+        CHECK_INT(parts[0].from, rows[i].from);
+        CHECK_INT(parts[0].count, rows[i].count);
     }
 }
 

@@ -29,6 +29,7 @@ enum {
     X(IF_MODIFIED_SINCE, "if-modified-since", 1)                                                                       \
     X(IF_NONE_MATCH, "if-none-match", 0)                                                                               \
     X(IF_RANGE, "if-range", 1)                                                                                         \
+    X(IF_UNMODIFIED_SINCE, "if-unmodified-since", 1)                                                                   \
     X(LAST_EVENT_ID, "last-event-id", 1)                                                                               \
     X(ORIGIN, "origin", 1)                                                                                             \
     X(PREFER, "prefer", 0)                                                                                             \

@@ -35,14 +35,13 @@ bool etag_read(text item, bool *weak, uint64_t *version, text *opaque)
 }
 
 /* RFC 9110 14.1.2: first-last, first-, -suffix; several ranges are answered with all of it. */
-int range_read(text value, uint64_t size, uint64_t *from, uint64_t *count)
+/* "0-9", "5-" or "-5": 1, 0 not one, -1 not satisfiable. */
+static int range_read(text one, uint64_t size, byte_range *out)
 {
-    text unit, set, first, last;
+    text first, last;
     uint64_t a = 0, b = size - 1;
 
-    if (!text_cut(value, '=', &unit, &set) || !text_is_nocase(text_trim(unit), "bytes")) return 0;
-    if (memchr(set.p, ',', set.len) || !text_cut(text_trim(set), '-', &first, &last)) return 0;
-    if (first.len == 0 && last.len == 0) return 0;
+    if (!text_cut(one, '-', &first, &last) || (first.len == 0 && last.len == 0)) return 0;
     if (first.len && !text_to_u64(first, INT64_MAX, &a)) return 0;
     if (last.len && !text_to_u64(last, INT64_MAX, &b)) return 0;
     if (first.len == 0) { /* the last b bytes */
@@ -54,9 +53,31 @@ int range_read(text value, uint64_t size, uint64_t *from, uint64_t *count)
     }
     if (a >= size) return -1;
     if (b >= size) b = size - 1;
-    *from = a;
-    *count = b - a + 1;
+    *out = (byte_range){a, b - a + 1};
     return 1;
+}
+
+int ranges_read(text value, uint64_t size, byte_range out[RANGES_MAX])
+{
+    text unit, rest, one;
+    uint64_t total = 0;
+    int n = 0, said = 0, rc;
+
+    if (!text_cut(value, '=', &unit, &rest) || !text_is_nocase(text_trim(unit), "bytes")) return 0;
+    while (rest.len) {
+        byte_range r;
+        text_cut(rest, ',', &one, &rest);
+        one = text_trim(one);
+        if (one.len == 0) continue; /* 5.6.1: empty items are read over */
+        if (++said > RANGES_MAX) return 0;
+        rc = range_read(one, size, &r);
+        if (rc == 0) return 0;
+        if (rc < 0) continue;
+        out[n++] = r;
+        total += r.count;
+    }
+    if (said == 0) return 0;
+    return n == 0 ? -1 : n > 1 && total > size ? 0 : n;
 }
 
 static bool number_after(text item, const char *key, uint64_t most, uint64_t *out)

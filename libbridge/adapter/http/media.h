@@ -35,8 +35,13 @@ enum { DATE_LEN = 29 };
 void date_print(char out[DATE_LEN + 1], int64_t seconds);
 bool date_read(text t, int64_t *seconds);
 
-/* ---- one byte range (RFC 9110 14): 1 and *from, *count; 0 none or not understood: send all; -1 not satisfiable (416) */
-int range_read(text value, uint64_t size, uint64_t *from, uint64_t *count);
+/* ---- byte ranges (RFC 9110 14): how many parts to send; 0 none asked, not understood, or more than is reasonable: send all; -1 not
+ * satisfiable (416).  Reasonable: at most RANGES_MAX, and together not more than all (14.2: ranges that overlap ask for work). */
+enum { RANGES_MAX = 8 };
+typedef struct byte_range {
+    uint64_t from, count;
+} byte_range;
+int ranges_read(text value, uint64_t size, byte_range out[RANGES_MAX]);
 
 /* max-age of a Cache-Control request header, in seconds; false: not said */
 bool max_age_read(const http_head *h, uint64_t *seconds);

@@ -1,5 +1,6 @@
 /* A value as an answer: which representation, does the asker have it, all of it or a part. */
 #include "adapter/http/answer.h"
+#include "base/clock.h"
 #include "codec/registry.h"
 #include "core/message.h"
 
@@ -152,43 +153,101 @@ static void put_freshness(answer *a, const bridge_msg *msg)
     answer_print(a, "Cache-Control: max-age=%lld\r\n", (long long)left);
 }
 
-/* 1 a part, 0 all, -1 not satisfiable. */
-static int find_range(const request *r, const lines *l, const bridge_msg *msg, uint64_t *from, uint64_t *count)
+/* How many parts, 0 all, -1 not satisfiable. */
+static int find_ranges(const request *r, const lines *l, const bridge_msg *msg, byte_range *parts)
 {
     text range = head_value(r->head, HEAD_RANGE), only_if = head_value(r->head, HEAD_IF_RANGE);
 
     if (!range.p || !text_is(r->head->method, "GET")) return 0;
     if (only_if.p && !(l->tag_len && text_same(only_if, (text){l->text + l->tag_at, l->tag_len}))) return 0;
-    return range_read(range, msg->len, from, count);
+    return ranges_read(range, msg->len, parts);
+}
+
+static void put_range(buf *out, int *rc, const byte_range *part, const bridge_msg *msg)
+{
+    if (*rc == 0) *rc = buf_print(out, "Content-Range: bytes %llu-%llu/%u\r\n", (unsigned long long)part->from,
+                                  (unsigned long long)(part->from + part->count - 1), (unsigned)msg->len);
+}
+
+/* Several parts are one multipart (RFC 9110 14.6), behind a line that no content can be made to hold. */
+static void write_parts(request *r, const lines *l, bridge_msg *msg, const bridge_msg *from, const byte_range *parts, int count)
+{
+    size_t first_line = (size_t)l->type_at + l->type_len + 2;
+    buf *b = &r->conn->port->body;
+    uint64_t dice[2];
+    char boundary[40];
+    answer a;
+    int rc = 0;
+
+    random_bytes(dice, sizeof dice);
+    sprintf(boundary, "%016llx%016llx", (unsigned long long)dice[0], (unsigned long long)dice[1]);
+    buf_clear(b);
+    for (int i = 0; i < count && rc == 0; i++) {
+        rc = buf_print(b, "%s--%s\r\n", i ? "\r\n" : "", boundary);
+        if (rc == 0) rc = buf_put(b, l->text, first_line);
+        put_range(b, &rc, &parts[i], msg);
+        if (rc == 0) rc = buf_text(b, "\r\n");
+        if (rc == 0) rc = buf_put(b, msg_data(msg) + parts[i].from, parts[i].count);
+    }
+    if (rc == 0) rc = buf_print(b, "\r\n--%s--\r\n", boundary);
+    if (rc < 0) {
+        answer_failure(r->conn, rc, NULL);
+        return;
+    }
+    answer_begin(&a, r->conn, 206);
+    answer_print(&a, "Content-Type: multipart/byteranges; boundary=%s\r\n", boundary);
+    if (a.rc == 0) a.rc = buf_put(a.out, l->text + first_line, l->len - first_line);
+    put_freshness(&a, from);
+    answer_end(&a, b->data, b->len, NULL);
+}
+
+/* If-Match and If-Unmodified-Since of a GET (RFC 9110 13.1.1, 13.1.4): tags are compared strongly, the first counts before the second. */
+static bool is_as_expected(const request *r, const lines *l, int64_t time)
+{
+    text since = head_value(r->head, HEAD_IF_UNMODIFIED_SINCE), item;
+    head_list at = {0};
+    int64_t seconds;
+
+    if (!r->head->first[HEAD_IF_MATCH]) return !since.p || !date_read(since, &seconds) || time / 1000 <= seconds;
+    while (head_next(r->head, HEAD_IF_MATCH, &at, &item))
+        if (text_is(item, "*") || (l->tag_len && text_same(item, (text){l->text + l->tag_at, l->tag_len}))) return true;
+    return false;
 }
 
 static void write_value(request *r, int status, bridge_msg *msg, const bridge_msg *from)
 {
     const lines *l = lines_of(msg, from);
-    uint64_t at = 0, count = msg->len;
     bool is_get = text_is(r->head->method, "GET") || text_is(r->head->method, "HEAD");
-    int part = 0;
+    byte_range parts[RANGES_MAX] = {{0, msg->len}};
+    int count = 0;
     answer a;
 
     if (!l) {
         answer_failure(r->conn, BRIDGE_NOMEM, NULL);
         return;
     }
+    if (is_get && !is_as_expected(r, l, from->time)) {
+        answer_failure(r->conn, BRIDGE_PRECONDITION, NULL);
+        return;
+    }
     if (is_get && is_fresh(r, l, from->time)) status = 304;
-    else if (is_get && r->head->first[HEAD_RANGE]) part = find_range(r, l, msg, &at, &count);
-    if (part < 0) {
+    else if (is_get && r->head->first[HEAD_RANGE]) count = find_ranges(r, l, msg, parts);
+    if (count < 0) {
         buf_clear(&r->conn->port->body);
         buf_print(&r->conn->port->body, "Content-Range: bytes */%u\r\n", (unsigned)msg->len);
         answer_problem(r->conn, 416, NULL, buf_cstr(&r->conn->port->body));
         return;
     }
-    answer_begin(&a, r->conn, part ? 206 : status);
+    if (count > 1) {
+        write_parts(r, l, msg, from, parts, count);
+        return;
+    }
+    answer_begin(&a, r->conn, count ? 206 : status);
     if (a.rc == 0) a.rc = buf_put(a.out, l->text, l->len);
     if (is_get) put_freshness(&a, from);
     if (msg->len >= HTTP_REF_BYTES) answer_text(&a, "Accept-Ranges: bytes\r\n");
-    if (part) answer_print(&a, "Content-Range: bytes %llu-%llu/%u\r\n", (unsigned long long)at,
-                           (unsigned long long)(at + count - 1), (unsigned)msg->len);
-    answer_end(&a, msg_data(msg) + at, count, msg);
+    if (count) put_range(a.out, &a.rc, parts, msg);
+    answer_end(&a, msg_data(msg) + parts[0].from, parts[0].count, msg);
 }
 
 void resource_answer(request *r, int status, bridge_msg *msg)

@@ -169,15 +169,23 @@ static bool wants_to_wait(request *r, const char *name, int outcome, bridge_msg 
     return false;
 }
 
-/* If-None-Match with tags on a write (RFC 9110 13.1.2): has the value one of them?  Nothing comes between this and the write. */
-static bool has_unwanted_tag(request *r, const char *name)
+static bool was_modified(const request *r, const bridge_msg *there)
+{
+    int64_t seconds;
+
+    return date_read(head_value(r->head, HEAD_IF_UNMODIFIED_SINCE), &seconds) && there->time / 1000 > seconds;
+}
+
+/* If-None-Match with tags, and If-Unmodified-Since, on a write (RFC 9110 13.1.2, 13.1.4): is the value not to be touched?  Nothing comes
+ * between this and the write. */
+static bool is_unwanted(request *r, const char *name)
 {
     bridge_msg *ask, *there = NULL;
     bool unwanted = false;
 
     if (bridge_peer_msg(r->conn->peer, BRIDGE_FIELDS(.path = name), &ask) < 0) return false;
     if (bridge_peer_submit(r->conn->peer, BRIDGE_GET, ask, NULL, &there, NULL, NULL, NULL) >= 0 && there)
-        unwanted = resource_is_known(r, there);
+        unwanted = r->head->first[HEAD_IF_NONE_MATCH] ? resource_is_known(r, there) : was_modified(r, there);
     bridge_msg_unref(ask);
     bridge_msg_unref(there);
     return unwanted;
@@ -209,7 +217,8 @@ static void submit(request *r, bridge_verb verb, const char *name)
     if (r->head->first[HEAD_IF_MATCH] || r->head->first[HEAD_IF_NONE_MATCH]) read_terms(r->head, &terms, versions);
     if (verb == BRIDGE_GET) {
         terms.if_absent = false;
-    } else if (r->head->first[HEAD_IF_NONE_MATCH] && !terms.if_absent && has_unwanted_tag(r, name)) {
+    } else if ((r->head->first[HEAD_IF_NONE_MATCH] ? !terms.if_absent : r->head->first[HEAD_IF_UNMODIFIED_SINCE] && !terms.if_match_count && !terms.if_exists) &&
+               is_unwanted(r, name)) {
         bridge_msg_unref(msg);
         answer_failure(c, BRIDGE_PRECONDITION, NULL);
         return;
