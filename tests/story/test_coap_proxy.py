@@ -161,3 +161,126 @@ def test_a_bad_list_is_refused_in_words(make_bridge, text):
     b = make_bridge()
     with pytest.raises(errors.Invalid, match="is no target"):
         b.listen("coap://127.0.0.1:0?proxy=" + text.replace(" ", "%20"))
+
+
+# ---- HTTP to CoAP: /hc/
+
+@pytest.fixture
+def hc(make_bridge):
+    b = make_bridge("http://127.0.0.1:0/resources?hc=coap://127.0.0.1:*", clock=None)
+    return b.listeners[0].removesuffix("/resources") + "/hc/"
+
+
+def headers(url, *options):
+    _, whole = curl("-i", url, *options)
+    head, _, body = whole.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    return int(lines[0].split()[1]), {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}, body
+
+
+def test_a_uri_below_hc_is_asked(hc, device):
+    device.formats["temp"] = 0
+    status, head, body = headers(f"{hc}coap://127.0.0.1:{device.port}/temp?x=1%262&y")
+
+    assert (status, body, head["content-type"]) == (200, b"21.5", "text/plain; charset=utf-8".replace("; ", ";"))
+    assert head["etag"] == f'"{device.etag("temp").hex()}"'
+    assert head["cache-control"] == "max-age=60"
+    _, path, request = device.request(LONG)
+    assert path == "temp" and request.all(coap.URI_QUERY) == [b"x=1&2", b"y"]
+
+
+def test_it_may_be_escaped_or_a_parameter(hc, device):
+    escaped = f"coap%3A%2F%2F127.0.0.1%3A{device.port}%2Ftemp"
+
+    assert curl(hc + escaped) == (200, b"21.5")
+    assert curl(hc + "?target_uri=" + escaped) == (200, b"21.5")
+
+
+def test_methods_and_types_cross(hc, device):
+    url = f"{hc}coap://127.0.0.1:{device.port}/x"
+    assert curl("-X", "PUT", "-d", '{"a":1}', "-H", "Content-Type: application/json", url)[0] == 201
+    assert device.values["x"] == b'{"a":1}' and device.formats["x"] == 50
+    assert curl("-X", "PUT", "-d", "1", "-H", "Content-Type: text/plain", url)[0] == 204
+    assert curl("-X", "DELETE", url)[0] == 204
+    assert curl("-X", "PUT", "-d", "1", "-H", "Content-Type: image/x-none", url)[0] == 415
+    assert curl("-X", "PURGE", url)[0] == 501
+    assert curl("-I", f"{hc}coap://127.0.0.1:{device.port}/temp")[0] == 200
+
+
+def test_formats_without_a_name_are_coap_payloads(hc, device):
+    device.formats["temp"] = 65000
+
+    assert headers(f"{hc}coap://127.0.0.1:{device.port}/temp")[1]["content-type"] == "application/coap-payload;cf=65000"
+
+
+def test_accept_is_said_and_not_acceptable_comes_back(hc, device):
+    device.formats["temp"] = 50
+    url = f"{hc}coap://127.0.0.1:{device.port}/temp"
+
+    assert curl(url, "-H", "Accept: text/html;q=0.1, application/json")[0] == 200
+    assert curl(url, "-H", "Accept: application/cbor")[0] == 406
+
+
+def test_conditions_and_the_cache(hc, device):
+    device.max_age = 60
+    url = f"{hc}coap://127.0.0.1:{device.port}/temp"
+    tag = headers(url)[1]["etag"]
+
+    assert curl(url, "-H", f"If-None-Match: {tag}")[0] == 304
+    assert curl(url)[0] == 200
+    assert device.count(GET) == 1
+    assert curl("-X", "PUT", "-d", "2", url, "-H", 'If-Match: "00112233"')[0] == 412
+    assert curl("-X", "PUT", "-d", "2", url, "-H", f"If-Match: {tag}")[0] == 204
+    assert curl("-X", "PUT", "-d", "2", url, "-H", 'If-Match: "not of CoAP"')[0] == 412
+    assert curl(url) == (200, b"2")
+
+
+@pytest.mark.parametrize("says, status", [("4.00", 400), ("4.01", 403), ("4.02", 500), ("4.03", 403), ("4.04", 404), ("4.05", 400), ("4.06", 406),
+                                          ("4.08", 502), ("4.09", 409), ("4.12", 412), ("4.13", 413), ("4.15", 415), ("4.22", 422), ("4.29", 429),
+                                          ("4.31", 400), ("5.00", 500), ("5.01", 501), ("5.02", 502), ("5.03", 503), ("5.04", 504), ("5.05", 502),
+                                          ("5.08", 502), ("5.31", 500), ("2.31", 502)])
+def test_codes_become_statuses_as_rfc_8075_says(hc, device, says, status):
+    device.answer["odd"] = lambda *_: coap.Message(code=code(says), options=[(MAX_AGE, uint(7))], payload=b"because")
+
+    got, head, body = headers(f"{hc}coap://127.0.0.1:{device.port}/odd")
+
+    assert got == status
+    assert b"because" in body
+    if status in (503, 429):
+        assert head["retry-after"] == "7"
+
+
+def test_a_location_leads_through_the_proxy(hc, device):
+    device.answer["list"] = lambda *_: coap.Message(code=code("2.01"), options=[(coap.LOCATION_PATH, b"list"), (coap.LOCATION_PATH, b"a b")])
+    base = f"{hc}coap://127.0.0.1:{device.port}"
+
+    status, head, _ = headers(base + "/list", "-X", "POST", "-d", "1")
+
+    assert status == 201
+    assert base.endswith(head["location"].removesuffix("/list/a%20b")) and head["location"].endswith("/list/a%20b")
+
+
+def test_big_bodies_cross_in_blocks(hc, device):
+    device.values["big"] = bytes(range(256)) * 256
+
+    assert curl(f"{hc}coap://127.0.0.1:{device.port}/big")[1] == device.values["big"]
+
+
+def test_a_client_that_leaves_takes_its_question_back(hc, device):
+    device.answer["slow"] = lambda *_: None
+    host, port = hc.split("/")[2].split(":")
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(f"GET /hc/coap://127.0.0.1:{device.port}/slow HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        device.request(LONG)
+    assert curl(f"{hc}coap://127.0.0.1:{device.port}/temp")[0] == 200
+
+
+@pytest.mark.parametrize("uri, status", [("coap://127.0.0.2/x", 403), ("http://127.0.0.1/x", 403), ("coaps://127.0.0.1/", 403), ("x", 400), ("", 400),
+                                         ("coap://a@127.0.0.1/", 400), ("coap://127.0.0.1/%zz", 400)])
+def test_hc_asks_only_whom_it_may(hc, uri, status):
+    assert curl("--path-as-is", hc + uri)[0] == status
+
+
+def test_without_hc_it_is_not_there(make_bridge, device):
+    b = make_bridge("http://127.0.0.1:0/resources")
+    assert curl(b.listeners[0].removesuffix("/resources") + f"/hc/coap://127.0.0.1:{device.port}/temp")[0] == 404

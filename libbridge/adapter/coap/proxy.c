@@ -70,6 +70,7 @@ static uint8_t code_of(int status)
     case BRIDGE_NOMEM: return COAP_UNAVAILABLE;
     case BRIDGE_UNSUPPORTED:
     case BRIDGE_DENIED: return COAP_NO_PROXY;
+    case BRIDGE_SYNTAX:
     case BRIDGE_INVALID: return COAP_BAD_OPTION;
     default: return COAP_BAD_GATEWAY;
     }

@@ -1,5 +1,6 @@
 /* A connection: bytes become requests, one after the other; time runs out; it ends. */
 #include "adapter/http/answer.h"
+#include "adapter/http/hc.h"
 #include "adapter/http/h2.h"
 #include "codec/base64.h"
 #include <assert.h>
@@ -303,6 +304,7 @@ static void on_close(void *user, int status)
     if (c->watcher) watch_end(c);
     if (c->socket) socket_gone(c, status);
     if (c->h2) h2_gone(c);
+    hc_gone(c);
     bridge_peer_free(c->peer);
     mem_free(p->mem, c->kept);
     list_remove(&c->link);

@@ -1,5 +1,6 @@
 /* Which handler a request has. */
 #include "adapter/http/answer.h"
+#include "adapter/http/hc.h"
 
 /* RFC 9110 9.3.7; a browser's preflight is the same with an Access-Control-Request-Method. */
 static void serve_options(request *r)
@@ -49,6 +50,8 @@ void dispatch(request *r)
         answer_problem(c, 403, "Not from that origin.", NULL);
     } else if (text_is(r->head->method, "OPTIONS")) {
         serve_options(r);
+    } else if (hc_wanted(r)) {
+        hc_serve(r);
     } else if (site_serve(r)) {
         return;
     } else if (target_below(r->path, text_of(p->mount), &below) == 0) {

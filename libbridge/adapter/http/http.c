@@ -3,11 +3,12 @@
 #include "adapter/http/out.h"
 #include "adapter/http/server.h"
 #include "base/status.h"
+#include "core/target.h"
 #include "core/url.h"
 #include "hub/port.h"
 #include "loop/tls.h"
 
-static const char *const own_options[] = {"cors", "idle", "max_connections", "proxy", NULL};
+static const char *const own_options[] = {"cors", "hc", "idle", "max_connections", "proxy", NULL};
 
 static void port_done(http_port *p)
 {
@@ -18,6 +19,7 @@ static void port_done(http_port *p)
     buf_done(&p->frame);
     mem_free(p->mem, p->mount);
     mem_free(p->mem, p->cors);
+    allowed_free(p->targets);
 }
 
 /* "/resources", without a slash at the end; "" is the root.  Left out it is /resources, as Ponte had it. */
@@ -117,6 +119,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     buf_init(&p->name, p->mem, 0);
     buf_init(&p->frame, p->mem, 0);
     rc = read_options(p, u, err);
+    if (rc == 0 && url_get(u, "hc")) rc = allowed_new(&p->targets, p->mem, url_get(u, "hc"), err);
     if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, p->sockets_only ? "http/1.1" : "h2,http/1.1", err);
     if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
     o.tls = p->tls;

@@ -49,6 +49,7 @@ typedef struct http_port {
     listener *listener;
     struct tls *tls;
     char *mount; /* "/resources", "" for the root */
+    struct allowed *targets; /* of /hc/; or NULL */
     char *cors;  /* Access-Control-Allow-Origin, or NULL */
     bool sockets_only; /* ws://, wss://, mqtt+ws:// */
     bool closing, told_closed;
@@ -89,6 +90,8 @@ typedef struct http_conn {
     char *kept;             /* the head of the request that is ASKED */
     size_t kept_len;
     bridge_ticket *ticket;
+    struct bridge_passage *passage; /* ASKED for another server: hc.c */
+    struct request *asking;         /* while hc_serve() runs */
     struct watcher *watcher; /* EVENTS, or ASKED with Prefer: wait */
     struct websocket *socket;   /* SOCKET */
     struct h2 *h2;              /* H2 */
