@@ -201,9 +201,10 @@ def test_every_number_of_a_running_bridge_is_in_metrics_md():
     pytest.importorskip("libbridge.testing")
     from libbridge import Bridge
     documented = {row[0].strip("`") for row in rows("metrics.md", r"`bridge_\w+`")}
-    with Bridge("mqtt://127.0.0.1:0", "coap://127.0.0.1:0/r", "http://127.0.0.1:0/resources", "lwm2m://127.0.0.1:0") as bridge:
+    with Bridge("mqtt://127.0.0.1:0", "coap://127.0.0.1:0/r?proxy=127.0.0.1", "http://127.0.0.1:0/resources", "lwm2m://127.0.0.1:0") as bridge:
         bridge.connect("http://127.0.0.1:1/?watch=a")
         bridge.connect("http://127.0.0.1:1/?as=b/{c}")
+        bridge.connect("coap://127.0.0.1:1/?as=c/{d...}")
         told = {name.partition("{")[0] for name in bridge.stats()}
     assert told == documented
 

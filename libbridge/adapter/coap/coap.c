@@ -379,7 +379,7 @@ static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
         foreign_stats(cp->foreign, fn, user);
         return;
     }
-    if (cp->forwarder) forwarder_stats(cp->forwarder, fn, user);
+    if (cp->targets) forwarder_stats(cp->forwarder, fn, user);
     fn(user, "bridge_coap_topics", "", cp->topics ? (double)cp->topics->by_id.count : 0);
     fn(user, "bridge_coap_registrations", "", cp->directory ? (double)cp->directory->count : 0);
     if (!cp->engine) return;

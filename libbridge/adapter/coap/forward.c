@@ -360,6 +360,9 @@ void forwarder_free(forwarder *f)
 
 void forwarder_stats(const forwarder *f, bridge_stat_fn fn, void *user)
 {
+    static const forwarder unused; /* it is made for the first question */
+
+    if (!f) f = &unused;
     fn(user, "bridge_coap_proxy_requests_total", "", (double)f->requests);
     fn(user, "bridge_coap_proxy_fresh_total", "", (double)f->fresh);
     fn(user, "bridge_coap_proxy_revalidated_total", "", (double)f->revalidated);

@@ -12,5 +12,5 @@ enum {
 struct forwarder;
 int coap_forward(bridge_port *home, const bridge_forward *q, bridge_forward_fn fn, void *user, bridge_passage **out);
 void forwarder_free(struct forwarder *f); /* nothing may be under way; NULL is fine */
-void forwarder_stats(const struct forwarder *f, bridge_stat_fn fn, void *user);
+void forwarder_stats(const struct forwarder *f /* NULL: not made yet */, bridge_stat_fn fn, void *user);
 #endif
