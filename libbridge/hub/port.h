@@ -33,4 +33,6 @@ int peer_may_own(bridge_peer *peer, const char *filter);                      /*
 uint64_t peer_stamp(const bridge_peer *peer); /* a version for a message that goes to this peer past the hub */
 /* Publishes the answer to a question where its asker wished: with the asker's rights, but not as if it had said it. */
 int peer_answer(bridge_peer *asker, bridge_msg *msg);
+/* A value of the bridge's own, below $SYS: what an adapter has to tell that is no number. */
+void port_say(bridge_port *port, const char *topic, const char *words);
 #endif

@@ -122,3 +122,8 @@ void sys_free(hub *h)
     mem_free(h->mem, h->sys);
     h->sys = NULL;
 }
+
+void port_say(bridge_port *port, const char *topic, const char *words)
+{
+    sys_say(port->hub, topic, words);
+}

@@ -1,0 +1,33 @@
+/* adapter/uplink/buffer.h - what is on its way to the broker, in order, within limits.
+ *
+ *      oldest ... given ... | next ... waiting ... newest
+ *
+ * Given ones are with the link: written or not, acknowledged or not, they stay here until it says that they are done.  When the
+ * connection was made anew, those that are not done are waiting again, before all others. */
+#ifndef ADAPTER_UPLINK_BUFFER_H
+#define ADAPTER_UPLINK_BUFFER_H
+#include "adapter/uplink/link.h"
+
+typedef struct buffer {
+    mem *mem;
+    list parcels;
+    parcel *next; /* the first that is waiting, or NULL */
+    size_t count, bytes, given;
+    size_t max_count, max_bytes;
+    uint64_t number, dropped; /* number: of the newest; dropped: over a limit, ever */
+    bool drop_old;
+} buffer;
+
+void buffer_init(buffer *b, mem *m, size_t max_count, size_t max_bytes, bool drop_old);
+void buffer_done(buffer *b);
+/* Takes p, always; BUSY: it, or the oldest that waits, was dropped. */
+int buffer_add(buffer *b, parcel *p);
+parcel *buffer_take(buffer *b, int64_t now); /* the next to be given, or NULL; those that are out of date are passed over */
+void buffer_finish(buffer *b, parcel *p);    /* it is done: freed */
+void buffer_reset(buffer *b);                /* nothing is given any more; QoS 0 that paho had is done: it may have been written */
+static inline size_t buffer_waiting(const buffer *b)
+{
+    return b->count - b->given;
+}
+parcel *parcel_new(mem *m, bridge_msg *msg, const char *topic, size_t topic_len); /* takes a reference of its own */
+#endif

@@ -1,0 +1,96 @@
+/* adapter/uplink/in.c - from the broker to the hub. */
+#include "adapter/uplink/uplink.h"
+#include "codec/registry.h"
+#include "core/message.h"
+
+int uplink_hops(const uplink *u, const bridge_prop *props, size_t count)
+{
+    int hops = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(props[i].name, LINK_HOP) != 0) continue;
+        if (strcmp(props[i].value, u->hop) == 0 || ++hops >= UPLINK_HOPS) return BRIDGE_EXISTS;
+    }
+    return hops;
+}
+
+/* Textual fields of MQTT 5 become the hub's, as in adapter/mqtt/message.c. */
+static int message_of(uplink *u, const arrival *a, const map_line *l, const char *path, bridge_msg **out)
+{
+    bool retain = l->retain == BRIDGE_KEEP_ALWAYS || (l->retain == BRIDGE_KEEP_AS_IS && a->retain);
+    bridge_fields f = {.size = sizeof f, .path = path, .data = a->data, .len = a->len, .format = BRIDGE_FORMAT_AUTO, .retain = retain};
+    int rc;
+
+    f.qos = a->qos < l->qos ? a->qos : l->qos;
+    f.time = loop_calendar(port_loop(u->port));
+    if (a->has_expiry) f.ttl = a->expiry ? (int64_t)a->expiry * 1000 : 1;
+    if (a->content_type) {
+        const char *usual;
+        f.format = format_of_media_type(text_of(a->content_type));
+        usual = format_media_type(f.format);
+        f.media_type = usual && strcmp(usual, a->content_type) == 0 ? NULL : a->content_type;
+    }
+    f.response = a->response;
+    f.correlation = a->correlation;
+    f.correlation_len = a->correlation_len;
+    f.props = a->props;
+    f.prop_count = a->prop_count;
+    rc = bridge_peer_msg(u->peer, &f, out);
+    if (rc == 0 && (a->says_text || a->says_bytes)) (*out)->text_said = a->says_text ? MSG_TEXT_YES : MSG_TEXT_NO;
+    return rc;
+}
+
+static void submit(uplink *u, const arrival *a, const map_line *l, const char *path)
+{
+    bridge_msg *msg = NULL;
+    bridge_verb verb;
+    int rc = message_of(u, a, l, path, &msg);
+
+    if (rc == 0) {
+        verb = !msg->retain ? BRIDGE_POST : msg->len ? BRIDGE_PUT : BRIDGE_DELETE;
+        rc = bridge_peer_submit(u->peer, verb, msg, NULL, NULL, NULL, NULL, NULL);
+        if (rc == BRIDGE_NOTFOUND && verb == BRIDGE_DELETE) /* nothing to remove; those who listen hear it all the same */
+            rc = bridge_peer_submit(u->peer, BRIDGE_POST, msg, NULL, NULL, NULL, NULL, NULL);
+    }
+    if (rc < 0 && rc != BRIDGE_NOTFOUND) {
+        u->count.rejected++;
+        bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "%.200s from the broker is refused: %s", path, bridge_status_text(rc));
+    }
+    bridge_msg_unref(msg);
+}
+
+static void take_one(uplink *u, const arrival *a)
+{
+    const map_table *t = &u->options.maps;
+
+    u->count.received++;
+    if (a->prop_count && uplink_hops(u, a->props, a->prop_count) < 0) {
+        u->count.loops++;
+        return;
+    }
+    if (u->mirror && mirror_heard(u, a)) return;
+    if (u->version == UPLINK_V311 && !a->retain &&
+        echo_heard(&u->echo, a->topic, a->topic_len, a->data, a->len, loop_now(port_loop(u->port)))) {
+        u->count.echoes++;
+        return;
+    }
+    if (path_check(a->topic, a->topic_len, NULL) < 0) {
+        u->count.rejected++;
+        return;
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->lines[i].out || map_name(&t->lines[i], a->topic, a->topic_len, u->name_room) < 0) continue;
+        submit(u, a, &t->lines[i], u->name_room);
+        return; /* no two of them overlap */
+    }
+}
+
+void uplink_receive(uplink *u, arrival *a)
+{
+    while (a) {
+        arrival *next = a->next;
+        if (u->state != UPLINK_CLOSING) take_one(u, a);
+        mem_free(u->mem, a);
+        a = next;
+    }
+}

@@ -1,0 +1,160 @@
+/* adapter/uplink/out.c - from the hub to the broker: names, the buffer, how fast it is emptied. */
+#include "adapter/uplink/uplink.h"
+#include "base/status.h"
+#include "core/message.h"
+
+int uplink_watch(uplink *u, bridge_error *err)
+{
+    map_table *t = &u->options.maps;
+
+    for (size_t i = 0; i < t->count; i++) {
+        bridge_watch_options o = {.qos = t->lines[i].qos, .no_local = true, .keep_retain = true, .names = true};
+        if (!t->lines[i].out) continue;
+        int rc = bridge_peer_watch(u->peer, t->lines[i].source->text, &o, &t->lines[i], NULL);
+        if (rc < 0) return fail(err, rc, "out=%.120s: %s", t->lines[i].source->text, bridge_status_text(rc));
+    }
+    return 0;
+}
+
+static uint8_t least(uint8_t a, uint8_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool came_from_there(const uplink *u, const bridge_msg *msg)
+{
+    return msg->origin && strcmp(msg->origin->text, bridge_peer_name(u->peer)) == 0;
+}
+
+void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
+{
+    uplink *u = state;
+    const map_line *l = how->user;
+    const msg_extra *x = msg_extra_of(msg);
+    parcel *p;
+    int len;
+
+    if (u->state == UPLINK_CLOSING) return;
+    if (how->retained && came_from_there(u, msg)) return; /* kept here, and older than what the broker has by now */
+    if (how->qos == 0 && !u->options.queue_qos0 && u->state != UPLINK_UP) return;
+    if (x && x->prop_count && uplink_hops(u, x->props, x->prop_count) < 0) {
+        u->count.loops++;
+        return;
+    }
+    len = map_name(l, msg->path, msg->path_len, u->name_room);
+    if (len < 0) {
+        if (len != BRIDGE_NOTFOUND) u->count.rejected++;
+        return;
+    }
+    p = parcel_new(u->mem, msg, u->name_room, (size_t)len);
+    if (!p) {
+        u->count.rejected++;
+        return;
+    }
+    p->qos = least(how->qos, l->qos);
+    p->gone = how->gone;
+    p->retain = l->retain == BRIDGE_KEEP_ALWAYS || (l->retain == BRIDGE_KEEP_AS_IS && (how->retained || how->gone || msg->retain));
+    uplink_send(u, p);
+}
+
+int uplink_send(uplink *u, parcel *p)
+{
+    uint64_t before = u->buffer.dropped;
+    int rc = buffer_add(&u->buffer, p);
+
+    if (u->buffer.dropped != before && (before == 0 || u->buffer.dropped % 10000 == 0))
+        bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "the buffer is full: %llu messages dropped so far",
+                        (unsigned long long)u->buffer.dropped);
+    turn_end_want(port_loop(u->port), &u->feed);
+    return rc;
+}
+
+/* ---- giving */
+
+static void on_tick(void *user)
+{
+    uplink *u = user;
+
+    bridge_event_close(u->tick);
+    u->tick = NULL;
+    uplink_feed(u);
+}
+
+/* What had to wait goes at drain_rate: a broker that has just come back has others to serve, too. */
+static bool may_go(uplink *u, int64_t now)
+{
+    double rate = (double)u->options.drain_rate;
+
+    if (u->backlog == 0 || rate == 0) return true;
+    u->allowance += rate * (double)(now - u->drained_at) / 1000;
+    u->drained_at = now;
+    if (u->allowance > rate / 10 + 1) u->allowance = rate / 10 + 1;
+    if (u->allowance >= 1) {
+        u->allowance -= 1;
+        u->backlog--;
+        return true;
+    }
+    if (!u->tick) bridge_port_after(u->port, UPLINK_TICK, on_tick, u, &u->tick);
+    return false;
+}
+
+/* What the broker has said of itself in its CONNACK holds for all that goes there. */
+static bool fits(uplink *u, parcel *p)
+{
+    size_t bytes = strlen(p->topic) + p->msg->len + 16;
+
+    if (u->max_packet && bytes > u->max_packet) return false;
+    p->qos = least(p->qos, u->max_qos);
+    if (u->no_retain) p->retain = false;
+    p->hop = u->version == UPLINK_V5 ? u->hop : NULL;
+    return true;
+}
+
+static void remember(uplink *u, const parcel *p)
+{
+    if (u->version == UPLINK_V311)
+        echo_said(&u->echo, p->topic, strlen(p->topic), msg_data(p->msg), p->gone ? 0 : p->msg->len, loop_now(port_loop(u->port)));
+}
+
+void uplink_feed(uplink *u)
+{
+    loop *l = port_loop(u->port);
+    parcel *first = NULL, **last = &first, *end = NULL, *p;
+    int64_t now = loop_now(l), calendar = loop_calendar(l);
+    size_t before;
+
+    if (!u->link || (u->state != UPLINK_UP && u->state != UPLINK_CLOSING)) return;
+    while (u->buffer.given < UPLINK_GIVEN && u->buffer.next && may_go(u, now)) {
+        before = u->buffer.count;
+        p = buffer_take(&u->buffer, calendar);
+        u->count.expired += before - u->buffer.count;
+        if (!p) break;
+        if (!fits(u, p)) {
+            u->count.rejected++;
+            buffer_finish(&u->buffer, p);
+            continue;
+        }
+        remember(u, p);
+        *last = end = p;
+        last = &p->next;
+    }
+    if (first) link_push(u->link, first, end);
+}
+
+void uplink_sent(uplink *u, parcel *done)
+{
+    while (done) {
+        parcel *next = done->next;
+        if (done->refused) {
+            u->count.refused++;
+            bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "the broker refuses %.200s: reason 0x%02x", done->topic, done->reason);
+        } else {
+            u->count.sent++;
+        }
+        buffer_finish(&u->buffer, done);
+        done = next;
+    }
+    u->progress_at = loop_now(port_loop(u->port));
+    uplink_feed(u);
+    uplink_idle(u);
+}

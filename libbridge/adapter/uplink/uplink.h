@@ -1,0 +1,106 @@
+/* adapter/uplink/uplink.h - what the files of this room share.
+ *
+ *   uplink.c    the adapter: URLs, ports, numbers        options.c  what the URL says
+ *   state.c     connecting, and what to do when it fails maps.c     which topics go where
+ *   out.c       from the hub to the broker               buffer.c   what waits
+ *   in.c        from the broker to the hub               echo.c     what we said ourselves (MQTT 3.1.1)
+ *   mirror.c    another bridge at the other end
+ *   courier.c, send.c, arrive.c: paho, behind link.h */
+#ifndef ADAPTER_UPLINK_UPLINK_H
+#define ADAPTER_UPLINK_UPLINK_H
+#include "adapter/uplink/buffer.h"
+#include "adapter/uplink/echo.h"
+#include "adapter/uplink/link.h"
+#include "adapter/uplink/options.h"
+#include "hub/port.h"
+#include "loop/loop.h"
+
+enum {
+    UPLINK_GIVEN = 4096, /* messages that the link may have at once */
+    UPLINK_HOPS = 16,    /* bridges that a message may cross; docs/limits.md */
+    UPLINK_TICK = 20,    /* ms between two helpings of what had to wait */
+    UPLINK_WATCH = 5000, /* ms beyond the keep-alive after which a connection that acknowledges nothing is given up */
+    UPLINK_CLOSE = 3000  /* ms that paho has to let go */
+};
+
+/* DOWN -> CONNECTING -> UP -> DOWN ...; CLOSING from anywhere.
+ *   DOWN        the timer says when the next broker is tried                 uplink_try
+ *   CONNECTING  the courier resolves the name, paho connects                 on_news: UP, FAILED, LOST
+ *   UP          subscribed; what waits is sent                               on_news: LOST
+ *   CLOSING     paho says goodbye                                            on_news: OVER */
+typedef enum uplink_state { UPLINK_DOWN, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING } uplink_state;
+
+typedef struct uplink_counters { /* docs/metrics.md */
+    uint64_t sent, received, reconnects, refused, echoes, loops, rejected, expired;
+} uplink_counters;
+
+typedef struct uplink_home { /* what all uplinks of a bridge have together: its name for hop marks */
+    bool is_home;
+    char hop[17];
+} uplink_home;
+
+struct mirror;
+
+typedef struct uplink {
+    bool is_home; /* false; as in uplink_home */
+    bridge_port *port;
+    mem *mem;
+    const char *hop; /* of the home port */
+    uplink_options options;
+    bridge_peer *peer;
+    buffer buffer;
+    echo echo;
+    uplink_counters count;
+    char *name_room; /* MAP_NAME bytes to make names in */
+    struct mirror *mirror;
+    /* state.c */
+    paho_link *link;
+    uplink_state state;
+    bridge_event *timer;      /* when to try again, or that something takes too long */
+    turn_end feed;      /* what was said in this turn is sent at its end */
+    bridge_event *tick;       /* when to send more of what had to wait */
+    bridge_event *watchdog;
+    unsigned epoch, broker, failures; /* broker: the one that is tried; failures: since it was last up */
+    unsigned subscribed, rejected_filters; /* answers so far to what we subscribed to */
+    int version; /* of this attempt */
+    bool can_not_5; /* the broker said so: 3.1.1 from now on (version=auto) */
+    bool session, was_up, broken, reset_seen; /* session: paho's handle has one (clean=no) */
+    unsigned session_broker;
+    uint8_t max_qos;
+    bool no_retain;
+    uint32_t max_packet;
+    size_t backlog;  /* of what waited when the connection came: sent at drain_rate */
+    double allowance;
+    int64_t drained_at, progress_at;
+    uint64_t done_count;
+} uplink;
+
+/* uplink.c */
+void uplink_free(uplink *u); /* all but the link */
+
+/* state.c */
+void uplink_try(void *user); /* connects to the next broker */
+int uplink_begin(uplink *u);
+void uplink_end(uplink *u);
+void uplink_say_state(uplink *u, bool up);
+
+/* out.c */
+int uplink_watch(uplink *u, bridge_error *err);
+void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
+int uplink_send(uplink *u, parcel *p); /* takes p: into the buffer, and off if it may go */
+void uplink_feed(uplink *u);           /* gives the link what may go now */
+void uplink_sent(uplink *u, parcel *done);
+
+void uplink_idle(uplink *u); /* state.c: closes when all is sent and it is to close */
+
+/* in.c */
+void uplink_receive(uplink *u, arrival *a); /* takes the list */
+int uplink_hops(const uplink *u, const bridge_prop *props, size_t count); /* bridges crossed so far; negative: it came from us, or too far */
+
+/* mirror.c */
+int mirror_new(uplink *u, bridge_error *err);
+void mirror_free(uplink *u);
+void mirror_up(uplink *u);   /* subscribe to what is wanted */
+void mirror_down(uplink *u); /* who asked is told */
+bool mirror_heard(uplink *u, const arrival *a); /* was it for it? */
+#endif
