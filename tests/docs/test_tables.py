@@ -116,10 +116,12 @@ def options_known():
     coaps = words_in("adapter/coap/dtls.c", "coap_dtls_options")
     return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "hook": hook, "far": far, "coap": coap,
             "lwm2m": words_in("adapter/lwm2m/lwm2m.c", "options"), "coaps": coaps,
+            "uplink": (words_in("adapter/uplink/options.c", "own") - {"in", "both"}) | set(re.findall(r"^    X\((\w+), ", source("adapter/uplink/options.c"), re.M)),
+            "uplinks": words_in("adapter/uplink/options.c", "secure"),
             "foreign": words_in("adapter/coap/foreign.c", "options"), "secrets": words_in("adapter/coap/client_dtls.c", "coap_secrets_options")}
 
 
-@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "lwm2m", "coaps", "foreign", "secrets"])
+@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "lwm2m", "coaps", "foreign", "secrets", "uplink", "uplinks"])
 def test_every_option_of_a_listener_is_in_urls_md(family):
     text = (ROOT / "docs" / "urls.md").read_text()
     section = re.search(rf"<!-- options: {family} -->\n(.*?)(?=\n## |\n<!-- |\Z)", text, re.S)

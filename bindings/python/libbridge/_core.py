@@ -10,7 +10,9 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
+from urllib.parse import parse_qs, urlsplit
 
 from . import _bridge
 from .clock import Clock
@@ -150,9 +152,30 @@ class Listener(Slot):
 class Uplink(Slot):
     """A connection to another broker or server."""
 
+    def __init__(self, owner: "Owner", held: Any, url: str):
+        super().__init__(owner, held)
+        asked = urlsplit(url)
+        self.name = parse_qs(asked.query).get("name", [asked.hostname or ""])[0]
+
     @property
     def url(self) -> str:
         return str(self._held.name())
+
+    @property
+    def state(self) -> str:
+        """"up" or "down"; "unknown" of what has no connection (HTTP, CoAP)."""
+        wanted = f'name="{self.name}"'
+        for name, labels, value in self._owner._on_loop(self._owner._core.engine.stats):
+            if name == "bridge_uplink_up" and labels == wanted:
+                return "up" if value else "down"
+        return "unknown"
+
+    def wait_up(self, timeout: float | None = None) -> None:
+        """Waits until a broker is connected and subscribed to; raises Timeout.  For the blocking Bridge."""
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._owner.subscribe(f"$SYS/broker/connection/{self.name}/state") as states:  # type: ignore[attr-defined]
+            while bytes(states.get(None if deadline is None else max(0.001, deadline - monotonic()))) != b"1":
+                pass
 
 
 class Route(Slot):
@@ -285,7 +308,7 @@ class Owner:
 
     def connect(self, url: str) -> Uplink:
         """Connects to another broker; it comes back by itself."""
-        return Uplink(self, self._on_loop(self._core.engine.connect, url))
+        return Uplink(self, self._on_loop(self._core.engine.connect, url), url)
 
     def route(self, source: str, target: str, *, format: str | None = None, both_ways: bool | None = None,
               retain: bool | None = None, max_qos: int | None = None, priority: int = 0,

@@ -1,4 +1,4 @@
-/* adapter/uplink/courier.c - the thread that gives paho its orders, and what paho answers to them. */
+/* adapter/uplink/courier.c - the thread that gives paho its orders. */
 #include "adapter/uplink/inside.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -18,174 +18,6 @@ static void paho_begin(void)
     init.do_openssl_init = 1;
     MQTTAsync_global_init(&init);
     MQTTAsync_create(&paho_keeper, "tcp://127.0.0.1:1", "bridge-keeper", MQTTCLIENT_PERSISTENCE_NONE, NULL);
-}
-
-/* ---- news for the loop */
-
-link_news *link_news_new(paho_link *k, link_kind kind, unsigned epoch)
-{
-    link_news *n = mem_new(k->mem, link_news);
-
-    if (!n) return NULL; /* the loop's own timers notice that nothing comes */
-    n->kind = kind;
-    n->epoch = epoch;
-    return n;
-}
-
-static void on_woken(void *user)
-{
-    paho_link *k = user;
-
-    if (k->on_news) k->on_news(k->user);
-    link_unref(k);
-}
-
-void link_wake(paho_link *k)
-{
-    if (k->posted || k->deaf) return;
-    atomic_fetch_add(&k->refs, 1);
-    k->posted = loop_post(k->loop, on_woken, k) == 0;
-    if (k->posted) return;
-    atomic_fetch_sub(&k->refs, 1); /* who holds the lock has one, too */
-    k->nag = true; /* no memory, or the loop's queue is full: the courier tries again */
-    pthread_cond_signal(&k->work);
-}
-
-void link_tell(paho_link *k, link_news *n)
-{
-    if (!n) return;
-    pthread_mutex_lock(&k->lock);
-    *k->last_news = n;
-    k->last_news = &n->next;
-    link_wake(k);
-    pthread_mutex_unlock(&k->lock);
-}
-
-static void tell_failed(paho_link *k, link_kind kind, int code, const char *why)
-{
-    link_news *n = link_news_new(k, kind, k->attempt);
-
-    if (!n) return;
-    n->code = code;
-    snprintf(n->text, sizeof n->text, "%s", why);
-    link_tell(k, n);
-}
-
-static void set_up(paho_link *k, bool up)
-{
-    pthread_mutex_lock(&k->lock);
-    k->up = k->kick = up;
-    if (up) pthread_cond_signal(&k->work);
-    pthread_mutex_unlock(&k->lock);
-}
-
-/* ---- paho's answers, on its threads */
-
-static void on_up(paho_link *k, bool present, MQTTProperties *props)
-{
-    link_news *n = link_news_new(k, LINK_UP, k->attempt);
-
-    set_up(k, true);
-    if (!n) return;
-    n->session_present = present;
-    n->max_qos = 2;
-    if (props && MQTTProperties_hasProperty(props, MQTTPROPERTY_CODE_RETAIN_AVAILABLE))
-        n->no_retain = MQTTProperties_getNumericValue(props, MQTTPROPERTY_CODE_RETAIN_AVAILABLE) == 0;
-    if (props && MQTTProperties_hasProperty(props, MQTTPROPERTY_CODE_MAXIMUM_QOS))
-        n->max_qos = (uint8_t)MQTTProperties_getNumericValue(props, MQTTPROPERTY_CODE_MAXIMUM_QOS);
-    if (props && MQTTProperties_hasProperty(props, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE))
-        n->max_packet = (uint32_t)MQTTProperties_getNumericValue(props, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
-    link_tell(k, n);
-}
-
-static void on_connected(void *context, MQTTAsync_successData *d)
-{
-    on_up(context, d && d->alt.connect.sessionPresent, NULL);
-}
-
-static void on_connected5(void *context, MQTTAsync_successData5 *d)
-{
-    on_up(context, d && d->alt.connect.sessionPresent, d ? &d->properties : NULL);
-}
-
-static const char *refusal_of_311(int code) /* MQTT 3.1.1 table 3.1 */
-{
-    static const char *const words[] = {NULL, "it does not speak MQTT 3.1.1", "it does not like our client id", "it is not available",
-                                        "name or password are wrong", "we are not authorized"};
-
-    return code > 0 && code < 6 ? words[code] : NULL;
-}
-
-static void on_refused(void *context, MQTTAsync_failureData *d)
-{
-    const char *why = d ? refusal_of_311(d->code) : NULL;
-
-    if (!why) why = d && d->message ? d->message : "no answer";
-    tell_failed(context, LINK_FAILED, d ? d->code : 0, why);
-}
-
-static void on_refused5(void *context, MQTTAsync_failureData5 *d)
-{
-    const char *why = d && d->reasonCode >= 0x80 ? MQTTReasonCode_toString(d->reasonCode) : d ? d->message : NULL;
-
-    tell_failed(context, LINK_FAILED, d && d->reasonCode >= 0x80 ? (int)d->reasonCode : d ? d->code : 0, why ? why : "no answer");
-}
-
-static void on_lost(void *context, char *cause)
-{
-    paho_link *k = context;
-
-    set_up(k, false);
-    tell_failed(k, LINK_LOST, 0, cause ? cause : "connection lost");
-    if (cause) MQTTAsync_free(cause);
-}
-
-static void on_disconnected(void *context, MQTTProperties *props, enum MQTTReasonCodes reason)
-{
-    const char *why = MQTTReasonCode_toString(reason);
-
-    (void)props;
-    set_up(context, false);
-    tell_failed(context, LINK_LOST, (int)reason, why ? why : "the broker has disconnected us");
-}
-
-static void tell_subscribed(paho_link *k, unsigned count, const uint8_t *codes)
-{
-    link_news *n = link_news_new(k, LINK_SUBSCRIBED, k->attempt);
-
-    if (!n) return;
-    n->count = count;
-    n->codes = mem_copy(k->mem, codes, count);
-    link_tell(k, n);
-}
-
-static void on_subscribed(void *context, MQTTAsync_successData *d)
-{
-    uint8_t codes[1] = {d ? (uint8_t)d->alt.qos : 0};
-
-    tell_subscribed(context, 1, codes);
-}
-
-static void on_subscribed5(void *context, MQTTAsync_successData5 *d)
-{
-    uint8_t codes[1] = {d ? (uint8_t)d->reasonCode : 0};
-
-    tell_subscribed(context, 1, codes);
-}
-
-static void on_unsubscribable(void *context, MQTTAsync_failureData *d)
-{
-    uint8_t codes[1] = {0x80};
-
-    (void)d;
-    tell_subscribed(context, 1, codes);
-}
-
-static void on_unsubscribable5(void *context, MQTTAsync_failureData5 *d)
-{
-    uint8_t codes[1] = {d && d->reasonCode >= 0x80 ? (uint8_t)d->reasonCode : 0x80};
-
-    tell_subscribed(context, 1, codes);
 }
 
 /* ---- orders, on the courier */
@@ -251,8 +83,8 @@ static int make_handle(paho_link *k, const link_settings *s, const char *host)
     o.MQTTVersion = s->version;
     o.maxBufferedMessages = 1000000; /* the link sees to it that there are few */
     rc = MQTTAsync_createWithOptions(&k->handle, uri, s->client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &o);
-    if (rc == MQTTASYNC_SUCCESS) rc = MQTTAsync_setCallbacks(k->handle, k, on_lost, link_on_arrived, NULL);
-    if (rc == MQTTASYNC_SUCCESS && s->version == MQTTVERSION_5) rc = MQTTAsync_setDisconnected(k->handle, k, on_disconnected);
+    if (rc == MQTTASYNC_SUCCESS) rc = MQTTAsync_setCallbacks(k->handle, k, link_on_lost, link_on_arrived, NULL);
+    if (rc == MQTTASYNC_SUCCESS && s->version == MQTTVERSION_5) rc = MQTTAsync_setDisconnected(k->handle, k, link_on_disconnected);
     return rc;
 }
 
@@ -303,8 +135,8 @@ static int connect_now(paho_link *k, const link_settings *s)
 
     if (v5) {
         o = o5;
-            o.onSuccess5 = on_connected5;
-        o.onFailure5 = on_refused5;
+            o.onSuccess5 = link_on_connected5;
+        o.onFailure5 = link_on_refused5;
         if (!s->clean) {
             MQTTProperties_add(&props, &expiry);
             o.connectProperties = &props;
@@ -313,8 +145,8 @@ static int connect_now(paho_link *k, const link_settings *s)
     } else {
         o.cleansession = s->clean;
         o.MQTTVersion = MQTTVERSION_3_1_1;
-        o.onSuccess = on_connected;
-        o.onFailure = on_refused;
+        o.onSuccess = link_on_connected;
+        o.onFailure = link_on_refused;
     }
     o.context = k;
     o.keepAliveInterval = s->keep_alive;
@@ -361,12 +193,12 @@ static void open_now(paho_link *k, order *o)
     if (resolve(s, host, sizeof host, &why) < 0) {
         char words[160];
         snprintf(words, sizeof words, "%.90s: %s", s->host, why);
-        tell_failed(k, LINK_FAILED, 0, words);
+        link_tell_failed(k, LINK_FAILED, 0, words);
         return;
     }
     rc = again ? MQTTASYNC_SUCCESS : make_handle(k, s, host);
     if (rc == MQTTASYNC_SUCCESS) rc = connect_now(k, s);
-    if (rc != MQTTASYNC_SUCCESS) tell_failed(k, LINK_FAILED, rc, MQTTAsync_strerror(rc) ? MQTTAsync_strerror(rc) : "cannot connect");
+    if (rc != MQTTASYNC_SUCCESS) link_tell_failed(k, LINK_FAILED, rc, MQTTAsync_strerror(rc) ? MQTTAsync_strerror(rc) : "cannot connect");
 }
 
 /* One SUBSCRIBE for each filter: their answers come in this order, and one that is refused does not spoil the others. */
@@ -379,17 +211,17 @@ static void subscribe_now(paho_link *k, const order *o)
         uint8_t no[1] = {0x80};
         r.context = k;
         if (v5) {
-            r.onSuccess5 = on_subscribed5;
-            r.onFailure5 = on_unsubscribable5;
+            r.onSuccess5 = link_on_subscribed5;
+            r.onFailure5 = link_on_unsubscribable5;
             r.subscribeOptions.noLocal = 1;
             r.subscribeOptions.retainAsPublished = 1;
             r.subscribeOptions.retainHandling = o->quiet ? 2 : 0;
         } else {
-            r.onSuccess = on_subscribed;
-            r.onFailure = on_unsubscribable;
+            r.onSuccess = link_on_subscribed;
+            r.onFailure = link_on_unsubscribable;
         }
         if (!k->handle || MQTTAsync_subscribe(k->handle, o->filters[i].filter, o->filters[i].qos, &r) != MQTTASYNC_SUCCESS)
-            tell_subscribed(k, 1, no);
+            link_tell_subscribed(k, 1, no);
     }
 }
 
@@ -407,14 +239,6 @@ static void close_now(paho_link *k, const order *o)
     }
     forget_handle(k, false);
     link_tell(k, link_news_new(k, LINK_OVER, k->attempt));
-}
-
-static void order_free(paho_link *k, order *o)
-{
-    for (unsigned i = 0; i < o->count; i++) mem_free(k->mem, o->filters[i].filter);
-    mem_free(k->mem, o->filters);
-    link_settings_free(o->settings);
-    mem_free(k->mem, o);
 }
 
 static void execute(paho_link *k, order *o)
@@ -455,7 +279,7 @@ static order *next_order(paho_link *k)
     return NULL;
 }
 
-static void *courier(void *user)
+void *link_courier(void *user)
 {
     paho_link *k = user;
     bool over = false;
@@ -472,195 +296,9 @@ static void *courier(void *user)
         if (kicked) link_pump(k, true);
         if (!o) continue;
         execute(k, o);
-        order_free(k, o);
+        link_order_free(k, o);
     }
     forget_handle(k, false);
     link_unref(k);
     return NULL;
-}
-
-/* ---- the loop's side */
-
-int link_new(paho_link **out, loop *l, mem *m, void (*on_news)(void *user), void *user)
-{
-    paho_link *k = mem_new(m, paho_link);
-    pthread_attr_t detached;
-    pthread_t thread;
-    int rc;
-
-    if (!k) return BRIDGE_NOMEM;
-    k->mem = mem_ref(m);
-    atomic_init(&k->refs, 2);
-    pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->work, NULL);
-    pthread_cond_init(&k->room, NULL);
-    k->loop = l;
-    k->on_news = on_news;
-    k->user = user;
-    list_init(&k->orphans);
-    k->last_order = &k->orders;
-    k->last_news = &k->harvest.news;
-    k->last_arrival = &k->harvest.arrivals;
-    k->last_done = &k->harvest.done;
-    k->last_out = &k->outbox;
-    k->max_inflight = 1;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    rc = pthread_create(&thread, &detached, courier, k);
-    pthread_attr_destroy(&detached);
-    if (rc != 0) {
-        link_unref(k);
-        link_unref(k);
-        return BRIDGE_IO;
-    }
-    *out = k;
-    return 0;
-}
-
-void link_unref(paho_link *k)
-{
-    mem *m = k->mem;
-
-    if (atomic_fetch_sub(&k->refs, 1) != 1) return;
-    while (k->orders) {
-        order *o = k->orders;
-        k->orders = o->next;
-        order_free(k, o);
-    }
-    while (k->harvest.arrivals) {
-        arrival *a = k->harvest.arrivals;
-        k->harvest.arrivals = a->next;
-        mem_free(m, a);
-    }
-    link_news_free(m, k->harvest.news);
-    link_settings_free(k->settings);
-    while (!list_empty(&k->orphans)) parcel_free(m, list_of(list_pop(&k->orphans), parcel, link));
-    pthread_mutex_destroy(&k->lock);
-    pthread_cond_destroy(&k->work);
-    pthread_cond_destroy(&k->room);
-    mem_free(m, k);
-    mem_unref(m);
-}
-
-static int give_order(paho_link *k, const order *said)
-{
-    order *o = mem_copy(k->mem, said, sizeof *said);
-
-    if (!o) {
-        order copy = *said;
-        for (unsigned i = 0; i < copy.count; i++) mem_free(k->mem, copy.filters[i].filter);
-        mem_free(k->mem, copy.filters);
-        link_settings_free(copy.settings);
-        return BRIDGE_NOMEM;
-    }
-    pthread_mutex_lock(&k->lock);
-    *k->last_order = o;
-    k->last_order = &o->next;
-    pthread_cond_signal(&k->work);
-    pthread_mutex_unlock(&k->lock);
-    return 0;
-}
-
-unsigned link_open(paho_link *k, link_settings *s)
-{
-    unsigned epoch = ++k->epoch;
-
-    give_order(k, &(order){.kind = ORDER_OPEN, .epoch = epoch, .settings = s});
-    return epoch;
-}
-
-int link_subscribe(paho_link *k, link_filter *filters, unsigned count, bool quiet)
-{
-    return give_order(k, &(order){.kind = ORDER_SUBSCRIBE, .filters = filters, .count = count, .quiet = quiet});
-}
-
-int link_unsubscribe(paho_link *k, char *filter)
-{
-    link_filter *one = mem_new(k->mem, link_filter);
-
-    if (!one) {
-        mem_free(k->mem, filter);
-        return BRIDGE_NOMEM;
-    }
-    one->filter = filter;
-    return give_order(k, &(order){.kind = ORDER_UNSUBSCRIBE, .filters = one, .count = 1});
-}
-
-void link_drop(paho_link *k)
-{
-    give_order(k, &(order){.kind = ORDER_DROP});
-}
-
-void link_close(paho_link *k, int linger)
-{
-    pthread_mutex_lock(&k->lock);
-    k->closing = true; /* what arrives from now on is not waited for */
-    pthread_cond_broadcast(&k->room);
-    pthread_mutex_unlock(&k->lock);
-    give_order(k, &(order){.kind = ORDER_CLOSE, .linger = linger});
-}
-
-void link_collect(paho_link *k, link_harvest *out)
-{
-    pthread_mutex_lock(&k->lock);
-    *out = k->harvest;
-    k->harvest = (link_harvest){NULL, NULL, NULL};
-    k->last_news = &k->harvest.news;
-    k->last_arrival = &k->harvest.arrivals;
-    k->last_done = &k->harvest.done;
-    k->arrived = 0;
-    k->posted = false;
-    pthread_cond_broadcast(&k->room);
-    pthread_mutex_unlock(&k->lock);
-}
-
-void parcel_free(mem *m, parcel *p)
-{
-    if (!p) return;
-    list_remove(&p->link);
-    bridge_msg_unref(p->msg);
-    mem_free(m, p);
-}
-
-void link_free(paho_link *k, list *rest)
-{
-    if (!k) return;
-    pthread_mutex_lock(&k->lock);
-    while (!list_empty(rest)) list_push(&k->orphans, list_pop(rest));
-    k->deaf = k->closing = true;
-    k->on_news = NULL;
-    pthread_cond_broadcast(&k->room);
-    pthread_cond_signal(&k->work);
-    pthread_mutex_unlock(&k->lock);
-    link_unref(k);
-}
-
-link_settings *link_settings_new(mem *m)
-{
-    link_settings *s = mem_new(m, link_settings);
-
-    if (s) s->mem = m;
-    return s;
-}
-
-void link_settings_free(link_settings *s)
-{
-    if (!s) return;
-    char *texts[] = {s->host, s->path, s->client_id, s->user, s->ca, s->cert, s->key, s->ciphers, s->psk_identity, s->alpn, s->will, s->will_payload};
-
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) mem_free(s->mem, texts[i]);
-    if (s->password) explicit_bzero(s->password, s->password_len);
-    mem_free(s->mem, s->password);
-    explicit_bzero(s->psk, sizeof s->psk);
-    mem_free(s->mem, s);
-}
-
-void link_news_free(mem *m, link_news *n)
-{
-    while (n) {
-        link_news *next = n->next;
-        mem_free(m, n->codes);
-        mem_free(m, n);
-        n = next;
-    }
 }

@@ -1,4 +1,5 @@
-/* adapter/uplink/inside.h - what the files about paho share: courier.c (orders, connecting), send.c, arrive.c. */
+/* adapter/uplink/inside.h - what the files about paho share: link.c (the loop's side), courier.c (orders,
+ * connecting), answers.c, send.c, arrive.c. */
 #ifndef ADAPTER_UPLINK_INSIDE_H
 #define ADAPTER_UPLINK_INSIDE_H
 #include "adapter/uplink/link.h"
@@ -49,6 +50,25 @@ void link_unref(paho_link *k);
 void link_wake(paho_link *k); /* lock is held */
 void link_tell(paho_link *k, link_news *n);
 link_news *link_news_new(paho_link *k, link_kind kind, unsigned epoch);
+
+void link_order_free(paho_link *k, order *o);
+
+/* courier.c */
+void *link_courier(void *link); /* a thread; it has a reference */
+
+/* answers.c: on paho's threads */
+void link_tell_failed(paho_link *k, link_kind kind, int code, const char *why);
+void link_tell_subscribed(paho_link *k, unsigned count, const uint8_t *codes);
+void link_on_connected(void *context, MQTTAsync_successData *d);
+void link_on_connected5(void *context, MQTTAsync_successData5 *d);
+void link_on_refused(void *context, MQTTAsync_failureData *d);
+void link_on_refused5(void *context, MQTTAsync_failureData5 *d);
+void link_on_lost(void *context, char *cause);
+void link_on_disconnected(void *context, MQTTProperties *props, enum MQTTReasonCodes reason);
+void link_on_subscribed(void *context, MQTTAsync_successData *d);
+void link_on_subscribed5(void *context, MQTTAsync_successData5 *d);
+void link_on_unsubscribable(void *context, MQTTAsync_failureData *d);
+void link_on_unsubscribable5(void *context, MQTTAsync_failureData5 *d);
 
 /* send.c */
 void link_pump(paho_link *k, bool on_courier); /* sends what may be sent */

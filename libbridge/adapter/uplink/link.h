@@ -7,7 +7,7 @@
  *
  * No call below waits for paho: its one lock is held while it resolves names and connects.  That is what the courier is for.
  * What comes out of paho's threads goes into lists under `lock`; the loop is woken once and takes all of it.
- * docs/why/70-uplinks.md tells what was measured. */
+ * docs/why/71-uplinks.md tells what was measured. */
 #ifndef ADAPTER_UPLINK_LINK_H
 #define ADAPTER_UPLINK_LINK_H
 #include "base/list.h"

@@ -2,7 +2,7 @@
  *
  * Paho's asynchronous client makes a command of each message, which its sending thread takes up.  When another thread makes them,
  * the two fight for paho's locks; when its own thread makes them, from within the callback that says that the last one is written,
- * nobody does: measured, that is twice as fast (docs/why/70-uplinks.md).  So the courier sends the first message, and each
+ * nobody does: measured, that is twice as fast (docs/why/71-uplinks.md).  So the courier sends the first message, and each
  * callback sends the next ones. */
 #include "adapter/uplink/inside.h"
 #include "base/clock.h"
