@@ -207,6 +207,7 @@ def test_every_number_of_a_running_bridge_is_in_metrics_md():
         bridge.connect("http://127.0.0.1:1/?watch=a")
         bridge.connect("http://127.0.0.1:1/?as=b/{c}")
         bridge.connect("coap://127.0.0.1:1/?as=c/{d...}")
+        bridge.connect("mqtt://127.0.0.1:1?out=d")
         told = {name.partition("{")[0] for name in bridge.stats()}
     assert told == documented
 
