@@ -208,6 +208,18 @@ BRIDGE_API int bridge_persist(bridge *b, const char *store, bridge_error *err);
  * process, "none" nothing; NULL: what the listener or the store says.  The most specific pattern counts. */
 BRIDGE_API int bridge_durability(bridge *b, const char *pattern, const char *level, bridge_error *err);
 
+/* Messages (PUT, POST) whose path matches get a past: each is recorded with time, value, format and origin; SenML packs record by record.
+ * Read at $history/<path>, over any protocol; docs/store.md.  The most specific pattern counts.  NULL takes it back; what is recorded stays.
+ * UNSUPPORTED without a store that outlives the process. */
+typedef struct bridge_history {
+    size_t size;
+    int64_t keep;       /* ms that a record is kept at least; 0: for ever */
+    uint64_t records;   /* how many are kept of each path at least; 0: any number */
+    int64_t resolution; /* at most one record of a path in so many ms; 0: every message */
+} bridge_history;
+#define BRIDGE_HISTORY(...) (&(bridge_history){.size = sizeof(bridge_history), __VA_ARGS__})
+BRIDGE_API int bridge_record_history(bridge *b, const char *pattern, const bridge_history *history, bridge_error *err);
+
 /* ---- 5. Routes ------------------------------------------------------------------------------------------------
  * Both sides are "scheme:path" or "path"; {name} takes one segment, {name...} the rest.  With a protocol's scheme at the source
  * a route is a name that this protocol has for the target ("coap:r/{room}/temp" is "home/{room}/temperature"); without, it

@@ -1,11 +1,12 @@
 /* The public calls about what outlives the process. */
 #include "api/bridge.h"
 #include "base/status.h"
-#include "hub/keep.h"
+#include "hub/history.h"
 
 typedef struct keeping {
     const char *text;
     int level;
+    const bridge_history *history;
     bridge_error *err;
 } keeping;
 
@@ -37,4 +38,22 @@ int bridge_durability(bridge *b, const char *pattern_text, const char *level, br
     if (!pattern_text) return fail(err, BRIDGE_INVALID, "no pattern");
     if (level && k.level < 0) return fail(err, BRIDGE_INVALID, "durability \"%.40s\": full, normal or none is wanted", level);
     return on_loop(b, do_level, &k);
+}
+
+static int do_record(bridge *b, void *args)
+{
+    keeping *k = args;
+
+    return history_rule_set(b->hub, k->text, k->history, k->err);
+}
+
+int bridge_record_history(bridge *b, const char *pattern_text, const bridge_history *said, bridge_error *err)
+{
+    bridge_history rule = {0};
+    keeping k = {.text = pattern_text, .history = said ? &rule : NULL, .err = err};
+
+    if (!pattern_text) return fail(err, BRIDGE_INVALID, "no pattern");
+    if (said) memcpy(&rule, said, said->size < sizeof rule ? said->size : sizeof rule);
+    if (rule.keep < 0 || rule.resolution < 0) return fail(err, BRIDGE_INVALID, "a time below 0");
+    return on_loop(b, do_record, &k);
 }

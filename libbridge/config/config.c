@@ -274,6 +274,20 @@ static int set_levels(bridge *b, const settings *old, const settings *s, bridge_
     return rc;
 }
 
+static int set_histories(bridge *b, const settings *old, const settings *s, bridge_error *err)
+{
+    bridge_history rule;
+    int rc = 0;
+
+    for (const node *n = old && old->history ? old->history->first : NULL; n; n = n->next) bridge_record_history(b, n->key, NULL, NULL);
+    for (const node *n = s && s->history ? s->history->first : NULL; n && rc == 0; n = n->next) {
+        rc = settings_history(n, &rule, err);
+        if (rc == 0) rc = bridge_record_history(b, n->key, &rule, err);
+        if (rc < 0 && err) err->line = n->line;
+    }
+    return rc;
+}
+
 /* ---- all of it */
 
 /* Rules first and listeners last: nobody comes in before it is decided who may. */
@@ -285,6 +299,7 @@ static int swap(load *l)
     if (rc < 0) return rc;
     rc = swap_store(l);
     if (rc == 0) rc = set_levels(l->b, l->old, l->next, l->err);
+    if (rc == 0) rc = set_histories(l->b, l->old, l->next, l->err);
     if (rc == 0) rc = swap_routes(l);
     if (rc == 0) rc = swap_ports(l, ENTRY_RESOURCE);
     if (rc == 0) rc = swap_ports(l, ENTRY_CONNECT);
@@ -301,6 +316,7 @@ static int swap(load *l)
     restore_ports(l, ENTRY_CONNECT);
     restore_ports(l, ENTRY_RESOURCE);
     restore_routes(l);
+    set_histories(l->b, l->next, l->old, NULL);
     set_levels(l->b, l->next, l->old, NULL);
     restore_rules(l);
     return rc;

@@ -325,6 +325,53 @@ static int read_durability(settings *s, const node *n, void *into, bridge_error 
     return rc < 0 ? rc : 0;
 }
 
+/* "30d", "500ms", or ms as a number */
+static int read_span(const node *n, int64_t *out, bridge_error *err)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}, {"w", 604800000}};
+    text t = n->kind == NODE_TEXT ? text_of(n->text) : (text){NULL, 0};
+    uint64_t value;
+
+    if (n->kind == NODE_INT && n->number >= 0) return *out = n->number, 0;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        size_t len = strlen(units[i].unit);
+        if (t.len <= len || memcmp(t.p + t.len - len, units[i].unit, len) != 0) continue;
+        if (text_to_u64((text){t.p, t.len - len}, 1000000000, &value)) return *out = (int64_t)value * units[i].ms, 0;
+    }
+    return expected(n, "a time like \"30d\", \"1h\", \"5min\", \"500ms\"", err);
+}
+
+int settings_history(const node *n, bridge_history *out, bridge_error *err)
+{
+    *out = (bridge_history){.size = sizeof *out};
+    if (n->kind != NODE_OBJECT) return expected(n, "an object", err);
+    for (const node *item = n->first; item; item = item->next) {
+        int rc = 0;
+        if (strcmp(item->key, "keep") == 0) rc = read_span(item, &out->keep, err);
+        else if (strcmp(item->key, "resolution") == 0) rc = read_span(item, &out->resolution, err);
+        else if (strcmp(item->key, "records") == 0 && item->kind == NODE_INT && item->number > 0) out->records = (uint64_t)item->number;
+        else return fail_line(err, BRIDGE_INVALID, item->line, "\"%.80s\": a history has keep, resolution and records (a number above 0)", item->key);
+        if (rc < 0) return rc;
+    }
+    return 0;
+}
+
+/* {"sensors/#": {"keep": "30d", "records": 100000, "resolution": "1s"}} */
+static int read_history(settings *s, const node *n, void *into, bridge_error *err)
+{
+    bridge_history rule;
+    int rc = 0;
+
+    (void)into;
+    if (n->kind != NODE_OBJECT) return expected(n, "an object of patterns", err);
+    s->history = n;
+    for (const node *item = n->first; item && rc == 0; item = item->next) rc = settings_history(item, &rule, err);
+    return rc;
+}
+
 static int read_rules(settings *s, const node *n, void *into, bridge_error *err)
 {
     s->rules_line = n->line;
@@ -360,6 +407,7 @@ static const word config_words[] = {{"listen", read_listen, 0},
                                     {"resources", read_resources, 0},
                                     {"store", read_store, offsetof(settings, store)},
                                     {"durability", read_durability, 0},
+                                    {"history", read_history, 0},
                                     {"passwords", read_rules, offsetof(settings, passwords)},
                                     {"allow", read_rules, offsetof(settings, allow)},
                                     {"log", read_log, offsetof(settings, log_level)},

@@ -29,12 +29,14 @@ typedef struct settings {
     entry *first[ENTRY_KINDS], *last[ENTRY_KINDS]; /* in the order of the text */
     const char *store, *passwords, *allow; /* or NULL */
     int store_line, rules_line;
+    const node *history;    /* an object of pattern: {keep, records, resolution}, or NULL; read into bridge_history by settings_history() */
     const node *durability; /* an object of pattern: level, or NULL */
     int log_level;  /* 0: not said */
     int64_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes; /* 0: not said */
 } settings;
 
 int settings_read(settings **out, mem *m, const char *json, bridge_error *err);
+int settings_history(const node *n, bridge_history *out, bridge_error *err);
 void settings_free(settings *s); /* the slots stay open; NULL is fine */
 bool entry_same(const entry *a, const entry *b);
 

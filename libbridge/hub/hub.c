@@ -1,5 +1,5 @@
 #include "hub/hub.h"
-#include "hub/keep.h"
+#include "hub/history.h"
 #include "hub/plan.h"
 #include "auth/auth.h"
 #include "base/clock.h"
@@ -109,6 +109,7 @@ void hub_free(hub *h)
     if (!h) return;
     sys_free(h);
     timer_stop(&h->replay_timer);
+    history_free(h);
     hub_cancel_calls(h);
     if (h->app_port) app_close(h);
     h->depth = 0;

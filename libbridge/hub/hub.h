@@ -12,6 +12,7 @@
  *   replay.c    kept values to a new watch
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
+ *   history.c   values have a past (history.h)
  *   keep.c      what outlives the process           keep_level.c   what is promised about it
  * Everything belongs to the loop's thread unless it says [any]. */
 #ifndef HUB_HUB_H
@@ -152,6 +153,7 @@ struct hub {
     bool deaths; /* something lies in one of them, or in those of routes.c and policy.c */
     size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
     struct bridge_store *store; /* keep.c; NULL: nothing outlives the process */
+    struct history *history;    /* history.c; NULL: nothing has a past */
     bool restored;              /* adapters have been told of it */
     bool loading;               /* what is put now comes from there */
     buf packed;                 /* a message on its way there */
@@ -253,6 +255,7 @@ int hub_ask(bridge_peer *from, bridge_owner *o, bridge_verb verb, bridge_msg *ms
 void hub_drop_tickets(bridge_peer *peer);
 void hub_drop_calls(bridge_owner *o); /* it has gone: whoever waits is told */
 void hub_cancel_calls(hub *h);
+bridge_peer *hub_call_from(const bridge_call *call); /* who asks; NULL: has gone */
 
 /* ---- policy.c */
 int policy_check(bridge_peer *peer, bridge_verb verb, const char *path); /* 0, UNAUTHENTICATED, DENIED */

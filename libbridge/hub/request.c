@@ -412,6 +412,11 @@ int64_t bridge_call_timeout(const bridge_call *call)
     return left > 0 ? left : 0;
 }
 
+bridge_peer *hub_call_from(const bridge_call *call)
+{
+    return call->from;
+}
+
 const bridge_terms *bridge_call_terms(const bridge_call *call)
 {
     return call->terms;

@@ -6,7 +6,7 @@
  *   5. who watches is told                                              fanout.c
  *   6. routes that copy carry it on, to 3. again                        routes.c
  *   7. who was promised something waits until it is on disk             keep.c */
-#include "hub/keep.h"
+#include "hub/history.h"
 
 static bool among(uint64_t version, const uint64_t *versions, unsigned count)
 {
@@ -61,6 +61,7 @@ int hub_accept(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, con
     if (copy) msg = copy;
     rc = keep(h, verb, msg, &created);
     if (rc == 0) {
+        if (h->history && verb != BRIDGE_DELETE) history_record(h, msg);
         h->count.accepted++;
         hub_enter(h);
         told = hub_fanout(h, from, msg, verb == BRIDGE_DELETE);

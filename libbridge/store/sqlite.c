@@ -15,7 +15,7 @@ int sqlite_failed(sqlite_state *s, int rc)
     return (rc & 0xff) == SQLITE_NOMEM ? BRIDGE_NOMEM : (rc & 0xff) == SQLITE_FULL ? BRIDGE_BUSY : BRIDGE_IO;
 }
 
-static int step(sqlite_state *s, sqlite_query which)
+int sqlite_step(sqlite_state *s, sqlite_query which)
 {
     int rc = sqlite3_step(s->q[which]);
 
@@ -50,7 +50,7 @@ static int put(void *e, unsigned kind, const void *key, size_t key_len, const vo
     sqlite3_bind_int(s->q[Q_PUT], 1, (int)kind);
     sqlite3_bind_blob64(s->q[Q_PUT], 2, key_len ? key : "", key_len, SQLITE_STATIC);
     sqlite3_bind_blob64(s->q[Q_PUT], 3, len ? value : "", len, SQLITE_STATIC);
-    return step(s, Q_PUT);
+    return sqlite_step(s, Q_PUT);
 }
 
 static int remove_key(void *e, unsigned kind, const void *key, size_t key_len)
@@ -59,7 +59,7 @@ static int remove_key(void *e, unsigned kind, const void *key, size_t key_len)
 
     sqlite3_bind_int(s->q[Q_REMOVE], 1, (int)kind);
     sqlite3_bind_blob64(s->q[Q_REMOVE], 2, key_len ? key : "", key_len, SQLITE_STATIC);
-    return step(s, Q_REMOVE);
+    return sqlite_step(s, Q_REMOVE);
 }
 
 /* Prefixes end in a byte that can be one more: a NUL mostly. */
@@ -76,7 +76,7 @@ static int remove_below(void *e, unsigned kind, const void *prefix, size_t len)
     sqlite3_bind_int(s->q[Q_REMOVE_BELOW], 1, (int)kind);
     sqlite3_bind_blob64(s->q[Q_REMOVE_BELOW], 2, prefix, len, SQLITE_STATIC);
     sqlite3_bind_blob64(s->q[Q_REMOVE_BELOW], 3, end, len, SQLITE_STATIC);
-    rc = step(s, Q_REMOVE_BELOW);
+    rc = sqlite_step(s, Q_REMOVE_BELOW);
     mem_free(mem_default(), end);
     return rc;
 }
@@ -94,7 +94,7 @@ static int append(void *e, uint64_t queue, uint64_t number, const void *value, s
     sqlite3_bind_int64(s->q[Q_APPEND], 1, (sqlite3_int64)queue);
     sqlite3_bind_int64(s->q[Q_APPEND], 2, as_signed(number));
     sqlite3_bind_blob64(s->q[Q_APPEND], 3, len ? value : "", len, SQLITE_STATIC);
-    return step(s, Q_APPEND);
+    return sqlite_step(s, Q_APPEND);
 }
 
 static int trim(void *e, uint64_t queue, uint64_t from, uint64_t upto)
@@ -104,7 +104,7 @@ static int trim(void *e, uint64_t queue, uint64_t from, uint64_t upto)
     sqlite3_bind_int64(s->q[Q_TRIM], 1, (sqlite3_int64)queue);
     sqlite3_bind_int64(s->q[Q_TRIM], 2, as_signed(from));
     sqlite3_bind_int64(s->q[Q_TRIM], 3, as_signed(upto));
-    return step(s, Q_TRIM);
+    return sqlite_step(s, Q_TRIM);
 }
 
 static int commit(void *e)
@@ -189,5 +189,10 @@ const bridge_store_engine sqlite_engine = {
     .rollback = rollback,
     .each = each,
     .items = items,
+    .record = sqlite_record,
+    .prune = sqlite_prune,
+    .view = sqlite_view,
+    .past = sqlite_past,
+    .view_close = sqlite_view_close,
     .why = why,
 };

@@ -7,9 +7,9 @@
 #include "bridge/sys/store.h"
 #include <sqlite3.h>
 
-enum { SQLITE_VERSION_OF_SCHEMA = 1, SQLITE_ID = 0x42726467 /* "Brdg": application_id */, SQLITE_NEWER = 10000 };
+enum { SQLITE_VERSION_OF_SCHEMA = 2, SQLITE_ID = 0x42726467 /* "Brdg": application_id */, SQLITE_NEWER = 10000 };
 
-typedef enum sqlite_query { Q_PUT, Q_REMOVE, Q_REMOVE_BELOW, Q_APPEND, Q_TRIM, Q_ITEMS, Q_EACH, Q_COUNT } sqlite_query;
+typedef enum sqlite_query { Q_PUT, Q_REMOVE, Q_REMOVE_BELOW, Q_APPEND, Q_TRIM, Q_ITEMS, Q_EACH, Q_RECORD, Q_PRUNE_OLD, Q_PRUNE_MOST, Q_COUNT } sqlite_query;
 
 typedef struct sqlite_state {
     sqlite3 *db;
@@ -24,4 +24,12 @@ int sqlite_open(void **out, const char *where, bridge_error *note, bridge_error 
 void sqlite_close(void *e);
 int sqlite_failed(sqlite_state *s, int rc); /* remembers why; BUSY for a full disk, else IO */
 bool sqlite_is_corrupt(int rc);
+int sqlite_step(sqlite_state *s, sqlite_query which); /* to its end */
+
+/* ---- sqlite_past.c */
+int sqlite_record(void *e, const bridge_past *past);
+int sqlite_prune(void *e, uint32_t path, int64_t before, uint64_t most);
+int sqlite_view(void *e, void **out);
+int sqlite_past(void *view, uint32_t path, int64_t from, int64_t upto, bool newest_first, bridge_past_fn fn, void *user);
+void sqlite_view_close(void *view);
 #endif

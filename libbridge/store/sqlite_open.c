@@ -23,12 +23,19 @@ static const char *const queries[Q_COUNT] = {
     [Q_TRIM] = "DELETE FROM queued WHERE queue = ?1 AND number BETWEEN ?2 AND ?3",
     [Q_ITEMS] = "SELECT number, value FROM queued WHERE queue = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
     [Q_EACH] = "SELECT key, value FROM kept WHERE kind = ?1 AND key >= ?2 ORDER BY key",
+    [Q_RECORD] = "INSERT OR REPLACE INTO history(path, time, part, format, number, name, origin, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [Q_PRUNE_OLD] = "DELETE FROM history WHERE path = ?1 AND time < min(?2, coalesce((SELECT time + 1 FROM history WHERE path = ?1 "
+                    "ORDER BY time LIMIT 1 OFFSET 5000), ?2))",
+    [Q_PRUNE_MOST] = "DELETE FROM history WHERE path = ?1 AND time < min((SELECT time FROM history WHERE path = ?1 ORDER BY time DESC, part DESC "
+                     "LIMIT 1 OFFSET ?2 - 1), coalesce((SELECT time + 1 FROM history WHERE path = ?1 ORDER BY time LIMIT 1 OFFSET 5000), 9223372036854775807))",
 };
 
 /* migrations[n] brings schema n to n+1. */
 static const char *const migrations[SQLITE_VERSION_OF_SCHEMA] = {
     "CREATE TABLE kept(kind INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, key)) WITHOUT ROWID;"
     "CREATE TABLE queued(queue INTEGER NOT NULL, number INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY(queue, number)) WITHOUT ROWID;",
+    "CREATE TABLE history(path INTEGER NOT NULL, time INTEGER NOT NULL, part INTEGER NOT NULL, format INTEGER NOT NULL, number REAL, name TEXT,"
+    " origin TEXT, value BLOB, PRIMARY KEY(path, time, part)) WITHOUT ROWID;",
 };
 
 static char *name_with(const char *file, const char *suffix)

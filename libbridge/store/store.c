@@ -20,7 +20,7 @@ static void touched(bridge_store *s)
     turn_end_want(s->loop, &s->end);
 }
 
-static store_op *add(bridge_store *s, store_op_kind kind, size_t key_len, size_t len)
+store_op *store_add(bridge_store *s, store_op_kind kind, size_t key_len, size_t len)
 {
     size_t size = (sizeof(store_op) + key_len + len + 7) & ~(size_t)7;
     store_op *op = size <= UINT32_MAX ? buf_reserve(&s->filling.ops, size) : NULL;
@@ -37,7 +37,7 @@ int bridge_store_put(bridge_store *s, bridge_kept kind, const void *key, size_t 
 
     if (!s) return 0;
     if (key_len > STORE_KEY_MAX) return BRIDGE_TOOBIG;
-    op = add(s, OP_PUT, key_len, len);
+    op = store_add(s, OP_PUT, key_len, len);
     if (!op) return BRIDGE_NOMEM;
     op->kind = (uint8_t)kind;
     memcpy(op + 1, key, key_len);
@@ -51,7 +51,7 @@ static int remove_by(bridge_store *s, store_op_kind how, bridge_kept kind, const
 
     if (!s) return 0;
     if (key_len > STORE_KEY_MAX) return BRIDGE_TOOBIG;
-    op = add(s, how, key_len, 0);
+    op = store_add(s, how, key_len, 0);
     if (!op) return BRIDGE_NOMEM;
     op->kind = (uint8_t)kind;
     memcpy(op + 1, key, key_len);
@@ -78,7 +78,7 @@ int bridge_store_append(bridge_store *s, uint64_t queue, uint64_t number, const 
     store_op *op;
 
     if (!s) return 0;
-    op = add(s, OP_APPEND, 0, len);
+    op = store_add(s, OP_APPEND, 0, len);
     if (!op) return BRIDGE_NOMEM;
     op->a = queue;
     op->b = number;
@@ -89,7 +89,7 @@ int bridge_store_append(bridge_store *s, uint64_t queue, uint64_t number, const 
 
 static int trim(bridge_store *s, uint64_t queue, uint64_t from, uint64_t upto)
 {
-    store_op *op = add(s, OP_TRIM, 0, sizeof upto);
+    store_op *op = store_add(s, OP_TRIM, 0, sizeof upto);
 
     if (!op) return BRIDGE_NOMEM;
     op->a = queue;
@@ -124,7 +124,7 @@ int bridge_store_fetch(bridge_store *s, uint64_t queue, uint64_t after, size_t m
 
     if (!s) return BRIDGE_UNSUPPORTED;
     f = mem_new(s->mem, store_fetch);
-    op = f ? add(s, OP_FETCH, 0, sizeof f) : NULL;
+    op = f ? store_add(s, OP_FETCH, 0, sizeof f) : NULL;
     if (!op) {
         mem_free(s->mem, f);
         return BRIDGE_NOMEM;

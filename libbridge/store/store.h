@@ -2,6 +2,7 @@
  *
  *   store.c    batches, waiting, the hand-over          writer.c   the store's thread: a batch becomes a transaction
  *   open.c     URLs, the beginning                       pack.c     a message <-> bytes
+ *   past.c     history, this side of the engine          sqlite_past.c  and that
  *   sqlite.c   the engine                                sqlite_open.c   its file: found, locked, made, moved aside
  * The loop's thread owns everything but what writer.c says is its own. */
 #ifndef STORE_STORE_H
@@ -26,7 +27,7 @@ enum {
 /* bytes that may wait for the disk */
 #define STORE_PENDING ((size_t)64 * 1024 * 1024)
 
-typedef enum store_op_kind { OP_NONE, OP_PUT, OP_REMOVE, OP_REMOVE_BELOW, OP_APPEND, OP_TRIM, OP_FETCH } store_op_kind;
+typedef enum store_op_kind { OP_NONE, OP_PUT, OP_REMOVE, OP_REMOVE_BELOW, OP_APPEND, OP_TRIM, OP_FETCH, OP_RECORD, OP_PRUNE } store_op_kind;
 typedef struct store_op { /* in a batch, 8-aligned: this, the key, the value */
     uint32_t size;        /* of all of it, up to the next */
     uint8_t op, kind;
@@ -115,6 +116,19 @@ void store_on_written(void *store); /* posted by the writer: store.c */
 void store_on_rested(void *store);
 
 extern const bridge_store_engine sqlite_engine;
+
+/* ---- past.c */
+typedef struct store_past { /* behind an OP_RECORD; then name, origin, value; of OP_PRUNE only time and most */
+    int64_t time;
+    double number;
+    uint64_t most;
+    uint32_t path, part;
+    uint32_t name_len, origin_len; /* with their NUL; 0: none */
+    uint16_t format;
+    bool is_number;
+} store_past;
+int store_run_past(bridge_store *s, const store_op *op); /* the writer's */
+store_op *store_add(bridge_store *s, store_op_kind kind, size_t key_len, size_t len); /* store.c */
 
 /* ---- pack.c: a message with all that it has, but its origin's object */
 int store_pack(buf *out, const bridge_msg *msg);

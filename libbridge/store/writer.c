@@ -78,6 +78,8 @@ static int run_op(bridge_store *s, const store_op *op)
     case OP_APPEND: return e->append(s->state, op->a, op->b, key, op->len);
     case OP_TRIM: memcpy(&upto, key, sizeof upto); return e->trim(s->state, op->a, op->b, upto);
     case OP_FETCH: return run_fetch(s, key);
+    case OP_RECORD:
+    case OP_PRUNE: return store_run_past(s, op);
     default: return 0;
     }
 }

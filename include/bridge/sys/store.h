@@ -31,6 +31,7 @@ typedef enum bridge_kept {
     BRIDGE_KEPT_OBSERVATION = 8,  /* LwM2M endpoint NUL path */
     BRIDGE_KEPT_DIRECTORY = 9,    /* CoAP resource directory: an entry */
     BRIDGE_KEPT_WRITER = 10,      /* a writer beside the store: the number of its queue */
+    BRIDGE_KEPT_HISTORY = 11,     /* path: its number in the history */
     BRIDGE_KEPT_OTHER = 64        /* from here on: adapters that are not in this tree */
 } bridge_kept;
 
@@ -79,6 +80,25 @@ int bridge_store_items(bridge_store *s, uint64_t queue, uint64_t after, size_t m
  * then once with number 0 and NULL; on the loop's thread, never before this returns.  Not called any more once the bridge ends. */
 int bridge_store_fetch(bridge_store *s, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user);
 
+/* History: records of paths, each path under a number of its owner's. */
+typedef struct bridge_past {
+    uint32_t path, part; /* several at one time: 0, 1, ... */
+    int64_t time;        /* ms since 1970 */
+    uint16_t format;     /* of value; as bridge_format */
+    bool is_number;      /* then number is what value says, for aggregates */
+    double number;
+    const char *name, *origin; /* of a record within a pack, or NULL; who said it, or NULL */
+    const void *value;
+    size_t len;
+} bridge_past;
+int bridge_store_record(bridge_store *s, const bridge_past *past);
+int bridge_store_prune(bridge_store *s, uint32_t path, int64_t before, uint64_t most); /* older than that, and more than so many, go: some each time */
+typedef int (*bridge_past_fn)(void *user, const bridge_past *past); /* borrow; non-zero stops and is returned */
+/* [any] Opens a view of what is on disk now, for one thread at a time; UNSUPPORTED.  The store must outlive it. */
+int bridge_store_view(bridge_store *s, void **out);
+int bridge_store_past(bridge_store *s, void *view, uint32_t path, int64_t from, int64_t upto, bool newest_first, bridge_past_fn fn, void *user);
+void bridge_store_view_close(bridge_store *s, void *view);
+
 /* ---- 2. For those who write an engine: one file, one table.  Only the store's thread calls it, or the one that opens it, before. */
 typedef struct bridge_store_engine {
     size_t size;        /* sizeof(bridge_store_engine) */
@@ -97,6 +117,11 @@ typedef struct bridge_store_engine {
     void (*rollback)(void *e);
     int (*each)(void *e, unsigned kind, const void *prefix, size_t prefix_len, bridge_store_key_fn fn, void *user);
     int (*items)(void *e, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user);
+    int (*record)(void *e, const bridge_past *past); /* this and the next five: optional, history */
+    int (*prune)(void *e, uint32_t path, int64_t before, uint64_t most);
+    int (*view)(void *e, void **out);
+    int (*past)(void *view, uint32_t path, int64_t from, int64_t upto, bool newest_first, bridge_past_fn fn, void *user);
+    void (*view_close)(void *view);
     const char *(*why)(void *e); /* borrow: the last failure, for people */
     void (*rest)(void *e);       /* optional: nothing to do for a while; time for checkpoints */
 } bridge_store_engine;

@@ -36,6 +36,29 @@ static bool only_reads(text method)
     return text_is(method, "GET") || text_is(method, "HEAD") || text_is(method, "OPTIONS");
 }
 
+/* GET /history/<path>?...: the question that the hub's $history answers; a filter may stand for the path. */
+static bool serve_history(request *r)
+{
+    text below, query = r->query, accept = head_value(r->head, HEAD_ACCEPT);
+    buf words;
+    int rc;
+
+    if (target_below(r->path, text_of("/history"), &below) != 0 || below.len == 0) return false;
+    buf_init(&words, r->conn->port->mem, 0);
+    rc = buf_text(&words, "path=");
+    for (size_t i = 0; rc == 0 && i < below.len; i++) rc = below.p[i] == '&' ? buf_text(&words, "%26") : buf_put(&words, below.p + i, 1);
+    if (rc == 0 && accept.len >= 8 && memcmp(accept.p, "text/csv", 8) == 0) rc = buf_text(&words, "&as=csv");
+    if (rc == 0 && accept.len >= 22 && memcmp(accept.p, "application/senml+json", 22) == 0) rc = buf_text(&words, "&as=senml");
+    if (rc == 0 && query.len) rc = buf_put_u8(&words, '&');
+    if (rc == 0 && query.len) rc = buf_put(&words, query.p, query.len);
+    r->query = (text){(const char *)words.data, words.len};
+    if (rc < 0) answer_failure(r->conn, rc, NULL);
+    else resource_serve(r, text_of("$history"));
+    r->query = query;
+    buf_done(&words);
+    return true;
+}
+
 void dispatch(request *r)
 {
     http_conn *c = r->conn;
@@ -53,6 +76,8 @@ void dispatch(request *r)
     } else if (hc_wanted(r)) {
         hc_serve(r);
     } else if (site_serve(r)) {
+        return;
+    } else if (serve_history(r)) {
         return;
     } else if (target_below(r->path, text_of(p->mount), &below) == 0) {
         resource_serve(r, below);

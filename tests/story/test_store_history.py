@@ -1,0 +1,142 @@
+"""Values have a past: recorded by pattern, read over any protocol (docs/store.md)."""
+import csv
+import io
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+from conftest import built_adapters
+from peers import mqtt
+from peers.tools import need
+
+pytestmark = pytest.mark.skipif(not {"mqtt", "http", "coap"} <= set(built_adapters()), reason="needs all three protocols")
+CONFIG = """{"listen": ["mqtt://127.0.0.1:0", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r"],
+  "store": "sqlite:past.db?commit=1", "history": {"s/#": {"records": 5000}, "s/rare/#": {"resolution": "1h"}, "s/few": {"records": 3}}}"""
+
+
+@pytest.fixture
+def start(start_bridged, tmp_path):
+    (tmp_path / "c.json").write_text(CONFIG)
+    return lambda: start_bridged(options=["-c", "c.json"], listeners=3)
+
+
+def put(bridged, path, data, kind="text/plain"):
+    url = f"{bridged.url('http')}/{path}"
+    with urllib.request.urlopen(urllib.request.Request(url, data=data.encode(), method="PUT", headers={"Content-Type": kind}), timeout=20):
+        pass
+
+
+def ask(bridged, question, accept=None):
+    url = f"{bridged.url('http').removesuffix('/resources')}/history/{question}"
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept} if accept else {}), timeout=20) as answer:
+        return answer.read().decode()
+
+
+def values(bridged, question):
+    return [record["value"] for record in json.loads(ask(bridged, question))]
+
+
+def senml(*records):
+    return json.dumps([{"n": name, "t": time, "v": value} for name, time, value in records])
+
+
+def test_what_was_put_and_published_is_read_again_also_after_a_kill(start):
+    bridged = start()
+    for n in range(3):
+        put(bridged, "s/a", f"{n}.5")
+    c = mqtt.Client(bridged.port("mqtt"), version=5).connect("c")
+    c.publish("s/a", b"not kept", qos=1)
+    c.publish("other", b"1", qos=1)
+    bridged.process.kill()
+    bridged.process.wait()
+    bridged.end = lambda: None
+
+    bridged = start()
+
+    records = json.loads(ask(bridged, "s/a"))
+    assert [r["value"] for r in records] == [0.5, 1.5, 2.5, "not kept"]
+    assert records[3]["origin"] == "mqtt:c" and records[0]["format"] == "text"
+    assert sorted(r["time"] for r in records) == [r["time"] for r in records]
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        ask(bridged, "other")
+
+
+def test_the_words_of_a_question(start):
+    bridged = start()
+    put(bridged, "s/p", senml(*[("", 1700000000 + 30 * n, n) for n in range(10)]), "application/senml+json")
+
+    assert values(bridged, "s/p?limit=2") == [0, 1]
+    assert values(bridged, "s/p?limit=2&order=down") == [9, 8]
+    assert values(bridged, "s/p?from=1700000060&to=1700000120000") == [2, 3, 4]
+    assert values(bridged, "s/p?from=2023-11-14T22:17:20Z") == [8, 9]
+    assert values(bridged, "s/p?aggregate=mean&step=1m&from=1699999980") == [0.5, 2.5, 4.5, 6.5, 8.5]
+    assert values(bridged, "s/p?aggregate=sum") == [45]
+    assert values(bridged, "s/p?aggregate=count") == [10]
+    for wrong in ("limit=0", "from=yesterday", "step=x", "as=xml", "aggregate=median", "banana=1"):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            ask(bridged, f"s/p?{wrong}")
+
+
+def test_formats_of_an_answer(start):
+    bridged = start()
+    put(bridged, "s/x", senml(("t", 1700000000, 20.25), ("h", 1700000001, 40)), "application/senml+json")
+    put(bridged, "s/y", 'a "b", c')
+
+    rows = list(csv.reader(io.StringIO(ask(bridged, "s/+", "text/csv"))))
+    assert rows[0] == ["path", "time", "value", "format", "origin"]
+    assert [row[0] for row in rows[1:]] == ["s/x/t", "s/x/h", "s/y"] and rows[3][2] == 'a "b", c'
+    assert json.loads(ask(bridged, "s/x", "application/senml+json")) == [{"n": "s/x/t", "t": 1700000000.0, "v": 20.25},
+                                                                         {"n": "s/x/h", "t": 1700000001.0, "v": 40}]
+    columns = json.loads(ask(bridged, "s/%23?as=columns"))
+    assert columns["path"] == ["s/x/t", "s/x/h", "s/y"] and columns["value"] == [20.25, 40, 'a "b", c'] and len(columns["time"]) == 3
+
+
+def test_at_most_one_record_in_the_resolution(start):
+    bridged = start()
+    for n in range(5):
+        put(bridged, "s/rare/a", str(n))
+
+    assert values(bridged, "s/rare/a") == [0]
+
+
+def test_no_more_records_than_said_are_kept_for_long(start):
+    bridged = start()
+    put(bridged, "s/few", senml(*[("", 1700000000 + n, n) for n in range(100)]), "application/senml+json")
+
+    for _ in range(2000):
+        if (left := values(bridged, "s/few")) == [97, 98, 99]:
+            break
+    assert left == [97, 98, 99]
+
+
+def test_over_coap(start):
+    bridged = start()
+    put(bridged, "s/c", "7")
+    done = need("coap-client-notls")
+    import subprocess
+    url = f"{bridged.url('coap').removesuffix('/r')}/r/$history/s/c?limit=1"
+    said = subprocess.run([done, "-m", "get", url], capture_output=True, text=True, timeout=20).stdout
+
+    assert json.loads(said)[0]["value"] == 7
+
+
+def test_over_mqtt(start):
+    bridged = start()
+    put(bridged, "s/m", "8")
+    c = mqtt.Client(bridged.port("mqtt"), version=5).connect("c")
+    c.subscribe(("answers", 1))
+
+    c.publish("$history/s/m", b"limit=1", qos=1, props={"response_topic": "answers", "correlation": b"42"})
+
+    m = c.message()
+    assert m.props["correlation"] == b"42" and json.loads(m.payload)[0]["value"] == 8
+
+
+def test_a_history_needs_a_store(bridged_program, tmp_path):
+    (tmp_path / "c.json").write_text('{"history": {"a": {}}}')
+
+    code, _, said = bridged_program("-c", str(tmp_path / "c.json"))
+
+    assert code != 0 and "needs a store" in said
