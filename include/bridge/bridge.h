@@ -173,6 +173,7 @@ typedef struct bridge_options {
     size_t max_memory; /* bytes of the whole bridge (without OpenSSL's); 0: no limit.  From 7/8 of it on new peers and messages are
                         * refused as BUSY.  Not together with a realloc of your own */
     const char *store; /* what outlives the process: "memory:" (nothing, the default), "sqlite:FILE"; docs/store.md */
+    size_t max_client_names; /* values that one client may have written last; 0: no limit */
 } bridge_options;
 enum { BRIDGE_LOG_ERROR = 1, BRIDGE_LOG_WARN = 2, BRIDGE_LOG_INFO = 3, BRIDGE_LOG_DEBUG = 4 };
 #define BRIDGE_OPTIONS(...) (&(bridge_options){.size = sizeof(bridge_options), __VA_ARGS__})
@@ -247,6 +248,17 @@ BRIDGE_API int bridge_route_add(bridge *b, const bridge_route *route, bridge_slo
  * EXISTS when the name is taken.  Closed, routes that call it treat every message as one it cannot take. */
 typedef int (*bridge_transform_fn)(void *user, bridge_msg *msg, bridge_msg **out);
 BRIDGE_API int bridge_transform(bridge *b, const char *name, bridge_transform_fn fn, void *user, bridge_slot **out, bridge_error *err);
+/* The life of names, for values whose path matches; of several rules the most specific.  BUSY for a new name over max_children, and
+ * over max_client_names: 0x97, 4.29, 429. */
+typedef struct bridge_life {
+    size_t size;
+    const char *pattern; /* "devices/{id}/#" */
+    int64_t value_ttl;   /* ms a value is good at most; 0: as long as it says itself */
+    int64_t unused;      /* ms after which a name that nobody writes, asks for or watches by itself is removed; 0: never */
+    size_t max_children; /* names directly below one; 0: no limit */
+} bridge_life;
+#define BRIDGE_LIFE(...) (&(bridge_life){.size = sizeof(bridge_life), __VA_ARGS__})
+BRIDGE_API int bridge_life_add(bridge *b, const bridge_life *life, bridge_slot **out, bridge_error *err);
 /* Why a path goes where it goes, in sentences: NUL-terminated into text[len]; returns the length it wanted, or negative. */
 BRIDGE_API int bridge_explain(bridge *b, const char *path, char *text, size_t len);
 

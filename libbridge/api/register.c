@@ -206,6 +206,31 @@ int bridge_handle(bridge *b, const char *filter, bridge_call_fn fn, void *user, 
     return bridge_own(b, filter, &fns, user, out, err);
 }
 
+/* ---- the life of names */
+
+static void undo_life(bridge_slot *s)
+{
+    life_remove(s->thing);
+}
+
+static int do_life(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_life, NULL);
+    life_rule *made = NULL;
+    int rc = s ? life_add(b->hub, r->user, &made, r->err) : fail_nomem(r->err);
+
+    if (rc == 0) s->thing = made;
+    return keep(s, rc, r);
+}
+
+int bridge_life_add(bridge *b, const bridge_life *life, bridge_slot **out, bridge_error *err)
+{
+    registration r = {.user = (void *)(uintptr_t)life, .out = out, .err = err};
+
+    return life ? on_loop(b, do_life, &r) : fail(err, BRIDGE_INVALID, "no rule");
+}
+
 /* ---- descriptions */
 
 static void undo_description(bridge_slot *s)

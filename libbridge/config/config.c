@@ -63,6 +63,7 @@ static int entry_open(load *l, entry *e, bridge_error *err)
     switch (e->kind) {
     case ENTRY_LISTEN: return bridge_listen(l->b, e->url, &e->slot, err);
     case ENTRY_RESOURCE: return resource_open(l, e, err);
+    case ENTRY_LIFE: return bridge_life_add(l->b, &e->life, &e->slot, err);
     case ENTRY_CONNECT: return bridge_connect(l->b, e->url, &e->slot, err);
     default: return bridge_route_add(l->b, &e->route, &e->slot, err);
     }
@@ -243,6 +244,7 @@ static void set_numbers(bridge *b, const loaded *had, const settings *s)
     set_limit(&l->max_queue_bytes, had->limits.max_queue_bytes, s->max_queue_bytes);
     set_limit(&l->max_values, had->limits.max_values, s->max_values);
     set_limit(&l->max_value_bytes, had->limits.max_value_bytes, s->max_value_bytes);
+    life_limit_clients(b->hub, s->max_client_names ? (size_t)s->max_client_names : had->limits.max_client_names);
     atomic_store(&b->hub->log.level, s->log_level ? s->log_level : had->log_level);
 }
 
@@ -302,18 +304,21 @@ static int swap(load *l)
     if (rc == 0) rc = set_histories(l->b, l->old, l->next, l->err);
     if (rc == 0) rc = swap_routes(l);
     if (rc == 0) rc = swap_ports(l, ENTRY_RESOURCE);
+    if (rc == 0) rc = swap_ports(l, ENTRY_LIFE);
     if (rc == 0) rc = swap_ports(l, ENTRY_CONNECT);
     if (rc == 0) rc = swap_ports(l, ENTRY_LISTEN);
     if (rc == 0) {
         split_routes(l, &old, &next);
         close_all(old);
         make_room(l, ENTRY_RESOURCE);
+        make_room(l, ENTRY_LIFE);
         make_room(l, ENTRY_CONNECT);
         make_room(l, ENTRY_LISTEN);
         return 0;
     }
     restore_ports(l, ENTRY_LISTEN);
     restore_ports(l, ENTRY_CONNECT);
+    restore_ports(l, ENTRY_LIFE);
     restore_ports(l, ENTRY_RESOURCE);
     restore_routes(l);
     set_histories(l->b, l->next, l->old, NULL);

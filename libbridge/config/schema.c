@@ -303,6 +303,61 @@ static int read_resources(settings *s, const node *n, void *into, bridge_error *
     return rc;
 }
 
+/* ---- the life of names */
+
+static int read_span(settings *s, const node *n, void *into, bridge_error *err)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
+    const char *p = n->kind == NODE_TEXT ? n->text : "";
+    size_t digits = strspn(p, "0123456789");
+    uint64_t number = 0;
+
+    (void)s;
+    if (digits && text_to_u64((text){p, digits}, 1000000000, &number))
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            if (number && strcmp(p + digits, units[i].unit) == 0) {
+                *(int64_t *)into = (int64_t)number * units[i].ms;
+                return 0;
+            }
+    return expected(n, "a time such as \"30s\", \"10m\", \"1h\", \"7d\"", err);
+}
+
+static int read_count(settings *s, const node *n, void *into, bridge_error *err)
+{
+    int64_t number = 0;
+    int rc = read_size(s, n, &number, err);
+
+    if (rc == 0) *(size_t *)into = (size_t)number;
+    return rc;
+}
+
+static const word life_words[] = {{"pattern", read_text, offsetof(bridge_life, pattern)},
+                                  {"value_ttl", read_span, offsetof(bridge_life, value_ttl)},
+                                  {"unused", read_span, offsetof(bridge_life, unused)},
+                                  {"max_children", read_count, offsetof(bridge_life, max_children)},
+                                  {0}};
+
+static int read_lives(settings *s, const node *n, void *into, bridge_error *err)
+{
+    int rc = 0;
+
+    (void)into;
+    if (n->kind != NODE_LIST) return expected(n, "a list of objects", err);
+    for (const node *item = n->first; item && rc == 0; item = item->next) {
+        entry *e;
+        if (item->kind != NODE_OBJECT) return expected(item, "a list of objects", err);
+        e = add_entry(s, ENTRY_LIFE, item->line);
+        if (!e) return fail_nomem(err);
+        e->life.size = sizeof e->life;
+        rc = read_words(s, item, life_words, &e->life, err);
+        if (rc == 0 && !e->life.pattern) rc = fail_line(err, BRIDGE_INVALID, item->line, "this rule of life has no \"pattern\"");
+    }
+    return rc;
+}
+
 /* ---- the rest */
 
 static int read_store(settings *s, const node *n, void *into, bridge_error *err)
@@ -393,6 +448,7 @@ static const word limit_words[] = {{"max_message", read_size, offsetof(settings,
                                    {"max_queue_bytes", read_size, offsetof(settings, max_queue_bytes)},
                                    {"max_values", read_size, offsetof(settings, max_values)},
                                    {"max_value_bytes", read_size, offsetof(settings, max_value_bytes)},
+                                   {"max_client_names", read_size, offsetof(settings, max_client_names)},
                                    {0}};
 
 static int read_limits(settings *s, const node *n, void *into, bridge_error *err)
@@ -410,6 +466,7 @@ static const word config_words[] = {{"listen", read_listen, 0},
                                     {"history", read_history, 0},
                                     {"passwords", read_rules, offsetof(settings, passwords)},
                                     {"allow", read_rules, offsetof(settings, allow)},
+                                    {"life", read_lives, 0},
                                     {"log", read_log, offsetof(settings, log_level)},
                                     {"limits", read_limits, 0},
                                     {0}};
@@ -455,6 +512,9 @@ bool entry_same(const entry *a, const entry *b)
     if (a->kind == ENTRY_RESOURCE)
         return same_text(x->path, y->path) && same_text(x->rt, y->rt) && same_text(x->interface, y->interface) &&
                same_text(x->title, y->title) && x->ct == y->ct && x->sz == y->sz && x->obs == y->obs;
+    if (a->kind == ENTRY_LIFE)
+        return same_text(a->life.pattern, b->life.pattern) && a->life.value_ttl == b->life.value_ttl && a->life.unused == b->life.unused &&
+               a->life.max_children == b->life.max_children;
     if (a->kind != ENTRY_ROUTE) return strcmp(a->url, b->url) == 0;
     return same_text(r->source, o->source) && same_text(r->target, o->target) && same_text(r->format, o->format) &&
            r->ways == o->ways && r->retain == o->retain && r->max_qos == o->max_qos && r->priority == o->priority &&

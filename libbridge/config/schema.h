@@ -1,11 +1,11 @@
 /* config/schema.h - what a config may say, and what one said.
  *
- *      listen connect routes store durability passwords allow log limits        docs/config.md */
+ *      listen connect routes store durability life passwords allow log limits        docs/config.md */
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
 #include "config/document.h"
 
-typedef enum entry_kind { ENTRY_LISTEN, ENTRY_CONNECT, ENTRY_ROUTE, ENTRY_RESOURCE, ENTRY_KINDS } entry_kind;
+typedef enum entry_kind { ENTRY_LISTEN, ENTRY_CONNECT, ENTRY_ROUTE, ENTRY_RESOURCE, ENTRY_LIFE, ENTRY_KINDS } entry_kind;
 typedef struct resource { /* what a list of links says of a path */
     const char *path, *rt, *interface, *title; /* NULL: not said */
     int64_t ct, sz; /* -1: not said */
@@ -20,6 +20,7 @@ typedef struct entry { /* something with a slot: a URL, or a route */
     bridge_route route; /* ROUTE */
     char *steps;        /* ROUTE: its transformation, when it was said as a list; ours */
     resource resource;  /* RESOURCE */
+    bridge_life life;   /* LIFE */
     bridge_slot *slot;  /* while it is open */
 } entry;
 
@@ -32,7 +33,7 @@ typedef struct settings {
     const node *history;    /* an object of pattern: {keep, records, resolution}, or NULL; read into bridge_history by settings_history() */
     const node *durability; /* an object of pattern: level, or NULL */
     int log_level;  /* 0: not said */
-    int64_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes; /* 0: not said */
+    int64_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes, max_client_names; /* 0: not said */
 } settings;
 
 int settings_read(settings **out, mem *m, const char *json, bridge_error *err);

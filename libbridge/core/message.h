@@ -22,7 +22,7 @@ typedef struct derived {
     uint32_t key;                /* DERIVED_* in the high byte, the rest is the owner's business */
     void (*free)(struct derived *d, mem *m); /* NULL: mem_free */
 } derived;
-enum { DERIVED_FORMAT = 1 << 24, DERIVED_MQTT = 2 << 24, DERIVED_HTTP = 3 << 24, DERIVED_COAP = 4 << 24 };
+enum { DERIVED_FORMAT = 1 << 24, DERIVED_MQTT = 2 << 24, DERIVED_HTTP = 3 << 24, DERIVED_COAP = 4 << 24, DERIVED_LIFE = 5 << 24 };
 
 typedef struct msg_extra { /* what most messages do not have; lies behind the payload */
     const char *media_type, *response;

@@ -47,6 +47,7 @@ int hub_explain(hub *h, const char *textual, buf *out)
     owner = tree_owner(h->tree, path.p, path.len);
     if (owner) buf_print(out, "requests are answered by the owner of %.*s\n", (int)owner->pattern->len, owner->pattern->text);
     explain_value(h, path, out);
+    life_explain(h, path, out);
     tree_match(h->tree, path.p, path.len, on_subs, &t);
     if (t.watchers == 0) buf_print(out, "nobody watches it\n");
     if (t.watchers > SHOWN) buf_print(out, "and %u more watch it\n", t.watchers - SHOWN);

@@ -20,6 +20,7 @@ static void take_limits(hub *h, const bridge_options *o)
     h->limits.max_value_bytes = or_default(o->max_value_bytes, HUB_MAX_VALUE_BYTES);
     h->limits.max_calls = HUB_MAX_CALLS;
     h->limits.max_routes = HUB_MAX_ROUTES;
+    h->limits.max_client_names = o->max_client_names;
 }
 
 static int learn_schemes(hub *h)
@@ -65,6 +66,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     if (rc == 0) rc = tree_new(m, h->seed, &h->tree);
     if (rc == 0) rc = routes_new(h);
     if (rc == 0) rc = policies_new(h);
+    if (rc == 0) rc = life_new(h);
     if (rc == 0) rc = values_new(h);
     if (rc == 0) rc = app_open(h);
     if (rc == 0) rc = sys_new(h, o->sys_interval);
@@ -120,6 +122,7 @@ void hub_free(hub *h)
     if (h->routes) routes_free(h);
     plans_done(h);
     keep_close(h);
+    if (h->life) life_free(h);
     values_free(h);
     if (h->tree) tree_free(h->tree);
     mem_free(h->mem, h->hits);

@@ -6,7 +6,7 @@
  *   routes.c    copies; names in routes_names.c, what they do to messages in routes_change.c      fanout.c    the way out
  *   describe.c  link attributes of paths
  *   own.c       who answers for what                request.c   calls to them, tickets
- *   values.c    what is kept, how long, how much
+ *   values.c    what is kept, how long, how much     life.c      how long names stay
  *   policy.c    who may do what                     represent.c one message in several formats
  *   exchange.c  questions of protocols without
  *   replay.c    kept values to a new watch
@@ -42,6 +42,8 @@ enum { /* defaults; docs/limits.md */
     HUB_MAX_CALLS = 10000,    /* requests under way at owners */
     HUB_MAX_HOPS = 16,        /* copies a message may make, one after the other */
     HUB_TIMEOUT = 5000,       /* ms an owner has for its answer */
+    LIFE_MAX_RULES = 1000,
+    LIFE_MAX_CHILDREN = 10000,
     HUB_SCHEMES = 32,
     HUB_MAX_DESCRIPTIONS = 10000,
     HUB_DESCRIPTION_MAX = 1024,   /* bytes of link attributes of one path */
@@ -163,6 +165,7 @@ struct hub {
     timer replay_timer;
     unsigned replays_under_way;
     struct expiry *expiry; /* values.c */
+    struct life *life;     /* life.c */
     ptrie descriptions;    /* describe.c */
     list described;
     struct sys *sys;       /* sys.c */
@@ -235,6 +238,19 @@ bridge_msg *values_get(hub *h, text path);              /* borrow; NULL: none, o
 bool values_remove(hub *h, text path);
 
 void values_put_quiet(hub *h, bridge_msg *msg);         /* an owner's answer, kept for as long as it says */
+
+/* ---- life.c: how long names stay, and how many there may be */
+typedef struct life_rule life_rule;
+int life_new(hub *h);
+void life_free(hub *h);
+int life_add(hub *h, const bridge_life *said, life_rule **out, bridge_error *err);
+void life_remove(life_rule *r);
+int life_admit(hub *h, bridge_msg *msg, const bridge_msg *there); /* a value that is about to be kept: BUSY over a limit */
+void life_account(hub *h, const bridge_msg *was, const bridge_msg *is);
+void life_use(hub *h, bridge_msg *value); /* somebody asked for it */
+void life_limit_clients(hub *h, size_t most); /* 0: no limit */
+void life_stats(hub *h, bridge_stat_fn fn, void *user);
+void life_explain(hub *h, text path, buf *out);
 
 /* ---- own.c: who answers for what */
 int own(bridge_peer *peer, const char *filter, const bridge_owner_fns *fns, void *user, bridge_owner **out, bridge_error *err);

@@ -7,6 +7,7 @@
 
 typedef struct limits {
     size_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes, max_calls, max_routes;
+    size_t max_client_names; /* 0: not counted */
 } limits;
 
 loop *port_loop(bridge_port *port);

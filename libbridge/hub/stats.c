@@ -37,6 +37,7 @@ void hub_stats(hub *h, bridge_stat_fn fn, void *user)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         fn(user, numbers[i].name, "", numbers[i].value);
     routes_stats(h, fn, user);
+    life_stats(h, fn, user);
     store_stats(h->store, fn, user);
     list_each(it, &h->ports)
     {

@@ -87,6 +87,7 @@ static int read_value(hub *h, bridge_peer *peer, bridge_msg *msg, const char *as
     bridge_msg *value = values_get(h, msg_path(msg));
 
     if (!value) return BRIDGE_NOTFOUND;
+    life_use(h, value);
     if (terms && among(value->version, terms->unless, terms->unless_count)) return BRIDGE_VALID;
     if (!reply) return BRIDGE_OK;
     if (msg->len) return hub_fetch(h, value, msg, terms && terms->accept ? (bridge_format)(terms->accept - 1) : BRIDGE_FORMAT_AUTO, reply);

@@ -127,6 +127,7 @@ void values_free(hub *h)
 
 static void account(hub *h, const bridge_msg *was, const bridge_msg *is)
 {
+    if (h->limits.max_client_names) life_account(h, was, is);
     if (was) {
         h->value_count--;
         h->value_bytes -= msg_bytes(was);
@@ -149,6 +150,8 @@ static int put(hub *h, bridge_msg *msg, bool *created)
         h->count.dropped_values++;
         return BRIDGE_BUSY;
     }
+    rc = life_admit(h, msg, there);
+    if (rc < 0) return rc;
     if (msg->expires != INT64_MAX) {
         rc = watch_expiry(h->expiry, msg);
         if (rc < 0) return rc;
