@@ -24,11 +24,19 @@ int lwm2m_describe(const lwm2m_device *d, buf *out)
     return rc;
 }
 
+/* Who speaks for it: of a guest the registered one of its name, whose paths they are. */
+bridge_peer *lwm2m_voice(const lwm2m_device *d)
+{
+    const lwm2m_device *there = d->guest && d->name ? lwm2m_find(d->server, d->name) : NULL;
+
+    return there && there->peer ? there->peer : d->peer;
+}
+
 int lwm2m_msg(lwm2m_device *d, const char *path, bridge_format format, const void *data, size_t len, bridge_msg **out)
 {
     bridge_fields f = {.size = sizeof f, .path = path, .data = data, .len = len, .format = format, .qos = 1};
 
-    return d->peer ? bridge_peer_msg(d->peer, &f, out) : BRIDGE_CLOSED;
+    return d->peer ? bridge_peer_msg(lwm2m_voice(d), &f, out) : BRIDGE_CLOSED;
 }
 
 void lwm2m_event(lwm2m_device *d, const char *what, const char *more)
@@ -45,7 +53,7 @@ void lwm2m_event(lwm2m_device *d, const char *what, const char *more)
     if (rc == 0) rc = buf_text(&json, "}");
     if (rc == 0)
         rc = lwm2m_msg(d, path, BRIDGE_JSON, json.data, json.len, &msg);
-    if (rc == 0) bridge_peer_submit(d->peer, BRIDGE_POST, msg, NULL, NULL, NULL, NULL, NULL);
+    if (rc == 0) bridge_peer_submit(lwm2m_voice(d), BRIDGE_POST, msg, NULL, NULL, NULL, NULL, NULL);
     bridge_msg_unref(msg);
     buf_done(&json);
 }

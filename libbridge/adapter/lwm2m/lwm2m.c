@@ -27,6 +27,7 @@ lwm2m_server *lwm2m_server_of(bridge_port *port)
     list_init(&s->ports);
     list_init(&s->devices);
     list_init(&s->updates);
+    list_init(&s->guests);
     map_init(&s->by_name, s->mem, seed);
     map_init(&s->by_location, s->mem, seed);
     map_init(&s->by_place, s->mem, seed);
@@ -46,7 +47,7 @@ lwm2m_server *lwm2m_server_of(bridge_port *port)
     X(awake, 93000, 86400000)
 
 static const char *const options[] = {"max_devices", "max_links", "max_queue", "max_lifetime", "max_register_rate", "queue_ttl", "awake", "update_timeout",
-                                      "mount", "endpoint", "public", "lookup", "objects", "max_peers", "nstart", "block_size", NULL};
+                                      "mount", "endpoint", "public", "bootstrap", "lookup", "objects", "max_peers", "nstart", "block_size", NULL};
 
 static bool is_secure(const bridge_url *u) { return strncmp(u->scheme, "lwm2ms", 6) == 0; }
 static bool is_stream(const bridge_url *u) { return strchr(u->scheme, '+') != NULL; }
@@ -98,6 +99,7 @@ static int words_take(const bridge_url *u, lwm2m_port *p, bridge_error *err)
     if (endpoint && strcmp(endpoint, "any") != 0 && strcmp(endpoint, "own") != 0)
         return fail(err, BRIDGE_INVALID, "option endpoint: own or any is wanted");
     p->free_names = endpoint && strcmp(endpoint, "any") == 0;
+    if (url_get(u, "bootstrap") && !(p->bootstrap = mem_text(p->coap.mem, url_get(u, "bootstrap")))) return fail_nomem(err);
     p->mount = mem_text(p->coap.mem, mount);
     return p->mount ? url_get_bool(u, "lookup", false, &p->lookup, err) : fail_nomem(err);
 }
@@ -121,7 +123,12 @@ static void on_peer_gone(void *user, coap_peer *peer)
 
 static void hold(void *owner) { bridge_msg_ref(owner); }
 static void let_go(void *owner) { bridge_msg_unref(owner); }
-static void on_dropped(void *user, coap_request *r) { (void)user, (void)r; }
+static void on_dropped(void *user, coap_request *r)
+{
+    (void)user;
+    lwm2m_boot_dropped(r);
+}
+
 static void on_observer(void *user, coap_observer *o, coap_why why) { (void)user, (void)o, (void)why; }
 static void on_stale(void *user, coap_observer *o) { (void)user, (void)o; }
 
@@ -156,10 +163,15 @@ static void on_buried(coap_port *cp)
         lwm2m_device *d = list_of(it, lwm2m_device, link);
         if (d->port == p) lwm2m_remove(d, LWM2M_GONE_CLOSED);
     }
+    list_each_safe (it, &s->guests) {
+        lwm2m_device *d = list_of(it, lwm2m_device, link);
+        if (d->port == p) lwm2m_remove(d, LWM2M_GONE_CLOSED);
+    }
     lwm2m_list_close(p);
     list_remove(&p->link);
     mem_free(cp->mem, p->mount);
     mem_free(cp->mem, p->address);
+    mem_free(cp->mem, p->bootstrap);
     s->port_count--;
     server_settle(s);
 }
@@ -217,6 +229,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     if (rc == 0) rc = coap_port_open(&p->coap, port, u, transport_of(u), &hooks, &l, err);
     if (rc < 0) {
         mem_free(port_mem(port), p->mount);
+        mem_free(port_mem(port), p->bootstrap);
         return rc;
     }
     p->coap.on_buried = on_buried;

@@ -23,6 +23,7 @@ typedef struct lwm2m_flash lwm2m_flash;
 enum { /* what is not in lwm2m_limits; docs/limits.md */
     LWM2M_ENDPOINT_MAX = 255,  /* bytes of an endpoint name */
     LWM2M_LOCATION = 16,       /* characters of a location: 96 random bits */
+    LWM2M_GUESTS = 10000,      /* devices being bootstrapped at once */
     LWM2M_FLYING = 4,          /* operations under way at one device; on datagrams NSTART holds as well */
     LWM2M_LIFETIME = 86400,    /* s; LwM2M 1.0 5.3.1: when a device says none */
     LWM2M_AWAKE = 93000        /* ms a device in queue mode listens after its last message: MAX_TRANSMIT_WAIT, LwM2M 1.0 8.3 */
@@ -46,6 +47,7 @@ typedef struct lwm2m_port { /* a listener */
     lwm2m_limits limits;
     char *mount;       /* names begin with it: "lwm2m" */
     char scheme[16];   /* "lwm2ms" */
+    char *bootstrap;   /* file, or NULL */
     char *address;     /* "coap://192.0.2.1:5683", what devices reach it by; NULL: not known */
     bridge_peer *lister; /* list.c: who tells which devices there are */
     bool free_names;   /* endpoint=any: a proven name need not be the endpoint */
@@ -71,7 +73,8 @@ struct lwm2m_server { /* the home port's state */
     bridge_port *home; /* NULL: not begun */
     mem *mem;
     loop *loop;
-    list ports, devices, updates;
+    list ports, devices, updates, guests; /* guests: are being bootstrapped */
+    unsigned guest_count;
     unsigned port_count;
     map by_name;     /* "lwm2m/lamp-7" */
     map by_location, by_place;
@@ -101,7 +104,7 @@ struct lwm2m_device {
     char *endpoint, *identity, *msisdn, *links, *root; /* identity: proven, or NULL; root: alternate path without its '/', "" is none */
     char location[LWM2M_LOCATION + 1], binding[8];
     uint8_t minor;        /* of LwM2M 1.minor */
-    bool queue_mode, asleep, gone, ready, lost; /* ready: its registration has been answered; lost: its session is over */
+    bool queue_mode, asleep, gone, guest, ready, lost; /* ready: its registration has been answered; lost: its session is over */
     uint16_t format;      /* what it likes to be written: TLV, SenML ... */
     bool format_known;    /* by ct or by an answer */
     int64_t lifetime, since, seen; /* s; ms since 1970; ms of the loop */
@@ -109,6 +112,7 @@ struct lwm2m_device {
     list queue, flying;   /* lwm2m_op */
     unsigned queued, flying_count;
     list observations;
+    struct boot *boot;    /* it is being bootstrapped; or NULL */
     lwm2m_flash *update; /* of its firmware, under way; or NULL */
     unsigned observing;   /* news are being told */
     unsigned holds;       /* it is freed when nobody works on it */
@@ -162,6 +166,13 @@ void lwm2m_flash_news(lwm2m_device *d, const lwm2m_leaves *leaves);
 void lwm2m_flash_done(lwm2m_server *s);
 bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token); /* false: there is none */
 
+/* ---- bootstrap.c */
+int lwm2m_boot(lwm2m_device *d); /* one that is registered; CONFLICT: it is under way */
+void lwm2m_serve_bootstrap(lwm2m_port *p, coap_request *r, text endpoint, int format, const char *identity); /* POST /bs, GET /bspack */
+void lwm2m_boot_dropped(coap_request *r); /* its answer is not waited for any more */
+void lwm2m_boot_lost(lwm2m_device *d);
+int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *identity, lwm2m_device **out); /* not registered */
+
 /* ---- persist.c */
 void lwm2m_keep(lwm2m_device *d);
 void lwm2m_keep_not(const lwm2m_device *d);
@@ -178,6 +189,7 @@ void lwm2m_list_close(lwm2m_port *p);
 
 /* ---- event.c */
 void lwm2m_event(lwm2m_device *d, const char *what, const char *more); /* more: JSON members with a comma in front, or NULL */
+bridge_peer *lwm2m_voice(const lwm2m_device *d);
 int lwm2m_msg(lwm2m_device *d, const char *path, bridge_format format, const void *data, size_t len, bridge_msg **out);
 int lwm2m_describe(const lwm2m_device *d, buf *out);                  /* its JSON, without the braces */
 
@@ -196,6 +208,7 @@ typedef struct lwm2m_question {
     int64_t patience;  /* ms, until nobody waits */
     bool replace;      /* a write: one of the same path that still waits is not needed any more */
     bool observe;      /* stays; answer->more */
+    bool is_bootstrap; /* the path is "bs": Bootstrap-Finish */
 } lwm2m_question;
 int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void *user, lwm2m_op **out);
 void lwm2m_op_cancel(lwm2m_op *op, bool tell); /* NULL is fine */

@@ -14,11 +14,11 @@
 
 typedef enum kind {
     READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FIRMWARE,
-    FIRMWARE_CANCEL, KINDS, DESCRIBE
+    FIRMWARE_CANCEL, BOOTSTRAP, KINDS, DESCRIBE
 } kind;
 static const char *const kind_names[KINDS] = {"read",    "discover", "write",          "patch",          "create",  "execute",
                                               "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel",
-                                              "update-firmware", "cancel-update"};
+                                              "update-firmware", "cancel-update", "start-bootstrap"};
 
 typedef struct errand { /* a question on its way */
     lwm2m_device *d;
@@ -422,6 +422,18 @@ static void pin(errand *e, bool wanted)
     }
 }
 
+/* 1.1 6.1.4: it is told to come to the bootstrap server (1/0/9); a device of 1.0 is bootstrapped where it is (1.0 5.2.6). */
+static void bootstrap(errand *e)
+{
+    if (e->d->minor == 0) {
+        reply(e, lwm2m_boot(e->d), NULL);
+        return;
+    }
+    e->kind = EXECUTE;
+    e->at = (oma_path){3, {1, 0, 9}};
+    errand_send(e);
+}
+
 static void cancel_update(errand *e)
 {
     bool there = e->d->update != NULL;
@@ -463,6 +475,8 @@ static void on_call(void *user, bridge_call *call)
         describe(e);
     else if (e->kind == FIRMWARE)
         reply(e, lwm2m_flash_begin(d, bridge_call_msg(call), terms ? terms->query : NULL), NULL);
+    else if (e->kind == BOOTSTRAP)
+        bootstrap(e);
     else if (e->kind == FIRMWARE_CANCEL)
         cancel_update(e);
     else if (e->kind == OBSERVE || e->kind == CANCEL)

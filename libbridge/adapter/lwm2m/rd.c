@@ -1,6 +1,7 @@
 /* The registration interface (LwM2M 1.0 5.3, 1.1 6.2): what devices ask us.
  *
  *      POST /rd?ep=&lt=&lwm2m=&b=&sms=&Q   Register     POST /rd/LOCATION  Update     DELETE /rd/LOCATION  De-register
+ *      POST /bs, GET /bspack               Bootstrap (bootstrap.c)
  *      POST /dp                            Send (1.1)   GET  /rd-lookup/ep, /rd-lookup/res   with lookup=1 */
 #include "adapter/lwm2m/lwm2m.h"
 #include "base/status.h"
@@ -255,6 +256,34 @@ static void serve_deregister(const asked *a)
     lwm2m_remove(d, LWM2M_GONE_ASKED);
 }
 
+/* ---- Bootstrap: POST /bs?ep=&pct=, GET /bspack?ep= */
+
+static void serve_boot(const asked *a)
+{
+    static const int writable[] = {BRIDGE_TLV, BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, BRIDGE_LWM2M_CBOR};
+    const coap_meta *m = a->r->meta;
+    coap_options walk = coap_options_of(a->r->packet);
+    lwm2m_said said = {0};
+    uint8_t code = COAP_BAD_REQUEST;
+    const char *fault = take_query(a->r, &said);
+    bool pack = a->r->code == COAP_GET, known = false;
+    int format = pack ? BRIDGE_SENML_CBOR : -1;
+    uint64_t number;
+    coap_option o;
+    text v;
+
+    while (coap_next_option(&walk, &o))
+        if (o.number == COAP_URI_QUERY && said_is(&o, "pct", &v) && text_to_u64(v, UINT16_MAX, &number)) format = (int)number;
+    if (m->has & COAP_HAS_ACCEPT) format = m->accept;
+    for (size_t i = 0; i < sizeof writable / sizeof *writable; i++) known |= format == writable[i];
+    if (!fault) fault = endpoint_fault(a, &said, &code);
+    if (!fault && pack && (!known || format == BRIDGE_TLV)) fault = "SenML or LwM2M CBOR are there", code = COAP_NOT_ACCEPTABLE;
+    if (fault)
+        refuse(a, code, fault);
+    else
+        lwm2m_serve_bootstrap(a->port, a->r, said.endpoint, known ? format : -1, a->identity);
+}
+
 /* ---- Lookup (RFC 9176 6): who is there, what they have */
 
 static int put_device(const asked *a, const lwm2m_device *d, bool resources, buf *out)
@@ -311,6 +340,8 @@ static void serve_path(asked *a, const char *path)
             serve_deregister(a);
         else
             coap_request_text(a->r, COAP_NOT_ALLOWED, NULL); /* nobody reads a registration */
+    } else if ((code == COAP_POST && strcmp(path, "bs") == 0) || (code == COAP_GET && strcmp(path, "bspack") == 0)) {
+        serve_boot(a);
     } else if (code == COAP_POST && strcmp(path, "dp") == 0) {
         lwm2m_serve_send(a->port, a->r);
     } else if (code == COAP_GET && strncmp(path, "fw/", 3) == 0) {

@@ -219,15 +219,16 @@ void lwm2m_release(lwm2m_device *d)
     if (--d->holds == 0 && d->gone) device_free(d);
 }
 
-static int device_new(lwm2m_port *p, const lwm2m_said *said, char *name, const char *identity, lwm2m_device **out)
+/* Takes the name; NULL: no memory. */
+static lwm2m_device *device_make(lwm2m_port *p, const lwm2m_said *said, char *name, const char *identity)
 {
     lwm2m_server *s = p->server;
-    lwm2m_device *d = mem_new(s->mem, lwm2m_device);
-    int rc = d ? 0 : BRIDGE_NOMEM;
+    lwm2m_device *d = name ? mem_new(s->mem, lwm2m_device) : NULL;
+    int rc;
 
     if (!d) {
         mem_free(s->mem, name);
-        return rc;
+        return NULL;
     }
     d->server = s;
     d->port = p;
@@ -241,9 +242,19 @@ static int device_new(lwm2m_port *p, const lwm2m_said *said, char *name, const c
     list_init(&d->observations);
     rc = text_take(s->mem, &d->endpoint, said->endpoint);
     if (rc == 0 && identity && !(d->identity = mem_text(s->mem, identity))) rc = BRIDGE_NOMEM;
-    if (rc == 0) rc = map_put(&s->by_name, d->name, strlen(d->name), d, NULL);
+    if (rc == 0) return d;
+    device_free(d);
+    return NULL;
+}
+
+static int device_new(lwm2m_port *p, const lwm2m_said *said, char *name, const char *identity, lwm2m_device **out)
+{
+    lwm2m_server *s = p->server;
+    lwm2m_device *d = device_make(p, said, name, identity);
+    int rc = d ? map_put(&s->by_name, d->name, strlen(d->name), d, NULL) : BRIDGE_NOMEM;
+
     if (rc < 0) {
-        device_free(d);
+        if (d) device_free(d);
         return rc;
     }
     s->device_count++;
@@ -358,6 +369,38 @@ int lwm2m_update(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2m_sa
     return 0;
 }
 
+/* One that is here to be bootstrapped only: in no table, owns nothing; at most one an endpoint and place, by its own doing. */
+int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *identity, lwm2m_device **out)
+{
+    lwm2m_server *s = p->server;
+    lwm2m_said said = {.endpoint = endpoint};
+    const char *user = NULL;
+    lwm2m_device *d;
+    int rc = too_fast(p) || s->guest_count >= LWM2M_GUESTS ? BRIDGE_BUSY : may_come(p, &said, identity, &user);
+
+    if (rc < 0) return rc;
+    d = device_make(p, &said, name_new(s->mem, p->mount, endpoint), identity);
+    if (!d) return BRIDGE_NOMEM;
+    d->guest = true;
+    s->guest_count++;
+    list_push(&s->guests, &d->link);
+    if (coap_peer_link(from)) {
+        rc = take_conn(d, from);
+    } else {
+        d->place.port = p;
+        d->place.address = *coap_peer_address(from);
+    }
+    if (rc == 0) rc = text_take(s->mem, &d->root, (text){"", 0});
+    if (rc == 0) rc = bridge_peer_new(&d->peer, s->home, d->endpoint, user, BRIDGE_PEER_CANONICAL, d);
+    if (rc < 0) {
+        lwm2m_remove(d, LWM2M_GONE_CLOSED);
+        return rc;
+    }
+    bridge_peer_via(d->peer, p->coap.port, user);
+    *out = d;
+    return 0;
+}
+
 /* It was registered when the bridge ended. */
 void lwm2m_restore(lwm2m_port *p, const lwm2m_kept *kept)
 {
@@ -411,13 +454,17 @@ void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
     lwm2m_hold(d);
     if (why != LWM2M_GONE_CLOSED) lwm2m_keep_not(d);
     d->gone = true;
+    lwm2m_boot_lost(d);
     timer_stop(&d->expiry);
     timer_stop(&d->doze);
     leave_place(d);
     if (map_get(&s->by_name, d->name, strlen(d->name)) == d) map_remove(&s->by_name, d->name, strlen(d->name));
     if (*d->location) map_remove(&s->by_location, d->location, LWM2M_LOCATION);
     list_remove(&d->link);
-    s->device_count--;
+    if (d->guest)
+        s->guest_count--;
+    else
+        s->device_count--;
     lwm2m_flash_leave(d);
     lwm2m_drop_ops(d, BRIDGE_UNREACHABLE);
     lwm2m_observe_done(d);
@@ -449,6 +496,7 @@ void lwm2m_peer_lost(lwm2m_port *p, coap_peer *peer)
 void lwm2m_server_done(lwm2m_server *s)
 {
     lwm2m_flash_done(s);
+    while (!list_empty(&s->guests)) lwm2m_remove(list_of(s->guests.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
     while (!list_empty(&s->devices)) lwm2m_remove(list_of(s->devices.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
     map_done(&s->by_name);
     map_done(&s->by_location);

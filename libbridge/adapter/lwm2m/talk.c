@@ -22,7 +22,7 @@ struct lwm2m_op {
     int accept, format;
     size_t len;
     uint8_t code;
-    bool observe, flies, over, replace, sending, ended; /* ended: it waits for op_send() to return */
+    bool is_bootstrap, observe, flies, over, replace, sending, ended; /* ended: it waits for op_send() to return */
     char *query;
     struct lwm2m_op *first, *also; /* first: the newer write that goes in its place; also: those who go with this one */
     uint8_t data[];
@@ -162,7 +162,7 @@ static void op_send(lwm2m_op *op, coap_peer *peer)
     coap_question q = {.code = op->code, .observe = op->observe, .options = o, .data = op->data, .len = op->len};
 
     lwm2m_path_text(&op->path, path);
-    n = put_segments(path + 1, o, n);
+    n = put_segments(op->is_bootstrap ? "bs" : path + 1, o, op->is_bootstrap ? 0 : n);
     n = put_query(op->query, o, n);
     n = put_number(COAP_CONTENT_FORMAT, op->format, format, o, n);
     n = put_number(COAP_ACCEPT, op->accept, accept, o, n);
@@ -260,6 +260,7 @@ static lwm2m_op *op_new(lwm2m_device *d, const lwm2m_question *q)
     op->accept = q->accept;
     op->format = q->format;
     op->observe = q->observe;
+    op->is_bootstrap = q->is_bootstrap;
     op->replace = q->replace;
     op->len = q->len;
     if (q->len) memcpy(op->data, q->data, q->len);
