@@ -305,7 +305,7 @@ static int read_resources(settings *s, const node *n, void *into, bridge_error *
 
 /* ---- the life of names */
 
-static int read_span(settings *s, const node *n, void *into, bridge_error *err)
+static int read_duration(settings *s, const node *n, void *into, bridge_error *err)
 {
     static const struct {
         const char *unit;
@@ -335,8 +335,8 @@ static int read_count(settings *s, const node *n, void *into, bridge_error *err)
 }
 
 static const word life_words[] = {{"pattern", read_text, offsetof(bridge_life, pattern)},
-                                  {"value_ttl", read_span, offsetof(bridge_life, value_ttl)},
-                                  {"unused", read_span, offsetof(bridge_life, unused)},
+                                  {"value_ttl", read_duration, offsetof(bridge_life, value_ttl)},
+                                  {"unused", read_duration, offsetof(bridge_life, unused)},
                                   {"max_children", read_count, offsetof(bridge_life, max_children)},
                                   {0}};
 
