@@ -122,6 +122,78 @@ def test_a_server_that_is_not_there_is_a_gateway_timeout(proxy):
     assert through(proxy, f"coap://127.0.0.1:{port}/x").says == "5.04"
 
 
+# ---- CoAP to HTTP
+
+@pytest.fixture
+def web():
+    """An HTTP server that tells what it was asked."""
+    import http.server
+    import threading
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        asked, value = [], [b"hello"]
+
+        def do(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.asked.append((self.command, self.path, dict(self.headers.items()), body))
+            tag = self.headers.get("If-None-Match")
+            status = {"/none": 404, "/busy": 503, "/moved": 302, "/made": 201}.get(self.path, 200)
+            if status == 200 and self.command == "GET" and tag == '"ab12"':
+                status = 304
+            out = self.value[0] if status == 200 and self.command == "GET" else b""
+            self.send_response(status)
+            for line in (("ETag", '"ab12"'), ("Content-Type", "text/plain"), ("Cache-Control", "max-age=30"), ("Retry-After", "9"), ("Location", "/made/1"),
+                         ("Content-Length", str(len(out)))):
+                self.send_header(*line)
+            self.end_headers()
+            self.wfile.write(out)
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    server.asked, server.value = Handler.asked, Handler.value
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    yield server
+    server.shutdown()
+    thread.join(LONG)
+    server.server_close()
+
+
+def test_http_servers_are_asked_for_coap_clients(proxy, web):
+    answer = through(proxy, web.url + "/a%20b?x=1", options=[(coap.ACCEPT, b"")])
+
+    assert (answer.says, answer.payload) == ("2.05", b"hello")
+    assert (answer.uint(coap.CONTENT_FORMAT), answer.uint(MAX_AGE), answer.option(ETAG)) == (0, 30, b"\xab\x12")
+    method, path, said, _ = web.asked[-1]
+    assert (method, path) == ("GET", "/a%20b?x=1") and said["Accept"].startswith("text/plain")
+    assert through(proxy, web.url + "/", options=[(ETAG, b"\xab\x12")]).says == "2.03"
+
+
+def test_methods_and_statuses_of_http_become_coaps(proxy, web):
+    answer = through(proxy, web.url + "/made", coap.POST, payload=b"{}", options=[(coap.CONTENT_FORMAT, b"\x32")])
+    assert answer.says == "2.01" and answer.all(coap.LOCATION_PATH) == [b"made", b"1"]
+    assert web.asked[-1][3] == b"{}" and web.asked[-1][2]["Content-Type"] == "application/json"
+    assert through(proxy, web.url + "/x", coap.PUT, payload=b"1").says == "2.04"
+    assert through(proxy, web.url + "/none").says == "4.04"
+    assert through(proxy, web.url + "/none", coap.DELETE).says == "2.02"
+    assert through(proxy, web.url + "/moved").says == "5.02"
+    busy = through(proxy, web.url + "/busy")
+    assert (busy.says, busy.uint(MAX_AGE)) == ("5.03", 9)
+    assert through(proxy, web.url + "/x", coap.FETCH, payload=b"1").says == "5.05"
+
+
+def test_an_http_server_that_is_not_there_is_a_gateway_timeout(proxy):
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    assert through(proxy, f"http://127.0.0.1:{port}/x").says == "5.04"
+
+
 # ---- who may be asked
 
 @pytest.mark.parametrize("uri", ["coap://10.0.0.1/x", "coap://127.0.0.2/x", "coap://example.com/x", "coaps://127.0.0.1/x", "https://127.0.0.1/"])

@@ -1,5 +1,6 @@
 /* adapter/http/http.c - HTTP with server-sent events and WebSocket, as an adapter.  README.md says what of them is in. */
 #include "adapter/http/h2.h"
+#include "adapter/http/forward.h"
 #include "adapter/http/out.h"
 #include "adapter/http/server.h"
 #include "base/status.h"
@@ -150,6 +151,10 @@ static void http_close(bridge_port *port)
         p->abroad->kind->close(p->abroad);
         return;
     }
+    if (!p->port) { /* the home that forward() is asked at: nothing lives there */
+        bridge_port_closed(port);
+        return;
+    }
     if (p->closing) return;
     p->closing = true;
     listener_close(p->listener);
@@ -185,6 +190,7 @@ static void http_stats(bridge_port *port, bridge_stat_fn fn, void *user)
         p->abroad->kind->stats(p->abroad, fn, user);
         return;
     }
+    if (!p->port) return;
     fn(user, "bridge_http_connections", "", (double)p->count);
     fn(user, "bridge_http_connections_total", "", (double)p->accepted);
     fn(user, "bridge_http_connections_refused_total", "", (double)p->refused);
@@ -213,6 +219,7 @@ const bridge_adapter http_adapter = {
     .stats = http_stats,
     .check = check_options,
     .connects = connects,
+    .forward = http_forward,
     .connect = http_connect,
     .check_connect = out_check,
 };
