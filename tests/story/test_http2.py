@@ -12,7 +12,7 @@ from peers import h2  # noqa: E402
 from peers.certificates import Authority  # noqa: E402
 from peers.h2 import H2  # noqa: E402
 from peers.http import Http  # noqa: E402
-from peers.process import PATIENCE, Program, run  # noqa: E402
+from peers.process import PATIENCE, run  # noqa: E402
 from peers.tools import need  # noqa: E402
 
 
@@ -93,17 +93,14 @@ def test_over_tls_it_is_chosen_by_alpn(bridge, tmp_path):
         assert curl(port, "/resources/a", "--cacert", authority.file, prior=prior, scheme="https") == ("200", version, "1")
 
 
-def test_events(bridge, port):
+def test_events(bridge, peer):
     bridge.put("t/1", "1")
-    client = Program(need("curl"), "-sN", "--http2-prior-knowledge", f"http://127.0.0.1:{port}/resources/t/+?observe")
-    try:
-        while not client.line().startswith("data:"):
-            pass
-        bridge.publish("t/2", "2")
-        while "t/2" not in client.line():
-            pass
-    finally:
-        client.stop()
+    stream, heard = peer.ask("GET", "/resources/t/+?observe"), b""
+    while b"t/1" not in heard:
+        heard += peer.wait(h2.DATA, stream).payload
+    bridge.put("t/2", "2")
+    while b"t/2" not in heard:
+        heard += peer.wait(h2.DATA, stream).payload
 
 
 def test_many_at_once_in_one_connection(bridge, peer):

@@ -7,8 +7,9 @@ pytest.importorskip("libbridge.testing")
 import libbridge  # noqa: E402
 
 from peers.http import Events, Http, WebSocket  # noqa: E402
-from peers.process import run  # noqa: E402
+from peers.process import PATIENCE, run  # noqa: E402
 from peers.tools import need  # noqa: E402
+from peers.web import Web  # noqa: E402
 
 
 @pytest.fixture
@@ -229,3 +230,57 @@ def test_a_password_file_asks_who_it_is(make_bridge, tmp_path):
         assert http.request("GET", "/a", Authorization="Basic YWxpY2U6d3Jvbmc=").status == 401
         assert http.request("GET", "/a", Authorization="Basic %%%").status == 401
         assert http.request("GET", "/a").status == 401
+
+
+# ---- who does not want to wait (RFC 7240)
+
+def test_an_answer_may_be_fetched_later(bridge, port):
+    go = threading.Event()
+    with Web(lambda asked: go.wait(PATIENCE) and (200, {"Content-Type": "application/json"}, '{"was":"slow"}')) as web, Http(port) as http:
+        bridge.connect(f"{web.url}/?as=slow/{{path...}}")
+        with Http(port) as other:  # who asks may go
+            taken = other.request("POST", "/resources/slow/x", "1", Prefer="respond-async")
+        place = taken["location"]
+        assert (taken.status, taken["preference-applied"]) == (202, "respond-async")
+        assert http.request("GET", place).status == 202
+        go.set()
+        while (answer := http.request("GET", place)).status == 202:
+            pass
+
+        assert (answer.status, answer.json) == (200, {"was": "slow"})
+        assert http.request("GET", place, Accept="application/cbor")["content-type"] == "application/cbor"
+        assert http.request("PUT", place, "1").status == 405
+        assert http.request("DELETE", place).status == 204
+        assert http.request("GET", place).status == 404
+
+
+def test_a_later_answer_is_not_kept_for_ever(bridge, port):
+    with Web(lambda asked: 404) as web, Http(port) as http:
+        bridge.connect(f"{web.url}/?as=slow/{{path...}}")
+        place = http.request("GET", "/resources/slow/x", Prefer="respond-async")["location"]
+        while (answer := http.request("GET", place)).status == 202:
+            pass
+        assert answer.status == 404 and answer.json["detail"].endswith("answered 404")
+        bridge.clock.advance(seconds=301)
+        http.close()
+        with Http(port) as again:
+            assert again.request("GET", place).json["detail"].startswith("No such request")
+
+
+def test_what_is_known_at_once_is_not_put_off(http):
+    assert http.request("PUT", "/resources/a", "1", Prefer="respond-async").status == 201
+    assert http.request("GET", "/resources/a", Prefer="respond-async").text == "1"
+
+
+def test_who_asks_says_how_long_it_waits(bridge, port):
+    end = threading.Event()
+    with Web(lambda asked: end.wait(PATIENCE) and 200) as web, Http(port) as http:
+        bridge.connect(f"{web.url}/?as=slow/{{path...}}")
+        http.ask("PUT", "/resources/slow/x", "1", Prefer="wait=60")
+        with Http(port) as other:
+            while not bridge.stats()["bridge_http_requests_total"]:
+                other.request("GET", "/healthz")
+            other.request("GET", "/healthz")
+        bridge.clock.advance(seconds=50)
+        end.set()
+        assert http.answer().status in (200, 204)

@@ -75,7 +75,7 @@ void dispatch(request *r)
         serve_options(r);
     } else if (hc_wanted(r)) {
         hc_serve(r);
-    } else if (site_serve(r)) {
+    } else if (later_serve(r) || site_serve(r)) {
         return;
     } else if (serve_history(r)) {
         return;

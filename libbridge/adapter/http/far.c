@@ -141,7 +141,7 @@ static void on_answer(void *user, const fetch_answer *a)
         char why[200];
         if (a->outcome < 0) snprintf(why, sizeof why, "%s", a->why);
         else snprintf(why, sizeof why, "the server that has this answered %d", a->status);
-        bridge_peer_msg(f->out.peer, BRIDGE_FIELDS(.path = asked->path, .data = why, .len = strlen(why)), &reply);
+        bridge_peer_msg(f->out.peer, BRIDGE_FIELDS(.path = asked->path, .data = why, .len = strlen(why), .format = BRIDGE_TEXT), &reply);
     }
     bridge_call_reply(q->call, outcome, reply);
     bridge_msg_unref(reply);

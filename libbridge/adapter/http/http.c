@@ -115,6 +115,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     p->sockets_only = strcmp(u->scheme, "http") != 0 && strcmp(u->scheme, "https") != 0;
     p->date_second = -1;
     list_init(&p->conns);
+    list_init(&p->laters);
     buf_init(&p->out, p->mem, 0);
     buf_init(&p->body, p->mem, 0);
     buf_init(&p->name, p->mem, 0);
@@ -159,6 +160,7 @@ static void http_close(bridge_port *port)
     p->closing = true;
     listener_close(p->listener);
     p->listener = NULL;
+    while (!list_empty(&p->laters)) later_free((later *)(void *)p->laters.next); /* its link is its first member */
     list_each_safe(at, &p->conns) {
         http_conn *c = list_of(at, http_conn, link);
         if (c->state == CONN_SOCKET && c->socket) socket_bye(c);

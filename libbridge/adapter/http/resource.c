@@ -93,7 +93,7 @@ static void refuse_method(http_conn *c, bridge_verb verb)
 }
 
 /* What became of a request for a path. */
-static void finish(request *r, bridge_verb verb, const char *name, int outcome, bridge_msg *reply)
+void resource_finish(request *r, bridge_verb verb, const char *name, int outcome, bridge_msg *reply)
 {
     http_conn *c = r->conn;
     char tag[ETAG_ROOM], said[256];
@@ -154,7 +154,7 @@ static void on_done(void *user, int outcome, bridge_msg *reply)
     conn_recall(c, &h, &r);
     target_below(r.path, text_of(c->port->mount), &below);
     if (read_name(&r, below) < 0) answer_failure(c, BRIDGE_NOMEM, NULL);
-    else finish(&r, verb_of(h.method), (char *)c->port->name.data, outcome, reply);
+    else resource_finish(&r, verb_of(h.method), (char *)c->port->name.data, outcome, reply);
     conn_done(c);
 }
 
@@ -207,6 +207,8 @@ static void submit(request *r, bridge_verb verb, const char *name)
     uint64_t versions[MAX_TAGS];
     bridge_terms terms = {0};
     bridge_msg *msg, *reply = NULL;
+    uint64_t seconds;
+    later *l;
     buf query;
     int rc = make_message(r, verb, name, &msg);
 
@@ -224,9 +226,18 @@ static void submit(request *r, bridge_verb verb, const char *name)
         return;
     }
     take_wishes(r, &terms, &query);
-    rc = bridge_peer_submit(c->peer, verb, msg, &terms, &reply, on_done, c, &c->ticket);
+    l = later_wanted(r) ? later_new(r, verb, name) : NULL;
+    if (l) terms.timeout = HTTP_LATER_TIME;
+    else if (r->head->first[HEAD_PREFER] && prefer_wait(r->head, HTTP_MAX_WAIT, &seconds)) terms.timeout = (int64_t)seconds * 1000;
+    rc = l ? later_submit(l, msg, &terms, &reply)
+           : bridge_peer_submit(c->peer, verb, msg, &terms, &reply, on_done, c, &c->ticket);
     buf_done(&query);
     bridge_msg_unref(msg);
+    if (l && rc == BRIDGE_PENDING) {
+        later_say(c, l);
+        return;
+    }
+    if (l) later_free(l);
     if (rc == BRIDGE_PENDING) {
         if (conn_keep(c, r) == 0) {
             conn_enter(c, CONN_ASKED);
@@ -240,7 +251,7 @@ static void submit(request *r, bridge_verb verb, const char *name)
         ((char *)(uintptr_t)name)[strlen(name) - 1] = 0; /* "home/" has no value: what is below "home"? */
         collect_list(r, name);
     } else if (verb != BRIDGE_GET || !wants_to_wait(r, name, rc, reply)) {
-        finish(r, verb, name, rc, reply);
+        resource_finish(r, verb, name, rc, reply);
     }
     bridge_msg_unref(reply);
 }

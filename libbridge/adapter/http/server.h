@@ -30,6 +30,9 @@ enum {
     HTTP_MAX_CONNECTIONS = 10000,
     HTTP_MAX_ANSWER = 16 * 1024 * 1024, /* bytes of a wildcard read */
     HTTP_MAX_WAIT = 300,            /* s of Prefer: wait */
+    HTTP_LATER = 1000,              /* requests with Prefer: respond-async, with their answers */
+    HTTP_LATER_TIME = 300 * 1000,   /* ms that their owners have */
+    HTTP_LATER_KEPT = 300 * 1000,   /* ms that the answer is kept */
     HTTP_BEAT = 15 * 1000,          /* ms between comments on a quiet event stream */
     HTTP_EVENTS_HIGH = 256 * 1024,  /* bytes on their way to one watcher; above, newest per path only */
     HTTP_LATE_PATHS = 1024,         /* paths kept for a slow watcher */
@@ -62,6 +65,8 @@ typedef struct http_port {
     buf body;       /* scratch for bodies made here */
     buf frame;      /* scratch for one unmasked frame */
     size_t max_answer;
+    list laters;    /* later.c */
+    size_t later_count;
     buf name;       /* scratch for the name that a target says */
     int64_t date_second;
     char date[DATE_LEN + 1];
@@ -145,6 +150,17 @@ bool site_serve(request *r); /* false: not one of its targets */
 void resource_answer(request *r, int status, bridge_msg *msg);
 /* Does the asker have it already (If-None-Match, If-Modified-Since)? */
 bool resource_is_known(const request *r, bridge_msg *msg);
+
+void resource_finish(request *r, bridge_verb verb, const char *name, int outcome, bridge_msg *reply); /* says what became of a request */
+
+/* later.c: Prefer: respond-async */
+typedef struct later later;
+bool later_wanted(const request *r);
+later *later_new(request *r, bridge_verb verb, const char *name); /* NULL: no memory */
+int later_submit(later *l, bridge_msg *msg, const bridge_terms *terms, bridge_msg **reply); /* not PENDING: free it */
+void later_say(http_conn *c, const later *l);                     /* 202 */
+void later_free(later *l);
+bool later_serve(request *r); /* false: not its target */
 
 /* socket.c */
 bool socket_wanted(const request *r);
