@@ -2,9 +2,11 @@
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 
+from peers.certificates import Authority
 from peers.process import run
 from peers.tools import need
 
@@ -74,6 +76,48 @@ def test_the_rules_know_who_it_is(start_bridged, client, keys, tmp_path):
     client(port, "-u", "fan-1", "-k", "fansecret123", "-m", "put", "-e", "by the fan")
 
     assert client(port, "-u", "fan-1", "-k", "fansecret123", "-m", "get").stdout.strip() == b"by the lamp"
+
+
+def test_keys_that_change_hold_from_then_on(start_bridged, client, keys):
+    port = start_bridged(f"coaps://127.0.0.1:0/r?psk_file={keys}").port("coaps")
+    client(port, "-u", "lamp-7", "-k", "lampsecret1", "-m", "put", "-e", "before")
+
+    keys.write_text("lamp-8:6e6577\n")
+
+    for _ in range(200):                                             # it looks once a second
+        time.sleep(0.1)
+        if client(port, "-B", "2", "-u", "lamp-8", "-k", "new", "-m", "get", check=False).stdout.strip() == b"before":
+            break
+    else:
+        raise AssertionError("the new key is not known")
+    client(port, "-B", "2", "-u", "lamp-7", "-k", "lampsecret1", "-m", "put", "-e", "after", check=False)
+    assert client(port, "-u", "lamp-8", "-k", "new", "-m", "get").stdout.strip() == b"before"
+
+
+def test_a_certificate_that_was_taken_back_is_refused(start_bridged, tmp_path):
+    program, authority = need("coap-client-openssl"), Authority(tmp_path)
+    cert, key = authority.sign("server")
+    good, good_key = authority.sign("good")
+    bad, bad_key = authority.sign("bad")
+    (tmp_path / "index").write_text("")
+    (tmp_path / "number").write_text("01\n")
+    (tmp_path / "conf").write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={tmp_path}/index\ncrlnumber={tmp_path}/number\ndefault_md=sha256\n"
+                                   "default_crl_days=2\n")
+    sign = ("openssl", "ca", "-config", tmp_path / "conf", "-keyfile", tmp_path / "ca.key", "-cert", authority.file)
+    subprocess.run([*sign, "-revoke", bad], check=True, capture_output=True)
+    subprocess.run([*sign, "-gencrl", "-out", tmp_path / "crl.pem"], check=True, capture_output=True)
+    port = start_bridged(f"coaps://127.0.0.1:0/r?cert={cert}&key={key}&ca={authority.file}&crl={tmp_path}/crl.pem").port("coaps")
+
+    def put(with_cert, with_key, value):
+        run(program, "-B", "3", "-c", with_cert, "-j", with_key, "-R", authority.file, "-m", "put", "-e", value, f"coaps://127.0.0.1:{port}/r/x",
+            check=False, timeout=20)
+
+    put(bad, bad_key, "bad")
+    put(good, good_key, "good")
+    put(bad, bad_key, "bad")
+
+    got = run(program, "-B", "10", "-c", good, "-j", good_key, "-R", authority.file, "-m", "get", f"coaps://127.0.0.1:{port}/r/x", timeout=20)
+    assert got.stdout.strip() == b"good"
 
 
 def test_certificates_both_ways(start_bridged, certificate):

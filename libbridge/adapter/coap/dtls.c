@@ -2,6 +2,7 @@
 #include "loop/psk.h"
 #include "loop/tls.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/status.h"
 #include "core/url.h"
@@ -11,13 +12,15 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
-const char *const coap_dtls_options[] = {"cert", "key", "ca", "psk_file", NULL};
+const char *const coap_dtls_options[] = {"cert", "key", "ca", "crl", "psk_file", NULL};
 
 enum {
     DTLS_MTU = 1400,             /* of our records; the path's is not asked for */
     DTLS_HANDSHAKE = 30000,      /* ms; then a session that is not done is given up */
     DTLS_IDLE = 24 * 3600 * 1000, /* ms; a device that sleeps longer must shake hands again */
+    DTLS_LOOK_AGAIN = 1000,      /* ms between looks at the files */
     DTLS_BEAT = 500,             /* ms between looks at handshakes under way */
     DTLS_COOKIE = 16,
     DTLS_PLAIN_MAX = 16384
@@ -42,6 +45,9 @@ struct coap_dtls {
     SSL_CTX *ctx;
     BIO_METHOD *method;
     psks *keys;
+    const bridge_url *url; /* the port's: names the files, which are looked at again */
+    uint64_t mark;         /* of the files as they were read */
+    int64_t looked;
     map sessions; /* by address */
     list handshakes, talking;
     session *door; /* hears ClientHellos of nobody yet */
@@ -272,6 +278,8 @@ static void on_beat(timer *t)
         timer_start(&d->beat, d->cp->loop, DTLS_IDLE / 24, on_beat);
 }
 
+static void look_again(coap_dtls *d);
+
 /* Somebody with a good cookie comes in, maybe in the place of an earlier session of that address (RFC 6347 4.2.8). */
 static void let_in(coap_dtls *d, session *s)
 {
@@ -298,6 +306,7 @@ static void knock(coap_dtls *d, const coap_address *from, const uint8_t *p, size
     session *s;
     int rc;
 
+    look_again(d);
     if (!d->door) d->door = session_new(d);
     s = d->door;
     if (!s) return;
@@ -346,12 +355,16 @@ static int ssl_fail(bridge_error *err, int status, const char *what, const char 
 
 static int take_certificates(SSL_CTX *ctx, const bridge_url *u, bridge_error *err)
 {
-    const char *cert = url_get(u, "cert"), *key = url_get(u, "key"), *ca = url_get(u, "ca");
+    const char *cert = url_get(u, "cert"), *key = url_get(u, "key"), *ca = url_get(u, "ca"), *crl = url_get(u, "crl");
 
     if (cert && SSL_CTX_use_certificate_chain_file(ctx, cert) != 1) return ssl_fail(err, BRIDGE_IO, "certificate", cert);
     if (cert && SSL_CTX_use_PrivateKey_file(ctx, key ? key : cert, SSL_FILETYPE_PEM) != 1)
         return ssl_fail(err, BRIDGE_IO, "private key", key ? key : cert);
     if (ca && SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1) return ssl_fail(err, BRIDGE_IO, "certificates of authorities", ca);
+    if (crl && !ca) return fail(err, BRIDGE_INVALID, "crl= needs ca=");
+    if (crl && X509_load_crl_file(X509_STORE_add_lookup(SSL_CTX_get_cert_store(ctx), X509_LOOKUP_file()), crl, X509_FILETYPE_PEM) < 1)
+        return ssl_fail(err, BRIDGE_SYNTAX, "revocation list", crl);
+    if (crl) X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx), X509_V_FLAG_CRL_CHECK);
     if (ca) SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return 0;
 }
@@ -376,6 +389,60 @@ static int ctx_make(coap_dtls *d, const bridge_url *u, bridge_error *err)
     if (rc == 0 && keys) rc = psks_read(&d->keys, d->cp->mem, keys, err);
     if (rc == 0 && keys) SSL_CTX_set_psk_server_callback(d->ctx, on_psk);
     return rc;
+}
+
+/* ---- Files that have changed hold for those who come from now on */
+
+static uint64_t look_at_files(const bridge_url *u)
+{
+    uint64_t mark = 1;
+
+    for (const char *const *o = coap_dtls_options; *o; o++) {
+        const char *file = url_get(u, *o);
+        struct stat st;
+        int64_t seen[4] = {0};
+
+        if (file && stat(file, &st) == 0) {
+            seen[0] = st.st_mtim.tv_sec;
+            seen[1] = st.st_mtim.tv_nsec;
+            seen[2] = st.st_size;
+            seen[3] = (int64_t)st.st_ino;
+        }
+        mark = hash_bytes(seen, sizeof seen, mark);
+    }
+    return mark;
+}
+
+/* What cannot be read leaves things as they were, and is told. */
+static void reload(coap_dtls *d)
+{
+    coap_dtls fresh = {.cp = d->cp};
+    bridge_error err = {0};
+
+    if (ctx_make(&fresh, d->url, &err) < 0) {
+        bridge_port_log(d->cp->port, BRIDGE_LOG_WARN, NULL, "not read again: %s", err.text);
+        SSL_CTX_free(fresh.ctx);
+        psks_free(fresh.keys);
+        return;
+    }
+    if (d->door) session_free(d->door); /* it was made with the old ones */
+    SSL_CTX_free(d->ctx);
+    psks_free(d->keys);
+    d->ctx = fresh.ctx;
+    d->keys = fresh.keys;
+}
+
+static void look_again(coap_dtls *d)
+{
+    int64_t now = loop_now(d->cp->loop);
+    uint64_t mark;
+
+    if (now - d->looked < DTLS_LOOK_AGAIN) return;
+    d->looked = now;
+    mark = look_at_files(d->url);
+    if (mark == d->mark) return;
+    d->mark = mark;
+    reload(d);
 }
 
 static int method_make(coap_dtls *d)
@@ -405,6 +472,9 @@ int coap_dtls_open(coap_dtls **out, coap_port *cp, const bridge_url *u, bridge_e
     map_init(&d->sessions, cp->mem, seed);
     rc = method_make(d);
     if (rc < 0) return fail_nomem(err);
+    d->url = u;
+    d->looked = loop_now(cp->loop);
+    d->mark = look_at_files(u);
     rc = ctx_make(d, u, err);
     return rc < 0 ? rc : coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5684 : u->port, on_datagram, d, err);
 }
