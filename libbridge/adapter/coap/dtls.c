@@ -426,6 +426,7 @@ static void reload(coap_dtls *d)
         return;
     }
     if (d->door) session_free(d->door); /* it was made with the old ones */
+    d->door = NULL;
     SSL_CTX_free(d->ctx);
     psks_free(d->keys);
     d->ctx = fresh.ctx;
