@@ -85,6 +85,10 @@ void stream_ended(stream *s, int status);  /* the peer or the network closed */
 void stream_closed(stream *s);             /* ops->close is done: on_close, then the stream's buffers are gone */
 
 /* Listening sockets: TCP ("host", port; "" is every address) and Unix ("/path").  A stream handed to on_accept is not reading yet. */
+/* Towards others, over TCP: it may be started and written to at once; on_close tells when nobody is there.  UNREACHABLE, NOMEM. */
+struct sockaddr;
+int stream_dial(stream **out, loop *l, const struct sockaddr *to, size_t len, const char *peer);
+
 typedef struct listener listener;
 typedef struct listener_options {
     const char *host; /* or NULL */

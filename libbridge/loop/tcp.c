@@ -103,3 +103,16 @@ stream *tcp_stream(loop *l, int fd, const char *peer, bool proxied)
     }
     return &t->s;
 }
+
+int stream_dial(stream **out, loop *l, const struct sockaddr *to, size_t len, const char *peer)
+{
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) return BRIDGE_IO;
+    if (connect(fd, to, (socklen_t)len) < 0 && errno != EINPROGRESS) {
+        close(fd);
+        return BRIDGE_UNREACHABLE;
+    }
+    *out = tcp_stream(l, fd, peer, false);
+    return *out ? 0 : BRIDGE_NOMEM;
+}

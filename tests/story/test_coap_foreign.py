@@ -475,3 +475,83 @@ def test_libcoaps_server_is_read_written_and_observed(site, libcoap):
     assert len({m.payload for m in times}) == 3
     with pytest.raises(errors.NotFound):
         site.get("plant/nothing")
+
+
+# ---- other transports
+
+def free_port(kind):
+    with socket.socket(socket.AF_INET, kind) as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+def test_a_server_over_tcp(site, make_bridge):
+    far = make_bridge("coap+tcp://127.0.0.1:0", clock=None)
+    far.publish("temp", "21.5", retain=True)
+    far.publish("big", b"x" * 50000, retain=True)
+    site.connect(far.listeners[0] + "?as=plant/{path...}&discover=no&max_age=0&retry=10")
+
+    assert site.get("plant/temp").payload == b"21.5"
+    assert site.get("plant/big").payload == b"x" * 50000
+    site.put("plant/new", b"y" * 5000)
+    assert far.get("new").payload == b"y" * 5000
+    watch = site.subscribe("plant/temp")
+    heard(watch, b"21.5")
+    far.publish("temp", "22", retain=True)
+    heard(watch, b"22")
+
+
+def test_a_lost_tcp_connection_comes_back(site, make_bridge):
+    far = make_bridge("coap+tcp://127.0.0.1:0", clock=None)
+    url = far.listeners[0]
+    far.publish("temp", "1", retain=True)
+    site.connect(url + "?as=plant/{path...}&discover=no&retry=10")
+    watch = site.subscribe("plant/temp")
+    heard(watch, b"1")
+
+    far.close()
+    again = make_bridge(url, clock=None)
+    again.publish("temp", "2", retain=True)
+
+    heard(watch, b"2")
+
+
+def test_a_server_over_dtls_with_a_shared_key(site, make_bridge, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("lamp:00112233445566778899aabbccddeeff\n")
+    far = make_bridge(f"coaps://127.0.0.1:0?psk_file={keys}", clock=None)
+    far.publish("temp", "21.5", retain=True)
+    site.connect(far.listeners[0] + f"?as=plant/{{path...}}&discover=no&psk_file={keys}")
+
+    assert site.get("plant/temp").payload == b"21.5"
+    watch = site.subscribe("plant/temp")
+    heard(watch, b"21.5")
+    far.publish("temp", "22", retain=True)
+    heard(watch, b"22")
+
+
+def test_a_wrong_key_is_unreachable(site, make_bridge, tmp_path):
+    (tmp_path / "theirs").write_text("lamp:0011\n")
+    (tmp_path / "ours").write_text("lamp:2233\n")
+    far = make_bridge(f"coaps://127.0.0.1:0?psk_file={tmp_path / 'theirs'}", clock=None)
+    site.connect(far.listeners[0] + f"?as=plant/{{path...}}&discover=no&psk_file={tmp_path / 'ours'}")
+
+    with pytest.raises((errors.Unreachable, errors.Timeout)):
+        site.get("plant/temp", timeout=LONG)
+
+
+def test_libcoaps_server_over_dtls(site, tmp_path):
+    server, port = need("coap-server-openssl"), free_port(socket.SOCK_DGRAM)
+    (tmp_path / "key").write_text("me:" + b"secretkey".hex() + "\n")
+    program = Program(server, "-A", "127.0.0.1", "-p", str(port - 1), "-k", "secretkey", "-h", "hint")   # DTLS is at the port above
+    try:
+        site.connect(f"coaps://127.0.0.1:{port}?as=plant/{{path...}}&psk_file={tmp_path / 'key'}&retry=50")
+        for attempt in range(100):
+            try:
+                assert b"libcoap" in site.get("plant", timeout=LONG).payload
+                return
+            except (errors.Unreachable, errors.Timeout):
+                pass
+        raise AssertionError("it never answered")
+    finally:
+        program.stop()

@@ -410,6 +410,7 @@ static int coap_connect(bridge_port *port, const bridge_url *u, bridge_error *er
     return foreign_open(&cp->foreign, port, u, err);
 }
 
+static const char *const connects[] = {"coap", "coaps", "coap+tcp", NULL};
 static const char *const schemes[] = {"coap", "coaps", "coap+tcp", "coaps+tcp", NULL};
 const bridge_adapter coap_adapter = {
     .size = sizeof(bridge_adapter),
@@ -423,7 +424,7 @@ const bridge_adapter coap_adapter = {
     .accept = coap_accept,
     .stats = coap_stats,
     .check = coap_check,
-    .connects = schemes,
+    .connects = connects,
     .connect = coap_connect,
     .check_connect = foreign_check,
     .forward = coap_forward,
