@@ -115,3 +115,15 @@ def test_a_device_that_fell_asleep_early_hears_it_later(house, lamp):
 
     lamp.wait_request("PUT", "/3311/0/5851")
     assert lamp.resources[3311, 0, 5851] == 9 or lamp.wait_request("PUT", "/3311/0/5851")
+
+
+def test_who_can_wake_it_is_told(house):
+    house.device("lamp-7", {(3311, 0, 5851): 10}, binding="UQS", register=False).register(
+        query=["ep=lamp-7", "lt=300", "lwm2m=1.0", "b=UQS", "sms=4917012345"])
+    wake = house.mqtt("lwm2m/lamp-7/!wake", "lwm2m/lamp-7/!asleep")
+    house.bridge.clock.advance(seconds=11)
+    assert heard(wake)[0] == "lwm2m/lamp-7/!asleep"
+    wake.publish("lwm2m/lamp-7/3311/0/5851", b"7")
+
+    topic, told = heard(wake)
+    assert (topic, told["sms"]) == ("lwm2m/lamp-7/!wake", "4917012345")

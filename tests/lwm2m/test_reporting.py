@@ -209,3 +209,22 @@ def test_send_of_strangers_and_of_nonsense(house, lamp):
     assert lamp.ask(coap.POST, "dp", b"[", [(CONTENT_FORMAT, uint(SENML_JSON))]).says == "4.00"
     assert lamp.ask(coap.POST, "dp", b"21.5", [(CONTENT_FORMAT, uint(0))]).says == "4.15"
     assert lamp.ask(coap.POST, "dp", b'[{"n":"/x/y","v":1}]', [(CONTENT_FORMAT, uint(SENML_JSON))]).says == "4.00"
+
+
+# ---- Observe-Composite (LwM2M 1.1 6.4.4)
+
+def test_observe_composite(house, lamp):
+    values = house.mqtt("lwm2m/lamp-7/+/+/+")
+    assert house.http("POST", "lwm2m/lamp-7/!observe-composite", '["/3303/0/5700","/device/0/9"]').status == 204
+    asked = lamp.wait_request("FETCH", "/")
+    assert asked.observe == 0
+    assert dict(heard(values) for _ in range(2)) == {TEMPERATURE: 21.5, "lwm2m/lamp-7/3/0/9": 80}
+
+    (token, _), = [v for k, v in lamp.observers.items() if k.startswith("fetch")]
+    lamp.notify("/3303/0/5700", token=token, format=SENML_JSON, payload=b'[{"n":"/3303/0/5700","v":22.5},{"n":"/3/0/9","v":79}]')
+    assert dict(heard(values) for _ in range(2)) == {TEMPERATURE: 22.5, "lwm2m/lamp-7/3/0/9": 79}
+
+    assert house.http("POST", "lwm2m/lamp-7/!cancel-composite").status == 204
+    assert lamp.wait_request("FETCH", "/").observe == 1
+    assert house.http("POST", "lwm2m/lamp-7/!cancel-composite").status == 404
+    assert house.http("POST", "lwm2m/lamp-7/!observe-composite", "[1]").status == 422

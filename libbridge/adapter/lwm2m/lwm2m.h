@@ -219,6 +219,8 @@ int lwm2m_status_of(uint8_t code);   /* of an answer: 0 or negative */
 /* ---- observe.c */
 void lwm2m_interest(void *user, const char *filter, bool wanted);
 void lwm2m_pin(lwm2m_device *d, const char *filter, bool wanted); /* the same, asked for by !observe and !cancel */
+int lwm2m_observe_composite(lwm2m_device *d, int format, const void *body, size_t len);
+bool lwm2m_cancel_composite(lwm2m_device *d); /* all of them; false: there was none */
 void lwm2m_sweep(lwm2m_device *d);
 void lwm2m_observe_again(lwm2m_device *d); /* it has forgotten: after a registration */
 void lwm2m_observe_done(lwm2m_device *d);

@@ -24,6 +24,9 @@ typedef struct observation {
     oma_path path;
     list names;
     lwm2m_op *op; /* NULL: not under way */
+    uint8_t *body; /* Observe-Composite (1.1 6.4.4): which paths; else NULL */
+    size_t len;
+    int format;
 } observation;
 
 /* ---- News */
@@ -39,7 +42,7 @@ static void publish(lwm2m_device *d, const char *path, const oma_path *at, const
 }
 
 /* Each value at its own path: what is spelt in the filter as it is spelt, the rest in numbers. */
-static void publish_each(lwm2m_device *d, const char *filter, int levels, const lwm2m_leaves *leaves, int64_t when)
+static void publish_each(lwm2m_device *d, const char *filter, int levels, const lwm2m_leaves *leaves, int64_t when, bool keep)
 {
     size_t prefix = strcspn(filter, "+#");
     char path[1200];
@@ -51,7 +54,7 @@ static void publish_each(lwm2m_device *d, const char *filter, int levels, const 
 
         for (int k = levels; k < p->count && n > 0 && (size_t)n < sizeof path - 8; k++)
             n += snprintf(path + n, sizeof path - (size_t)n, "%s%u", k > levels ? "/" : "", p->id[k]);
-        publish(d, path, p, &one, when, true);
+        publish(d, path, p, &one, when, keep);
     }
 }
 
@@ -65,7 +68,7 @@ static void tell_names(observation *o, const lwm2m_leaves *leaves, int64_t when)
 
         if (d->gone) return;
         if (n->wild)
-            publish_each(d, n->filter, o->path.count, leaves, when);
+            publish_each(d, n->filter, o->path.count, leaves, when, !o->body);
         else
             publish(d, n->filter, &o->path, leaves, when, true);
     }
@@ -143,6 +146,12 @@ static void begin(observation *o)
     lwm2m_question q = {.code = COAP_GET, .path = o->path, .accept = -1, .format = -1, .observe = true};
 
     if (o->op || o->d->gone || list_empty(&o->names)) return;
+    if (o->body) {
+        q.code = COAP_FETCH;
+        q.accept = q.format = o->format;
+        q.data = o->body;
+        q.len = o->len;
+    }
     lwm2m_ask(o->d, &q, on_news, o, &o->op);
 }
 
@@ -154,11 +163,19 @@ static void end(observation *o, bool tell)
     lwm2m_op_cancel(op, tell);
 }
 
+static void observation_free(observation *o)
+{
+    mem *m = o->d->server->mem;
+
+    mem_free(m, o->body);
+    mem_free(m, o);
+}
+
 static observation *find(lwm2m_device *d, const oma_path *path)
 {
     list_each (it, &d->observations) {
         observation *o = list_of(it, observation, link);
-        if (o->path.count == path->count && memcmp(o->path.id, path->id, (size_t)path->count * sizeof *path->id) == 0) return o;
+        if (!o->body && o->path.count == path->count && memcmp(o->path.id, path->id, (size_t)path->count * sizeof *path->id) == 0) return o;
     }
     return NULL;
 }
@@ -175,6 +192,17 @@ static observation *find_or_make(lwm2m_device *d, const oma_path *path)
     list_init(&o->names);
     list_push(&d->observations, &o->link);
     return o;
+}
+
+static watch_name *name_new(lwm2m_device *d, observation *o, const char *filter, bool wild)
+{
+    watch_name *n = mem_zalloc(d->server->mem, sizeof *n + strlen(filter) + 1);
+
+    if (!n) return NULL;
+    strcpy(n->filter, filter);
+    n->wild = wild;
+    list_push(&o->names, &n->link);
+    return n;
 }
 
 static watch_name *find_name(const observation *o, const char *filter)
@@ -219,7 +247,7 @@ void lwm2m_sweep(lwm2m_device *d)
         if (!list_empty(&o->names)) continue;
         end(o, true);
         list_remove(&o->link);
-        mem_free(d->server->mem, o);
+        observation_free(o);
     }
 }
 
@@ -234,12 +262,7 @@ static void want(lwm2m_device *d, const char *filter, bool wanted, bool pin)
     o = wanted ? find_or_make(d, &path) : find(d, &path);
     n = o ? find_name(o, filter) : NULL;
     if (o && wanted && !n) {
-        n = mem_zalloc(d->server->mem, sizeof *n + strlen(filter) + 1);
-        if (n) {
-            strcpy(n->filter, filter);
-            n->wild = wild;
-            list_push(&o->names, &n->link);
-        }
+        n = name_new(d, o, filter, wild);
     }
     if (n && pin) n->pinned = wanted;
     if (n && !pin) n->watched = wanted;
@@ -311,14 +334,57 @@ void lwm2m_observe_done(lwm2m_device *d)
             watch_name *n = list_of(at, watch_name, link);
             bridge_msg *msg = NULL;
 
-            if (!n->wild && d->peer && !d->server->closing && bridge_peer_msg(d->peer, BRIDGE_FIELDS(.path = n->filter), &msg) == 0)
+            if (!n->wild && !o->body && d->peer && !d->server->closing && bridge_peer_msg(d->peer, BRIDGE_FIELDS(.path = n->filter), &msg) == 0)
                 bridge_peer_submit(d->peer, BRIDGE_DELETE, msg, NULL, NULL, NULL, NULL, NULL);
-            if (n->wild) forget_values(d, n);
+            if (n->wild && !o->body) forget_values(d, n);
             bridge_msg_unref(msg);
             mem_free(d->server->mem, n);
         }
-        mem_free(d->server->mem, o);
+        observation_free(o);
     }
+}
+
+/* ---- Several paths at once */
+
+/* All of them, until !cancel-composite: each value is told at its own path. */
+int lwm2m_observe_composite(lwm2m_device *d, int format, const void *body, size_t len)
+{
+    mem *m = d->server->mem;
+    observation *o = mem_new(m, observation);
+    char filter[1024];
+    watch_name *n;
+
+    if (!o) return BRIDGE_NOMEM;
+    o->d = d;
+    o->format = format;
+    o->len = len;
+    o->body = mem_copy(m, body, len);
+    list_init(&o->names);
+    list_init(&o->link);
+    snprintf(filter, sizeof filter, "%s/", d->name);
+    n = o->body ? name_new(d, o, filter, true) : NULL;
+    if (!n) {
+        observation_free(o);
+        return BRIDGE_NOMEM;
+    }
+    n->pinned = true;
+    list_push(&d->observations, &o->link);
+    begin(o);
+    return 0;
+}
+
+bool lwm2m_cancel_composite(lwm2m_device *d)
+{
+    bool any = false;
+
+    list_each (it, &d->observations) {
+        observation *o = list_of(it, observation, link);
+        if (!o->body) continue;
+        list_each (at, &o->names) list_of(at, watch_name, link)->pinned = false;
+        any = true;
+    }
+    lwm2m_sweep(d);
+    return any;
 }
 
 /* ---- Send (LwM2M 1.1 6.4.6) */

@@ -14,11 +14,12 @@
 
 typedef enum kind {
     READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FIRMWARE,
-    FIRMWARE_CANCEL, BOOTSTRAP, KINDS, DESCRIBE
+    FIRMWARE_CANCEL, BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, KINDS, DESCRIBE
 } kind;
 static const char *const kind_names[KINDS] = {"read",    "discover", "write",          "patch",          "create",  "execute",
                                               "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel",
-                                              "update-firmware", "cancel-update", "start-bootstrap"};
+                                              "update-firmware", "cancel-update", "start-bootstrap", "observe-composite",
+                                              "cancel-composite"};
 
 typedef struct errand { /* a question on its way */
     lwm2m_device *d;
@@ -422,6 +423,21 @@ static void pin(errand *e, bool wanted)
     }
 }
 
+static void observe_composite(errand *e, const bridge_fields *f)
+{
+    buf names;
+    int rc;
+
+    buf_init(&names, e->d->server->mem, 0);
+    rc = names_write(e, f, &names);
+    if (rc == 0) rc = lwm2m_observe_composite(e->d, lwm2m_is_lwm2m_format(f->format) ? (int)f->format : BRIDGE_SENML_JSON, names.data, names.len);
+    buf_done(&names);
+    if (rc < 0)
+        reply_text(e, rc, "a list of paths is wanted: [\"/3303/0/5700\", \"/3/0\"]");
+    else
+        reply(e, BRIDGE_OK, NULL);
+}
+
 /* 1.1 6.1.4: it is told to come to the bootstrap server (1/0/9); a device of 1.0 is bootstrapped where it is (1.0 5.2.6). */
 static void bootstrap(errand *e)
 {
@@ -475,6 +491,10 @@ static void on_call(void *user, bridge_call *call)
         describe(e);
     else if (e->kind == FIRMWARE)
         reply(e, lwm2m_flash_begin(d, bridge_call_msg(call), terms ? terms->query : NULL), NULL);
+    else if (e->kind == CANCEL_COMPOSITE)
+        reply(e, lwm2m_cancel_composite(d) ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
+    else if (e->kind == OBSERVE_COMPOSITE)
+        observe_composite(e, &f);
     else if (e->kind == BOOTSTRAP)
         bootstrap(e);
     else if (e->kind == FIRMWARE_CANCEL)

@@ -296,6 +296,8 @@ int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void
     if (d->asleep) {
         d->server->count.queued++;
         if (op->replace) coalesce(op);
+        if (d->queued == 1) lwm2m_event(d, "wake", NULL); /* whoever can send it an SMS (1.0 8.3) may */
+        if (d->gone) return 0;
     }
     pump(d);
     return 0;
