@@ -19,7 +19,7 @@ def test_a_folder_of_definitions(make_house, tmp_path):
     house = make_house(f"lwm2m://127.0.0.1:0?objects={tmp_path}")
     widget = house.device("w", {(33000, 0, 1): 50.0, (33000, 0, 2): stopped.append, (33000, 0, 3): b"\0\1\2"})
 
-    assert house.http("GET", "lwm2m/w/widget/0/spinRate").body == b"50"
+    assert house.http("GET", "lwm2m/w/widget/0/spinRate").body == b"50.0"
     assert house.http("GET", "lwm2m/w/33000/0?names=1").json == {"spinRate": 50, "key": "AAEC"}
     assert house.http("GET", "lwm2m/w/33000/0/3").body == b"\0\1\2"
     assert house.http("PUT", "lwm2m/w/widget/0/spinRate", "33.5").status == 204
@@ -48,10 +48,10 @@ def test_a_folder_that_is_not_there(make_bridge):
     ("lwm2mServer/0/lifetime", (1, 0, 1)), ("humidity/0/sensorValue", (3304, 0, 5700)), ("connectivityMonitoring/0/ipAddresses/0", (4, 0, 4)),
     ("location/0/latitude", (6, 0, 0)), ("firmwareUpdate/0/updateResult", (5, 0, 5))])
 def test_names(house, name, path):
-    lamp = house.device("lamp-7", {})
+    lamp = house.device("lamp-7", {(3, 0, 0): "Acme"})
     house.http("GET", "lwm2m/lamp-7/" + name.replace(" ", "%20"))
 
-    assert lamp.next_request().path == "/" + "/".join(map(str, path)) + ("/0" if name.endswith("/0") else "")
+    assert lamp.next_request().path == "/" + "/".join(map(str, path)) + ("/0" if name.endswith("Addresses/0") else "")
 
 
 def test_what_is_guessed_is_marked(house):

@@ -393,6 +393,8 @@ class Device:
         for name in names:
             found.update({p: v for p, v in self.below(self.ids(name)).items() if not callable(v)})
         answer = Message(code=code("2.05"), options=[(CONTENT_FORMAT, uint(SENML_JSON))], payload=json.dumps(self.senml(found)).encode())
+        if request.observe == 1:
+            self.observers.pop("fetch " + " ".join(names), None)
         if request.observe == 0:
             self.observers["fetch " + " ".join(names)] = (request.message.token, SENML_JSON)
             answer.options.append((OBSERVE, uint(self._next_sequence())))

@@ -296,7 +296,8 @@ void coap_ask_cancel(coap_ask *a, bool tell)
     a->over = true;
     if (tell && a->observing) { /* RFC 7641 3.6; whatever comes back is for nobody */
         a->fetching = false;
-        a->len = a->offset = 0;
+        a->offset = 0;
+        if (a->len > coap_block_size(a->szx1)) a->len = 0; /* what fits is said again: RFC 8132 2 */
         if (a->non || a->peer->stream)
             ask_send_plain(a, true);
         else
