@@ -28,6 +28,8 @@ void buffer_done(buffer *b)
     while (!list_empty(&b->parcels)) parcel_free(b->mem, list_of(b->parcels.next, parcel, link));
     b->next = NULL;
     b->count = b->bytes = b->given = 0;
+    if (b->store) buf_done(&b->packed);
+    b->store = NULL;
 }
 
 static parcel *after(const buffer *b, const parcel *p)
@@ -41,12 +43,21 @@ static void take_out(buffer *b, parcel *p)
     if (p->given) b->given--;
     b->count--;
     b->bytes -= p->bytes;
+    buffer_unkeep(b, p);
     parcel_free(b->mem, p);
 }
 
 static bool is_full(const buffer *b, const parcel *p)
 {
     return b->count >= b->max_count || b->bytes + p->bytes > b->max_bytes;
+}
+
+static void put_in(buffer *b, parcel *p)
+{
+    list_push(&b->parcels, &p->link);
+    b->count++;
+    b->bytes += p->bytes;
+    if (!b->next) b->next = p;
 }
 
 int buffer_add(buffer *b, parcel *p)
@@ -63,11 +74,16 @@ int buffer_add(buffer *b, parcel *p)
         take_out(b, b->next);
     }
     p->number = ++b->number;
-    list_push(&b->parcels, &p->link);
-    b->count++;
-    b->bytes += p->bytes;
-    if (!b->next) b->next = p;
+    buffer_keep(b, p);
+    put_in(b, p);
     return rc;
+}
+
+void buffer_restore(buffer *b, parcel *p, uint64_t number) /* over its limits, too: it was promised */
+{
+    p->number = number;
+    if (number > b->number) b->number = number;
+    put_in(b, p);
 }
 
 parcel *buffer_take(buffer *b, int64_t now)

@@ -7,6 +7,7 @@
 #ifndef ADAPTER_UPLINK_BUFFER_H
 #define ADAPTER_UPLINK_BUFFER_H
 #include "adapter/uplink/link.h"
+#include "base/buf.h"
 
 typedef struct buffer {
     mem *mem;
@@ -16,6 +17,10 @@ typedef struct buffer {
     size_t max_count, max_bytes;
     uint64_t number, dropped; /* number: of the newest; dropped: over a limit, ever */
     bool drop_old;
+    bridge_store *store; /* NULL: nothing outlives the process */
+    uint64_t queue;      /* its number in the store */
+    size_t name_len;
+    buf packed;
 } buffer;
 
 void buffer_init(buffer *b, mem *m, size_t max_count, size_t max_bytes, bool drop_old);
@@ -29,5 +34,11 @@ static inline size_t buffer_waiting(const buffer *b)
 {
     return b->count - b->given;
 }
+/* persist.c */
+int buffer_open(buffer *b, bridge_store *store, const char *name); /* what was left by this name waits again; store may be NULL */
+void buffer_keep(buffer *b, parcel *p);
+void buffer_unkeep(buffer *b, parcel *p);
+void buffer_restore(buffer *b, parcel *p, uint64_t number); /* from the store, in order */
+
 parcel *parcel_new(mem *m, bridge_msg *msg, const char *topic, size_t topic_len); /* takes a reference of its own */
 #endif

@@ -2,6 +2,7 @@
 #include "adapter/uplink/uplink.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "bridge/sys/store.h"
 #include <stdio.h>
 
 extern const bridge_adapter uplink_adapter;
@@ -16,11 +17,13 @@ static uplink_home *home_of(bridge_port *port)
     random_bytes(&id, sizeof id);
     snprintf(h->hop, sizeof h->hop, "%016llx", (unsigned long long)id);
     h->is_home = true;
+    list_init(&h->uplinks);
     return h;
 }
 
 void uplink_free(uplink *u)
 {
+    list_remove(&u->link_home);
     mirror_free(u);
     buffer_done(&u->buffer);
     echo_done(&u->echo);
@@ -46,6 +49,20 @@ static int uplink_check(const url *where, bridge_error *err)
     return rc;
 }
 
+/* Two of one name (a config is loaded again, and its URL has changed) share no queue: the second's messages are in memory only. */
+static bool is_alone(uplink_home *home, const uplink *u)
+{
+    list_each(it, &home->uplinks)
+    {
+        const uplink *o = list_of(it, uplink, link_home);
+        if (o == u || strcmp(o->options.name, u->options.name) != 0) continue;
+        if (bridge_port_store(u->port))
+            bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "another uplink has this name: what waits for this one does not outlive the process");
+        return false;
+    }
+    return true;
+}
+
 static int uplink_connect(bridge_port *port, const url *where, bridge_error *err)
 {
     uplink *u = bridge_port_state(port);
@@ -64,6 +81,9 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     if (rc == 0 && !(u->name_room = mem_alloc(u->mem, MAP_NAME))) rc = fail_nomem(err);
     if (rc == 0 && (rc = bridge_peer_new(&u->peer, port, u->options.name, u->options.name, 0, u)) < 0)
         fail(err, rc, "%s: %s", u->options.name, bridge_status_text(rc));
+    if (rc == 0) list_push(&home->uplinks, &u->link_home);
+    if (rc == 0 && is_alone(home, u) && (rc = buffer_open(&u->buffer, bridge_port_store(port), u->options.name)) < 0)
+        fail(err, rc, "%s: what waited in the store cannot be read: %s", u->options.name, bridge_status_text(rc));
     if (rc == 0) rc = uplink_watch(u, err);
     if (rc == 0 && u->options.mirror) rc = mirror_new(u, err);
     if (rc == 0 && (rc = uplink_begin(u)) < 0) fail(err, rc, "cannot start a thread: %s", bridge_status_text(rc));

@@ -2,7 +2,7 @@
  *
  *   uplink.c    the adapter: URLs, ports, numbers        options.c  what the URL says
  *   state.c     connecting, and what to do when it fails maps.c     which topics go where
- *   out.c       from the hub to the broker               buffer.c   what waits
+ *   out.c       from the hub to the broker               buffer.c, persist.c   what waits
  *   in.c        from the broker to the hub               echo.c     what we said ourselves (MQTT 3.1.1)
  *   mirror.c    another bridge at the other end
  *   link.c, courier.c, answers.c, send.c, arrive.c: paho, behind link.h */
@@ -37,12 +37,14 @@ typedef struct uplink_counters { /* docs/metrics.md */
 typedef struct uplink_home { /* what all uplinks of a bridge have together: its name for hop marks */
     bool is_home;
     char hop[17];
+    list uplinks;
 } uplink_home;
 
 struct mirror;
 
 typedef struct uplink {
     bool is_home; /* false; as in uplink_home */
+    list link_home; /* in home->uplinks */
     bridge_port *port;
     mem *mem;
     const char *hop; /* of the home port */

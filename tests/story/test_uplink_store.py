@@ -1,0 +1,59 @@
+"""Uplinks and the store: kill -9 loses nothing that was acknowledged to a local publisher."""
+import pytest
+
+from conftest import Bridged, built_adapters
+from peers.broker import Broker
+from peers.mqtt import PUBACK, Client, publish
+
+pytestmark = pytest.mark.skipif("uplink" not in built_adapters(), reason="uplinks are not in this build")
+
+QUICK = "retry_min=20&retry_max=200"
+
+
+@pytest.fixture
+def broker(tmp_path):
+    it = Broker(tmp_path)
+    yield it
+    it.stop()
+
+
+@pytest.fixture
+def bridged_again(tmp_path):
+    """Starts bridged with a config, as often as one likes."""
+    running = []
+
+    def start(config):
+        running.append(Bridged("-c", config, "mqtt://127.0.0.1:0", log=tmp_path / f"bridged{len(running)}.log", cwd=tmp_path))
+        return running[-1].ready(1)
+    yield start
+    for program in running:
+        if program.process.poll() is None:
+            program.end()
+
+
+def test_nothing_acknowledged_is_lost_when_the_process_is_killed_while_the_broker_is_away(bridged_again, broker, tmp_path):
+    """kill -9 between a PUBACK and the broker's return, again and again."""
+    broker.kill()
+    config = tmp_path / "bridge.json"
+    config.write_text('{"store": "sqlite:' + str(tmp_path / "bridge.db") + '", "connect": ["'
+                      + broker.url(f"out=n/%23&name=cloud&{QUICK}") + '"]}')
+    acknowledged = []
+    for turn in range(3):
+        bridged = bridged_again(config)
+        client = Client(bridged.port("mqtt"), version=5).connect(f"me{turn}")
+        for i in range(1, 41):
+            client.send(publish("n/x", b"%d-%d" % (turn, i), qos=1, pid=i, version=5))
+        for _ in range(20 + 5 * turn):  # the rest of the acknowledgements is not waited for
+            packet = client.receive()
+            assert packet.type == PUBACK
+            acknowledged.append("%d-%d" % (turn, packet.pid))
+        bridged.process.kill()
+        bridged.process.wait()
+    broker.start()
+    heard = broker.clients.subscribe("n/#", options=("-q", "1", "-F", "%p"))
+    bridged_again(config)
+    there = []
+    while not set(acknowledged) <= set(there):
+        there.append(heard.line())
+
+    assert [x for x in there if x in acknowledged] == acknowledged
