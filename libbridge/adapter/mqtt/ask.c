@@ -146,8 +146,12 @@ static void read_words(const wire_props *props, words *out)
 
 /* A path that has an owner is asked.  One that has only a value is when the question says so: between clients that talk to each
  * other with Response Topics we keep out of the way. */
-static bool is_question(mqtt_session *s, text topic, const words *w)
+static bool is_question(mqtt_session *s, const wire_packet *p, text topic, const words *w)
 {
+    const wire_slice *r = &p->props.response_topic;
+    size_t n = sizeof HUB_REPLIES - 1;
+
+    if (w->method.p && r->len > n && memcmp(r->p, HUB_REPLIES, n) == 0) return true; /* no client listens there but the asker */
     return peer_meets_owner(s->peer, topic) || (w->method.p && peer_meets_value(s->peer, topic));
 }
 
@@ -199,7 +203,7 @@ bool mqtt_ask(mqtt_session *s, const wire_packet *p, wire_slice topic, int *rc)
     mqtt_asked *q = NULL;
     bridge_msg *reply = NULL;
     read_words(&p->props, &w);
-    if (!is_question(s, path, &w)) return false;
+    if (!is_question(s, p, path, &w)) return false;
     *rc = asked_new(s, p, &q);
     if (*rc < 0) return true;
     *rc = peer_may(s->peer, BRIDGE_POST, q->response);

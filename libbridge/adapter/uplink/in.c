@@ -40,7 +40,7 @@ static int message_of(uplink *u, const arrival *a, const map_line *l, const char
     return rc;
 }
 
-static void submit(uplink *u, const arrival *a, const map_line *l, const char *path)
+void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path)
 {
     bridge_msg *msg = NULL;
     bridge_verb verb;
@@ -80,7 +80,7 @@ static void take_one(uplink *u, const arrival *a)
     }
     for (size_t i = 0; i < t->count; i++) {
         if (t->lines[i].out || map_name(&t->lines[i], a->topic, a->topic_len, u->name_room) < 0) continue;
-        submit(u, a, &t->lines[i], u->name_room);
+        uplink_submit(u, a, &t->lines[i], u->name_room);
         return; /* no two of them overlap */
     }
 }

@@ -39,6 +39,7 @@ typedef struct parcel {
     int64_t until;         /* ms since 1970 when it is out of date; INT64_MAX: never */
     uint8_t qos;
     bool retain, gone;     /* gone: the value was removed: an empty payload */
+    bool transient;        /* a question: nobody waits for it after a restart */
     bool kept;             /* the store has it */
     bool given;            /* the link has it */
     bool handed;           /* paho has it */

@@ -22,7 +22,7 @@ static int pack(buf *b, const parcel *p)
 
 void buffer_keep(buffer *b, parcel *p)
 {
-    if (!b->queue || p->qos == 0 || pack(&b->packed, p) < 0) return;
+    if (!b->queue || p->qos == 0 || p->transient || pack(&b->packed, p) < 0) return;
     p->kept = bridge_store_append(b->store, b->queue, p->number, b->packed.data, b->packed.len, &p->mark) == 0;
 }
 

@@ -97,6 +97,7 @@ void uplink_idle(uplink *u); /* state.c: closes when all is sent and it is to cl
 
 /* in.c */
 void uplink_receive(uplink *u, arrival *a); /* takes the list */
+void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path);
 int uplink_hops(const uplink *u, const bridge_prop *props, size_t count); /* bridges crossed so far; negative: it came from us, or too far */
 
 /* mirror.c */
