@@ -9,6 +9,8 @@ typedef struct options {
     const char *config;   /* -c */
     const char *store;    /* --store */
     const char *explain;  /* --explain */
+    const char *dry_run;  /* --dry-run */
+    int64_t linger;       /* --linger, ms */
     char **urls;          /* what stands behind the options */
     int url_count;
     size_t max_memory; /* bytes; 0: no limit */
@@ -18,6 +20,11 @@ typedef struct options {
 
 /* Reads the command line.  Returns -1 to go on, else the exit code: the help was asked for, or something is wrong. */
 int options_read(options *o, int argc, char **argv);
+
+/* What recorded messages would come to; load reads the config and answers -1 when all is well. */
+int dry_run(const options *o, int (*load)(const char *name, bridge *b));
+int record_main(int argc, char **argv); /* bridged record ... */
+int replay_main(int argc, char **argv);
 
 /* Prints up to three commands that show something crossing the protocols which listen. */
 typedef struct hints {

@@ -187,7 +187,11 @@ int main(int argc, char **argv)
     options o = {0};
     daemon_state d = {.o = &o};
     bridge_error err = {0};
-    int rc, code = options_read(&o, argc, argv);
+    int rc, code;
+
+    if (argc > 1 && strcmp(argv[1], "record") == 0) return record_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "replay") == 0) return replay_main(argc - 1, argv + 1);
+    code = options_read(&o, argc, argv);
 
     if (code >= 0) return code;
     keep_some_memory();
@@ -196,6 +200,7 @@ int main(int argc, char **argv)
         if (code < 0) printf("%s: good\n", o.config);
         return code < 0 ? EXIT_OK : code;
     }
+    if (o.dry_run) return dry_run(&o, with_config);
     block_signals(&d.signals);
     rc = bridge_new(&d.b, BRIDGE_OPTIONS(.log_level = o.log_level, .max_memory = o.max_memory, .offline = o.explain != NULL, .store = o.store), &err);
     if (rc < 0) return complain("cannot start", rc, &err);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "usage: bridged [options] [URL...]\n";
+static const char usage[] = "usage: bridged [options] [URL...]\n       bridged record [...]\n       bridged replay [...] FILE\n";
 static const char help[] =
     "Joins MQTT, CoAP and HTTP/WebSocket: what one peer says over one protocol, the others hear over theirs.\n"
     "\n"
@@ -16,6 +16,8 @@ static const char help[] =
     "      --check-config     say whether FILE would load, and stop; opens nothing\n"
     "      --explain PATH     say where a message on PATH would go and why, and stop\n"
     "      --store STORE      what outlives the process: sqlite:FILE, or memory: (nothing, the default)\n"
+    "      --dry-run FILE     say what the messages in FILE, as `bridged record` writes them, would come to, and stop\n"
+    "      --linger MS        with --dry-run: so long after the last message (3600000)\n"
     "      --log-level LEVEL  error, warn, info (the default) or debug\n"
     "      --max-memory MIB   refuse new clients and messages near so many MiB (no limit)\n"
     "      --version          print the version\n"
@@ -60,6 +62,8 @@ int options_read(options *o, int argc, char **argv)
                                           {"check-config", no_argument, NULL, 'k'},
                                           {"explain", required_argument, NULL, 'e'},
                                           {"store", required_argument, NULL, 's'},
+                                          {"dry-run", required_argument, NULL, 'd'},
+                                          {"linger", required_argument, NULL, 'L'},
                                           {"log-level", required_argument, NULL, 'l'},
                                           {"max-memory", required_argument, NULL, 'm'},
                                           {"version", no_argument, NULL, 'v'},
@@ -68,10 +72,17 @@ int options_read(options *o, int argc, char **argv)
     char *end;
     int c;
 
+    o->linger = 3600000;
+
     while ((c = getopt_long(argc, argv, "c:h", words, NULL)) != -1) switch (c) {
             case 'c': o->config = optarg; break;
             case 'k': o->check_only = true; break;
             case 'e': o->explain = optarg; break;
+            case 'd': o->dry_run = optarg; break;
+            case 'L':
+                o->linger = strtoll(optarg, &end, 10);
+                if (*end || o->linger < 0) return wrong("not a number of ms:", optarg);
+                break;
             case 's': o->store = optarg; break;
             case 'v': return say_version();
             case 'h': printf("%s%s", usage, help); return EXIT_OK;

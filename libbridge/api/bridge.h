@@ -27,5 +27,7 @@ struct bridge_slot {
 /* Runs fn on the loop's thread and waits for it: at once when this is the one. */
 int on_loop(bridge *b, int (*fn)(bridge *b, void *args), void *args);
 bridge_slot *slot_new(bridge *b, void (*undo)(bridge_slot *), void *user); /* linked; thing is still to be set */
+/* Ends a listener whose connections are to stay; the slot is gone then.  false: its protocol cannot, nothing was done. */
+bool listener_retire(bridge_slot *slot);
 void slot_free(bridge_slot *slot); /* without undo */
 #endif

@@ -71,6 +71,16 @@ int bridge_connect(bridge *b, const char *where, bridge_slot **out, bridge_error
     return where ? on_loop(b, do_listen, &r) : fail(err, BRIDGE_INVALID, "no URL");
 }
 
+bool listener_retire(bridge_slot *s)
+{
+    bridge_port *p = s ? s->thing : NULL;
+
+    if (!p || !hub_port_retire(p)) return false; /* its slot may be gone by now: slot_gone was told */
+    if (s->thing) p->slot_gone = NULL;
+    slot_free(s);
+    return true;
+}
+
 typedef struct telling {
     void (*fn)(void *user, const char *url);
     void *user;
@@ -83,7 +93,7 @@ static int do_tell(bridge *b, void *args)
     list_each(it, &b->hub->ports)
     {
         const bridge_port *p = list_of(it, bridge_port, link);
-        if (p->url && !p->closing && !p->uplink) t->fn(t->user, p->name);
+        if (p->url && !p->closing && !p->retired && !p->uplink) t->fn(t->user, p->name);
     }
     return 0;
 }

@@ -174,6 +174,25 @@ static entry *twin(const settings *s, const entry *e)
     return o;
 }
 
+/* Up to the options: "mqtt://0.0.0.0:1883". */
+static bool same_address(const entry *a, const entry *b)
+{
+    size_t len = strcspn(a->url, "?");
+
+    return len == strcspn(b->url, "?") && memcmp(a->url, b->url, len) == 0;
+}
+
+/* A listener whose address stays and whose options change: its connections stay, too. */
+static void listener_end(load *l, entry *o)
+{
+    for (const entry *e = l->next->first[ENTRY_LISTEN]; o->kind == ENTRY_LISTEN && e; e = e->next)
+        if (same_address(o, e) && listener_retire(o->slot)) {
+            o->slot = NULL;
+            return;
+        }
+    entry_close(o);
+}
+
 /* The old listeners that are not wanted any more go; their port may be what a new one needs.  False: there were none. */
 static bool make_room(load *l, entry_kind kind)
 {
@@ -181,7 +200,7 @@ static bool make_room(load *l, entry_kind kind)
 
     for (entry *o = first_of(l->old, kind); o; o = o->next)
         if (o->slot && !twin(l->next, o)) {
-            entry_close(o);
+            listener_end(l, o);
             any = true;
         }
     return any;

@@ -68,7 +68,7 @@ struct bridge_port {
     void *slot;
     uint8_t scheme;
     int8_t level; /* durability= in its URL: store_level; -1: the store's */
-    bool closing, home, uplink;
+    bool closing, home, uplink, retired;
     bool open_to_all, deny_anonymous; /* anonymous=allow, =deny in its URL */
 };
 
@@ -196,6 +196,7 @@ static inline void hub_mourn(hub *h) /* something was put into a list of the dea
 /* ---- port.c */
 int hub_open(hub *h, const char *url, bool connect, bridge_port **out, bridge_error *err); /* connect: an uplink, not a listener */
 void hub_port_close(bridge_port *p);
+bool hub_port_retire(bridge_port *p); /* takes no more peers, keeps those there are; false: this protocol cannot */
 bridge_port *port_new(hub *h, const bridge_adapter *adapter);
 void port_destroy(bridge_port *p);
 extern const bridge_adapter *const adapter_table[]; /* made by meson */

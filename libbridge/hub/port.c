@@ -182,6 +182,16 @@ int hub_open(hub *h, const char *textual, bool connect, bridge_port **out, bridg
     return 0;
 }
 
+bool hub_port_retire(bridge_port *p)
+{
+    if (p->closing || p->retired || p->adapter->size < offsetof(bridge_adapter, retire) + sizeof p->adapter->retire || !p->adapter->retire) return false;
+    p->retired = true;
+    hub_enter(p->hub);
+    p->adapter->retire(p);
+    hub_leave(p->hub);
+    return true;
+}
+
 void hub_port_close(bridge_port *p)
 {
     if (p->closing) return;

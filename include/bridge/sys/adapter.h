@@ -60,6 +60,9 @@ typedef struct bridge_adapter {
     const char *const *connects; /* URL schemes, NULL-terminated, or NULL */
     int (*connect)(bridge_port *port, const bridge_url *url, bridge_error *err);
     int (*check_connect)(const bridge_url *url, bridge_error *err); /* as check() */
+    /* Optional: another listener takes this one's address over (new options).  Takes no more peers, but those there are stay until
+     * they leave; bridge_port_closed() when the last has.  close() may still come. */
+    void (*retire)(bridge_port *port);
     /* Optional: asks any server of the schemes in connects, for a proxy; see bridge_port_forward().  home is this adapter's own. */
     int (*forward)(bridge_port *home, const struct bridge_forward *question, bridge_forward_fn fn, void *user, struct bridge_passage **out);
     /* Optional: may this peer be told more of what is kept?  With it, the kept values of a filter come in slices, over turns of the loop,

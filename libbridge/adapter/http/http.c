@@ -156,7 +156,7 @@ static void http_close(bridge_port *port)
         bridge_port_closed(port);
         return;
     }
-    if (p->closing) return;
+    if (p->told_closed) return;
     p->closing = true;
     listener_close(p->listener);
     p->listener = NULL;
@@ -167,6 +167,17 @@ static void http_close(bridge_port *port)
         if (c->h2) h2_bye(c);
         else stream_close(c->s);
     }
+    port_check_closed(p);
+}
+
+/* A request more on each connection, then it ends (keep_alive in conn.c); streams of events and sockets stay. */
+static void http_retire(bridge_port *port)
+{
+    http_port *p = bridge_port_state(port);
+
+    p->closing = true;
+    listener_close(p->listener);
+    p->listener = NULL;
     port_check_closed(p);
 }
 
@@ -217,6 +228,7 @@ const bridge_adapter http_adapter = {
     .state_size = sizeof(http_port),
     .open = http_open,
     .close = http_close,
+    .retire = http_retire,
     .deliver = http_deliver,
     .stats = http_stats,
     .check = check_options,

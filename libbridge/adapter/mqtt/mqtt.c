@@ -192,6 +192,8 @@ void mqtt_port_settle(mqtt_port *p)
         bridge_port_closed(p->port);
         return;
     }
+    tls_free(p->tls);
+    p->tls = NULL;
     p->closing = false;
     sh->ports--;
     bridge_port_closed(p->port);
@@ -204,10 +206,17 @@ static void mqtt_close(bridge_port *port)
     mqtt_port *p = sh->is_home ? &sh->handed : (mqtt_port *)sh;
     listener_close(p->listener);
     p->listener = NULL;
-    tls_free(p->tls);
-    p->tls = NULL;
     p->closing = true;
     list_each_safe(it, &p->clients) mqtt_kick(list_of(it, mqtt_client, link), WIRE_SHUTTING_DOWN, "the server is going away");
+    mqtt_port_settle(p);
+}
+
+static void mqtt_retire(bridge_port *port)
+{
+    mqtt_port *p = bridge_port_state(port);
+    listener_close(p->listener);
+    p->listener = NULL;
+    p->closing = true;
     mqtt_port_settle(p);
 }
 
@@ -222,7 +231,7 @@ static void mqtt_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     char labels[320];
     if (!sh->is_home) {
         mqtt_port *p = (mqtt_port *)sh;
-        snprintf(labels, sizeof labels, "port=\"%s\"", listener_address(p->listener));
+        snprintf(labels, sizeof labels, "port=\"%s\"", p->listener ? listener_address(p->listener) : "retired");
         fn(user, "bridge_mqtt_connections", labels, (double)p->client_count);
         return;
     }
@@ -255,6 +264,7 @@ const bridge_adapter mqtt_adapter = {
     .state_size = sizeof(mqtt_shared) > sizeof(mqtt_port) ? sizeof(mqtt_shared) : sizeof(mqtt_port),
     .open = mqtt_open,
     .close = mqtt_close,
+    .retire = mqtt_retire,
     .deliver = mqtt_deliver,
     .accept = mqtt_accept,
     .stats = mqtt_stats,

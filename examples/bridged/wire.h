@@ -1,0 +1,23 @@
+/* wire.h - just enough of an MQTT 3.1.1 client to record and to replay: blocking, one connection. */
+#ifndef BRIDGED_WIRE_H
+#define BRIDGED_WIRE_H
+#include "line.h"
+
+typedef struct wire {
+    int fd;
+    uint16_t id;
+    unsigned char *buf; /* of the packet read last, or being read */
+    size_t have, room, used; /* used: of the message that was handed out */
+    bool subscribed;
+    char why[128];
+} wire;
+
+/* mqtt://[user[:password]@]host[:port].  0 or -1 with a sentence in w->why; so all of them. */
+int wire_open(wire *w, const char *url);
+void wire_close(wire *w); /* DISCONNECT, if it is open */
+int wire_subscribe(wire *w, char *const *filters, int count); /* w->subscribed, once wire_next() has seen the answer */
+int wire_publish(wire *w, const line *l); /* QoS 1 and 2 as 1: waits for its acknowledgement */
+int wire_flush(wire *w);                  /* until the other side has read all of it */
+/* The next message, its texts good until the next call: 1; 0: none yet (wait_ms, a signal, an answer); -1. */
+int wire_next(wire *w, line *out, int wait_ms);
+#endif
