@@ -100,6 +100,12 @@ SCENARIOS += [
              (Check("p50_us", "show", None, "p50 us"), Check("p99_us", "show", None, "p99 us")), ("http", "coap")),
 ]
 
+OWNED = (Check("per_cpu_second", "cost", 0.8, "C handler / stored value, per CPU-second"),)
+SCENARIOS += [
+    Scenario("owner-get-coap", "coap_load get --ports 4", "owner", OWNED, ("coap",), note="the peer column is a handler in C"),
+    Scenario("owner-get-http", "http_load get --path /resources/bench/value", "owner", OWNED, ("http",), note="the peer column is a handler in C"),
+]
+
 LWM2M = ("lwm2m", "mqtt")
 SCENARIOS += [
     Scenario("lwm2m-register", "lwm2m_load register --devices 10000 --links 30", None,

@@ -186,6 +186,14 @@ class Bridged(Server):
         raise self.fail("bridged did not say where it listens")
 
 
+class Owner(Bridged):
+    """A bridge in which a C function answers for bench/value."""
+
+    def start(self, schemes: list[str]) -> "Server":
+        urls = {"http": "http://127.0.0.1:0/resources", "coap": "coap://127.0.0.1:0/r"}
+        return self.listens([str(self.program.parents[2] / "bench" / "owner"), *(urls[s] for s in schemes)], schemes)
+
+
 class Relay(Bridged):
     """No broker: moves the bytes and looks at nothing, to know what the machine itself can do."""
 
@@ -200,4 +208,4 @@ def find(program: str) -> str:
     return path
 
 
-KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "relay": Relay}
+KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "relay": Relay, "owner": Owner}
