@@ -6,7 +6,7 @@ from peers import mqtt as packets
 from peers.http import Events, Http
 from peers.process import PATIENCE
 
-pytest.importorskip("libbridge.testing")
+libbridge = pytest.importorskip("libbridge.testing") and __import__("libbridge")
 
 
 def test_a_resource_is_told_once_who_watches_it_over_whatever_protocol(make_bridge):
@@ -61,3 +61,14 @@ def test_a_coroutine_is_told_too():
             watcher.close()
             assert await asyncio.wait_for(told.get(), PATIENCE) == ("modbus/1", False)
     asyncio.run(story())
+
+
+def test_an_answer_that_cannot_be_made_is_an_error_at_once(make_bridge):
+    bridge = make_bridge()
+
+    @bridge.resource("broken")
+    def broken(request):
+        return libbridge.Reply(object(), format="json")
+
+    with pytest.raises(libbridge.Invalid):
+        bridge.get("broken", timeout=20)

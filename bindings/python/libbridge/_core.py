@@ -260,22 +260,17 @@ class Request:
         return self.message.origin
 
     def _answer(self, result: Any) -> None:
-        """Sends what the resource returned."""
-        status, call, self._call = 0, self._call, None
-        if call is None:
-            return
-        if result is None:
-            call.reply(0, None)
-            return
+        """Sends what the resource returned; an exception (a value that no format holds) leaves it to _refuse()."""
+        status, reply = 0, None
         if isinstance(result, Reply):
             status = 1 if result.created else 0
-            if result.value is None and result.format is None:
-                call.reply(status, None)
-                return
-            result = make(self.path, result.value, result.format, ttl=result.ttl, props=result.props)
-        elif not isinstance(result, Message):
-            result = make(self.path, result, None)
-        call.reply(status, result)
+            if result.value is not None or result.format is not None:
+                reply = make(self.path, result.value, result.format, ttl=result.ttl, props=result.props)
+        elif result is not None:
+            reply = result if isinstance(result, Message) else make(self.path, result, None)
+        call, self._call = self._call, None
+        if call is not None:
+            call.reply(status, reply)
 
     def _refuse(self, error: BaseException) -> None:
         """Sends what the resource raised.  The text goes along when it was meant for the peer."""
