@@ -117,11 +117,13 @@ def options_known():
     return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "hook": hook, "far": far, "coap": coap,
             "lwm2m": words_in("adapter/lwm2m/lwm2m.c", "options"), "coaps": coaps,
             "uplink": (words_in("adapter/uplink/options.c", "own") - {"in", "both"}) | set(re.findall(r"^    X\((\w+), ", source("adapter/uplink/options.c"), re.M)),
+            "writer": words_in("adapter/writer/writer.c", "own"), "postgres": words_in("adapter/writer/postgres.c", "options"),
+            "influx": words_in("adapter/writer/influx.c", "options"),
             "uplinks": words_in("adapter/uplink/options.c", "secure"),
             "foreign": words_in("adapter/coap/foreign.c", "options"), "secrets": words_in("adapter/coap/client_dtls.c", "coap_secrets_options")}
 
 
-@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "lwm2m", "coaps", "foreign", "secrets", "uplink", "uplinks"])
+@pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "lwm2m", "coaps", "foreign", "secrets", "uplink", "uplinks", "writer", "postgres", "influx"])
 def test_every_option_of_a_listener_is_in_urls_md(family):
     text = (ROOT / "docs" / "urls.md").read_text()
     section = re.search(rf"<!-- options: {family} -->\n(.*?)(?=\n## |\n<!-- |\Z)", text, re.S)
@@ -208,6 +210,7 @@ def test_every_number_of_a_running_bridge_is_in_metrics_md():
         bridge.connect("http://127.0.0.1:1/?as=b/{c}")
         bridge.connect("coap://127.0.0.1:1/?as=c/{d...}")
         bridge.connect("mqtt://127.0.0.1:1?out=d")
+        bridge.connect("influxdb://127.0.0.1:1/e")
         told = {name.partition("{")[0] for name in bridge.stats()}
     assert told == documented
 
