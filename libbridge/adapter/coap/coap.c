@@ -372,14 +372,17 @@ void coap_port_close(bridge_port *port)
 
 static void coap_stats(bridge_port *port, bridge_stat_fn fn, void *user)
 {
-    coap_port *cp = bridge_port_state(port);
+    coap_port *cp = bridge_port_state(port), *home;
     coap_counters n;
 
     if (cp->foreign) {
         foreign_stats(cp->foreign, fn, user);
         return;
     }
-    if (cp->targets) forwarder_stats(cp->forwarder, fn, user);
+    if (cp->forwarder) /* the home's */
+        forwarder_stats(cp->forwarder, fn, user);
+    else if (cp->targets && (home = coap_home(cp)) && !home->forwarder)
+        forwarder_stats(NULL, fn, user);
     fn(user, "bridge_coap_topics", "", cp->topics ? (double)cp->topics->by_id.count : 0);
     fn(user, "bridge_coap_registrations", "", cp->directory ? (double)cp->directory->count : 0);
     if (!cp->engine) return;
