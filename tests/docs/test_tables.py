@@ -174,6 +174,8 @@ def constants():
                 pass
     for name, value in re.findall(r"^    X\((\w+), ([^,]+), ", source("adapter/mqtt/mqtt.c"), re.M):
         known[f"mqtt {name}"] = evaluate(value, known)
+    for name, value in re.findall(r"^    X\((\w+), ([^,]+), ", source("adapter/lwm2m/lwm2m.c"), re.M):
+        known[f"lwm2m {name}"] = evaluate(value, known)
     for name, value in re.findall(r"^    OR\((\w+), (.+)\);", source("adapter/coap/engine.c"), re.M):
         known[f"coap {name}"] = evaluate(value, known)
     return known

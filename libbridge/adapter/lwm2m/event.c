@@ -18,6 +18,7 @@ int lwm2m_describe(const lwm2m_device *d, buf *out)
     if (rc == 0) rc = buf_print(out, ",\"lt\":%lld,\"lwm2m\":\"1.%u\",\"b\":\"%s\"", (long long)d->lifetime, d->minor, d->binding);
     if (rc == 0 && d->queue_mode) rc = buf_print(out, ",\"queue\":true,\"asleep\":%s", d->asleep ? "true" : "false");
     if (rc == 0 && d->msisdn) rc = put_member(out, "sms", d->msisdn);
+    if (rc == 0 && d->gateway) rc = put_member(out, "gateway", d->gateway->endpoint);
     if (rc == 0 && d->identity) rc = put_member(out, "identity", d->identity);
     if (rc == 0) rc = buf_print(out, ",\"since\":%lld", (long long)d->since);
     if (rc == 0 && d->links) rc = put_member(out, "links", d->links);

@@ -159,8 +159,11 @@ static void on_buried(coap_port *cp)
     lwm2m_port *p = list_of(cp, lwm2m_port, coap);
     lwm2m_server *s = p->server;
 
-    list_each_safe (it, &s->devices) {
+    for (list *it = s->devices.next, *after; it != &s->devices; it = after) {
         lwm2m_device *d = list_of(it, lwm2m_device, link);
+
+        after = it->next;
+        while (after != &s->devices && list_of(after, lwm2m_device, link)->gateway == d) after = after->next; /* they go with it */
         if (d->port == p) lwm2m_remove(d, LWM2M_GONE_CLOSED);
     }
     list_each_safe (it, &s->guests) {

@@ -104,7 +104,7 @@ struct lwm2m_device {
     char *endpoint, *identity, *msisdn, *links, *root; /* identity: proven, or NULL; root: alternate path without its '/', "" is none */
     char location[LWM2M_LOCATION + 1], binding[8];
     uint8_t minor;        /* of LwM2M 1.minor */
-    bool queue_mode, asleep, gone, guest, ready, lost; /* ready: its registration has been answered; lost: its session is over */
+    bool queue_mode, asleep, gone, guest, ready, stays, lost; /* ready: its registration has been answered; lost: its session is over */
     uint16_t format;      /* what it likes to be written: TLV, SenML ... */
     bool format_known;    /* by ct or by an answer */
     int64_t lifetime, since, seen; /* s; ms since 1970; ms of the loop */
@@ -112,6 +112,8 @@ struct lwm2m_device {
     list queue, flying;   /* lwm2m_op */
     unsigned queued, flying_count;
     list observations;
+    lwm2m_device *gateway; /* it is behind that one; or NULL */
+    list behind, behind_link; /* who is behind it; its place among those of its gateway */
     struct boot *boot;    /* it is being bootstrapped; or NULL */
     lwm2m_flash *update; /* of its firmware, under way; or NULL */
     unsigned observing;   /* news are being told */
@@ -165,6 +167,10 @@ void lwm2m_flash_back(lwm2m_device *d);
 void lwm2m_flash_news(lwm2m_device *d, const lwm2m_leaves *leaves);
 void lwm2m_flash_done(lwm2m_server *s);
 bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token); /* false: there is none */
+
+/* ---- gateway.c */
+void lwm2m_look_behind(lwm2m_device *d);
+void lwm2m_behind(lwm2m_device *gateway, text endpoint, const char *root, text links); /* registry.c: it is there (still) */
 
 /* ---- bootstrap.c */
 int lwm2m_boot(lwm2m_device *d); /* one that is registered; CONFLICT: it is under way */

@@ -199,6 +199,7 @@ static void serve_register(const asked *a)
     if (!d->gone) lwm2m_observe_again(d);
     if (!d->gone) lwm2m_flash_back(d);
     if (!d->gone) lwm2m_heard(d);
+    if (!d->gone) lwm2m_look_behind(d);
     lwm2m_release(d);
 }
 
@@ -240,6 +241,7 @@ static void serve_update(const asked *a)
     lwm2m_hold(d);
     lwm2m_event(d, "updated", NULL);
     if (!d->gone) lwm2m_heard(d);
+    if (!d->gone && said.has_links) lwm2m_look_behind(d);
     lwm2m_release(d);
 }
 

@@ -169,6 +169,7 @@ void lwm2m_heard(lwm2m_device *d)
     d->ready = true;
     lwm2m_awake(d);
     if (!d->gone) lwm2m_pump(d);
+    list_each_safe (it, &d->behind) lwm2m_pump(list_of(it, lwm2m_device, behind_link));
 }
 
 /* ---- Coming */
@@ -240,6 +241,8 @@ static lwm2m_device *device_make(lwm2m_port *p, const lwm2m_said *said, char *na
     list_init(&d->queue);
     list_init(&d->flying);
     list_init(&d->observations);
+    list_init(&d->behind);
+    list_init(&d->behind_link);
     rc = text_take(s->mem, &d->endpoint, said->endpoint);
     if (rc == 0 && identity && !(d->identity = mem_text(s->mem, identity))) rc = BRIDGE_NOMEM;
     if (rc == 0) return d;
@@ -308,6 +311,8 @@ static int settle_in(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2
     int rc;
 
     if (*d->location) map_remove(&s->by_location, d->location, LWM2M_LOCATION);
+    list_remove(&d->behind_link); /* it speaks for itself now */
+    d->gateway = NULL;
     lwm2m_random_name(d->location);
     rc = take_place(d, p, from);
     d->minor = minor_of(said->version);
@@ -365,7 +370,10 @@ int lwm2m_update(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2m_sa
     if (rc < 0) return rc;
     d->server->count.updates++;
     lwm2m_keep(d);
-    if (moved) lwm2m_observe_again(d); /* its notifications would come from where nobody expects them */
+    if (moved) { /* its notifications would come from where nobody expects them */
+        lwm2m_observe_again(d);
+        list_each (it, &d->behind) lwm2m_observe_again(list_of(it, lwm2m_device, behind_link));
+    }
     return 0;
 }
 
@@ -399,6 +407,38 @@ int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *ident
     bridge_peer_via(d->peer, p->coap.port, user);
     *out = d;
     return 0;
+}
+
+void lwm2m_behind(lwm2m_device *gateway, text endpoint, const char *root, text links)
+{
+    lwm2m_server *s = gateway->server;
+    lwm2m_port *p = gateway->port;
+    lwm2m_said said = {.endpoint = endpoint};
+    char *name = name_new(s->mem, p->mount, endpoint);
+    lwm2m_device *d = name ? lwm2m_find(s, name) : NULL;
+    bool fresh = !d;
+    int rc = name ? 0 : BRIDGE_NOMEM;
+
+    if (fresh && rc == 0) rc = s->device_count < p->limits.max_devices ? device_new(p, &said, name, gateway->identity, &d) : BRIDGE_BUSY;
+    if (!fresh || rc == BRIDGE_BUSY) mem_free(s->mem, name);
+    if (rc < 0 || (!fresh && d->gateway != gateway)) return; /* somebody's else */
+    if (fresh) list_push(&gateway->behind, &d->behind_link);
+    d->gateway = gateway;
+    d->stays = d->ready = true;
+    d->minor = gateway->minor;
+    d->queue_mode = gateway->queue_mode;
+    d->lifetime = gateway->lifetime;
+    d->format = gateway->format;
+    d->format_known = gateway->format_known;
+    d->since = loop_calendar(s->loop);
+    memcpy(d->binding, gateway->binding, sizeof d->binding);
+    rc = text_take(s->mem, &d->root, text_of(root));
+    if (rc == 0) rc = text_take(s->mem, &d->links, links);
+    if (rc == 0 && fresh) rc = device_own(d, gateway->identity);
+    if (rc < 0)
+        lwm2m_remove(d, LWM2M_GONE_CLOSED);
+    else if (fresh)
+        lwm2m_event(d, "registered", NULL);
 }
 
 /* It was registered when the bridge ended. */
@@ -452,6 +492,8 @@ void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
 
     if (d->gone) return;
     lwm2m_hold(d);
+    while (!list_empty(&d->behind)) lwm2m_remove(list_of(d->behind.next, lwm2m_device, behind_link), why);
+    list_remove(&d->behind_link);
     if (why != LWM2M_GONE_CLOSED) lwm2m_keep_not(d);
     d->gone = true;
     lwm2m_boot_lost(d);

@@ -80,6 +80,7 @@ static void op_end(lwm2m_op *op, int status, const coap_answer *answer)
 
 static coap_peer *reach(lwm2m_device *d)
 {
+    if (d->gateway) return reach(d->gateway);
     if (d->conn) return d->conn;
     if (!d->place.port) return NULL;
     return coap_peer_find(d->port->coap.engine, loop_now(d->server->loop), &d->place.address, true);
@@ -193,12 +194,14 @@ static void op_fly(lwm2m_op *op, coap_peer *peer)
     turn_end_want(d->server->loop, &d->port->coap.flush);
 }
 
+static bool is_asleep(const lwm2m_device *d) { return d->gateway ? d->gateway->asleep : d->asleep; }
+
 static void pump(lwm2m_device *d)
 {
     coap_peer *peer;
 
     lwm2m_hold(d);
-    while (d->ready && !d->gone && !d->asleep && d->flying_count < LWM2M_FLYING && !list_empty(&d->queue)) {
+    while (d->ready && !d->gone && !is_asleep(d) && d->flying_count < LWM2M_FLYING && !list_empty(&d->queue)) {
         peer = reach(d);
         if (!peer) break;
         op_fly(list_of(d->queue.next, lwm2m_op, link), peer);
@@ -293,7 +296,7 @@ int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void
     if (out) *out = op;
     list_push(&d->queue, &op->link);
     d->queued++;
-    if (d->asleep) {
+    if (is_asleep(d)) {
         d->server->count.queued++;
         if (op->replace) coalesce(op);
         if (d->queued == 1) lwm2m_event(d, "wake", NULL); /* whoever can send it an SMS (1.0 8.3) may */
