@@ -2,6 +2,58 @@
 #include "hub/hub.h"
 #include "store/store.h"
 
+/* Several listeners of one protocol tell the same numbers: outside they are one number, their sum. */
+typedef struct number {
+    double value;
+    struct number *next;
+    const char *labels;
+    char text[]; /* name NUL labels NUL */
+} number;
+
+typedef struct sums {
+    mem *mem;
+    map by_text;
+    number *first, **last; /* in the order in which they came */
+} sums;
+
+static void add(void *user, const char *name, const char *labels, double value)
+{
+    sums *s = user;
+    size_t name_len = strlen(name) + 1, len = name_len + strlen(labels) + 1;
+    number *n = mem_alloc(s->mem, sizeof *n + len), *there;
+
+    if (!n) return; /* it is told the next time */
+    *n = (number){.value = value, .labels = n->text + name_len};
+    memcpy(n->text, name, name_len);
+    memcpy(n->text + name_len, labels, len - name_len);
+    there = map_get(&s->by_text, n->text, len);
+    if (there) there->value += value;
+    if (there || map_put(&s->by_text, n->text, len, n, NULL) < 0) {
+        mem_free(s->mem, n);
+        return;
+    }
+    *s->last = n;
+    s->last = &n->next;
+}
+
+static void port_stats(hub *h, bridge_stat_fn fn, void *user)
+{
+    sums s = {.mem = h->mem, .last = &s.first};
+
+    map_init(&s.by_text, h->mem, h->seed);
+    list_each(it, &h->ports)
+    {
+        bridge_port *p = list_of(it, bridge_port, link);
+        if (p->adapter->stats) p->adapter->stats(p, add, &s);
+    }
+    map_done(&s.by_text);
+    for (number *n = s.first, *next; n; n = next) {
+        next = n->next;
+        fn(user, n->text, n->labels, n->value);
+        mem_free(h->mem, n);
+    }
+}
+
 void hub_stats(hub *h, bridge_stat_fn fn, void *user)
 {
     const counters *c = &h->count;
@@ -39,9 +91,5 @@ void hub_stats(hub *h, bridge_stat_fn fn, void *user)
     routes_stats(h, fn, user);
     life_stats(h, fn, user);
     store_stats(h->store, fn, user);
-    list_each(it, &h->ports)
-    {
-        bridge_port *p = list_of(it, bridge_port, link);
-        if (p->adapter->stats) p->adapter->stats(p, fn, user);
-    }
+    port_stats(h, fn, user);
 }

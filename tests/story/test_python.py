@@ -9,6 +9,7 @@ import weakref
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from peers.http import Http
 
 libbridge = pytest.importorskip("libbridge.testing") and __import__("libbridge")
 from libbridge import Bridge, Closed, Format, Message, Record, Records, Reply  # noqa: E402
@@ -540,3 +541,14 @@ def test_a_request_times_out_on_the_bridges_clock(make_bridge):
     asker.join(20)
 
     assert len(errors) == 1 and time.monotonic() - began < 10
+
+
+def test_numbers_of_several_listeners_are_one(make_bridge):
+    with make_bridge("http://127.0.0.1:0/resources", "http://127.0.0.1:0/more") as bridge:
+        for url in bridge.listeners:
+            with Http(int(url.split(":")[2].partition("/")[0])) as http:
+                http.request("GET", "/healthz")
+        with Http(bridge.port("http")) as http:
+            lines = [line.rpartition(" ")[0] for line in http.request("GET", "/metrics").text.splitlines() if not line.startswith("#")]
+        assert len(lines) == len(set(lines))
+        assert bridge.stats()["bridge_http_requests_total"] == 3
