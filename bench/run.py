@@ -94,7 +94,7 @@ class Bench:
             if s.peer and not self.o.ours_only and not (self.o.peers_only and s.peer == "bridged"):
                 theirs.append(self.once(s.peer, s, s.peer_load or s.load))
             if not self.o.peers_only:
-                ours.append(self.once("bridged", s, s.load))
+                ours.append(self.once(s.ours, s, s.load))
         return ours, theirs
 
 

@@ -24,6 +24,7 @@ class Scenario:
     peer_load: str | None = None       # where it differs
     seconds: float = 2.0               # scales with --quick; 0: the load counts, not the clock
     rounds: int | None = None
+    ours: str = "bridged"
     note: str = field(default="", compare=False)
 
 
@@ -48,6 +49,11 @@ SCENARIOS = [
     mqtt("pairs-qos1", PAIRS + " --qos 1 --window 100", 15),
     mqtt("pairs-qos2", "pairs --publishers 20 --subscribers 20 --qos 2 --window 20", 15,
          note="with more than its max_inflight_messages (20) QoS 2 on the way from a client mosquitto delivered nothing more"),
+    Scenario("pairs-durable", "mqtt_load " + PAIRS + " --qos 1 --window 100 --keep 1", "mosquitto-durable",
+             (*cpu(5), Check("per_cpu_second", "least", 100000, "per CPU-second")), ours="bridged-durable",
+             note="sessions that stay; ours acknowledges after its commit, mosquitto before it"),
+    Scenario("pairs-durable-memory", "mqtt_load " + PAIRS + " --qos 1 --window 100 --keep 1", "bridged", cpu(), ours="bridged-durable",
+             note="the same against our own memory store"),
     Scenario("limit-fanout", "mqtt_load fanout --subscribers 100", "relay", cpu(), note=LIMIT),
     Scenario("limit-fanin", "mqtt_load fanin --publishers 50", "relay", cpu(), note=LIMIT),
     Scenario("limit-pairs", "mqtt_load " + PAIRS, "relay", cpu(), note=LIMIT),

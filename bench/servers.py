@@ -125,6 +125,21 @@ class Mosquitto(Server):
         return self
 
 
+class MosquittoDurable(Mosquitto):
+    """Writes its whole state at every change."""
+
+    def start(self, schemes: list[str]) -> "Server":
+        port = free_port()
+        config = self.folder / "mosquitto.conf"
+        self.folder.chmod(0o777)
+        config.write_text(MOSQUITTO.format(port=port, tls="").replace(
+            "persistence false", f"persistence true\npersistence_location {self.folder}/\nautosave_on_changes true\nautosave_interval 1"))
+        self.spawn([find("mosquitto"), "-c", str(config)])
+        self.wait_for_port(port)
+        self.ports = {scheme: port for scheme in schemes}
+        return self
+
+
 class Nginx(Server):
     def start(self, schemes: list[str]) -> "Server":
         port = free_port()
@@ -186,6 +201,13 @@ class Bridged(Server):
         raise self.fail("bridged did not say where it listens")
 
 
+class BridgedDurable(Bridged):
+    """With everything that was acknowledged on disk, synced, in batches of 5 ms."""
+
+    def start(self, schemes: list[str]) -> "Server":
+        return self.listens([str(self.program), "--store", f"sqlite:{self.folder}/bench.db", "mqtt://127.0.0.1:0"], ["mqtt"])
+
+
 class Owner(Bridged):
     """A bridge in which a C function answers for bench/value."""
 
@@ -208,4 +230,4 @@ def find(program: str) -> str:
     return path
 
 
-KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "relay": Relay, "owner": Owner}
+KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "mosquitto-durable": MosquittoDurable, "bridged-durable": BridgedDurable, "relay": Relay, "owner": Owner}

@@ -21,6 +21,7 @@ typedef struct client {
 struct bench {
     loop loop;
     const char *scenario;
+    bool keep_sessions;
     int qos;
     size_t payload;           /* bytes, at least 16: publisher, number, nanoseconds */
     double seconds;

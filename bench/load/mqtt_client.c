@@ -44,6 +44,7 @@ static void on_open(conn *link)
     memcpy(out + 2, "\0\4MQTT\4\2\0\0", 10);
     out[0] = 0x10;
     out[11] = c->bench->keep_alive;
+    if (c->bench->keep_sessions) out[9] = 0; /* no clean session */
     len += put_text(out + 2 + len, id);
     out[1] = (uint8_t)len;
     conn_put(link, out, len + 2);

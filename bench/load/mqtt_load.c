@@ -18,6 +18,7 @@ int main(int argc, char **argv)
     loop_init(&b.loop, arg_text("--host", "127.0.0.1"), arg_long("--port", 1883), arg_long("--tls", 0) != 0);
     probe_init(arg_text("--server", NULL));
     b.qos = (int)arg_long("--qos", 0);
+    b.keep_sessions = arg_long("--keep", 0) != 0;
     b.payload = (size_t)arg_long("--payload", 64);
     b.seconds = arg_real("--seconds", 2);
     b.keep_alive = 0;
