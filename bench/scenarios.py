@@ -126,3 +126,10 @@ SCENARIOS += [
     Scenario("lwm2m-update-100k", "lwm2m_load update --devices 100000", "bridged", cpu(0.7), LWM2M, rounds=1,
              peer_load="lwm2m_load update --devices 1000", note="the peer column is bridged itself with 1,000 devices"),
 ]
+
+UPLINK = "an uplink in the load program's process: to bridged (ours), to mosquitto (peer)"
+SCENARIOS += [
+    Scenario(f"uplink-{way}{more}", f"uplink {way}{option}", "mosquitto",
+             (Check("per_second", "show", None, "messages/s"), Check("us_each", "show", None, "CPU us each")), note=UPLINK)
+    for way in ("out", "in") for more, option in (("", ""), ("-v5", " --version 5"))
+]
