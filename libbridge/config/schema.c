@@ -96,12 +96,17 @@ static int read_url(settings *s, const node *n, entry_kind kind, bridge_error *e
 {
     entry *e;
 
-    if (n->kind != NODE_TEXT) return expected(n, "a list of URLs", err);
+    if (n->kind != NODE_TEXT && !(n->kind == NODE_OBJECT && kind == ENTRY_CONNECT)) return expected(n, "a list of URLs", err);
     e = add_entry(s, kind, n->line);
     if (!e) return fail_nomem(err);
     e->url = n->text;
+    if (n->kind == NODE_OBJECT) {
+        int rc = connect_url(s->mem, n, &e->made, err);
+        if (rc < 0) return rc;
+        e->url = e->made;
+    }
     for (const entry *o = s->first[kind]; o != e; o = o->next)
-        if (entry_same(o, e)) return fail_line(err, BRIDGE_INVALID, n->line, "\"%.150s\" is said twice", n->text);
+        if (entry_same(o, e)) return fail_line(err, BRIDGE_INVALID, n->line, "\"%.150s\" is said twice", e->url);
     return 0;
 }
 
@@ -109,7 +114,7 @@ static int read_urls(settings *s, const node *n, entry_kind kind, bridge_error *
 {
     int rc = 0;
 
-    if (n->kind == NODE_TEXT) return read_url(s, n, kind, err);
+    if (n->kind == NODE_TEXT || n->kind == NODE_OBJECT) return read_url(s, n, kind, err);
     if (n->kind != NODE_LIST) return expected(n, "a list of URLs", err);
     for (const node *item = n->first; item && rc == 0; item = item->next) rc = read_url(s, item, kind, err);
     return rc;
@@ -492,6 +497,7 @@ void settings_free(settings *s)
         for (entry *e = s->first[kind], *next; e; e = next) {
             next = e->next;
             mem_free(s->mem, e->steps);
+            mem_free(s->mem, e->made);
             mem_free(s->mem, e);
         }
     document_free(s->mem, s->document);

@@ -17,6 +17,7 @@ typedef struct entry { /* something with a slot: a URL, or a route */
     entry_kind kind;
     int line;
     const char *url;    /* LISTEN, CONNECT; borrow from the document, as all texts here */
+    char *made;         /* CONNECT: the URL, when it was said as an object; ours */
     bridge_route route; /* ROUTE */
     char *steps;        /* ROUTE: its transformation, when it was said as a list; ours */
     resource resource;  /* RESOURCE */
@@ -36,6 +37,8 @@ typedef struct settings {
     int64_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes, max_client_names; /* 0: not said */
 } settings;
 
+/* connect.c: {"url": ..., "out": [...], ...} as one URL; *out is in m. */
+int connect_url(mem *m, const node *object, char **out, bridge_error *err);
 int settings_read(settings **out, mem *m, const char *json, bridge_error *err);
 int settings_history(const node *n, bridge_history *out, bridge_error *err);
 void settings_free(settings *s); /* the slots stay open; NULL is fine */

@@ -1,10 +1,8 @@
-"""mosquitto as the other side of an uplink: started, killed, started again on the same port; and a wire that can be cut."""
-import asyncio
+"""mosquitto as the other side of an uplink: started, killed, started again on the same port."""
 import getpass
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 from .process import PATIENCE
@@ -79,80 +77,3 @@ class Broker:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(PATIENCE)
-
-
-class Wire:
-    """A TCP connection to `port` that can stall (both ends stay open and hear nothing), be slow, or be cut."""
-
-    def __init__(self, port):
-        self.target = port
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._flow = None
-        self.writers = set()
-        self.delay = 0.0
-        self.refuse = False
-        self.port = 0
-        self._thread = threading.Thread(target=self._main, daemon=True)
-        self._thread.start()
-        self._ready.wait(PATIENCE)
-
-    def _main(self):
-        asyncio.set_event_loop(self._loop)
-        self._flow = asyncio.Event()
-        self._flow.set()
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        for writer in list(self.writers):
-            writer.transport.abort()
-        server.close()
-
-    async def _serve(self, reader, writer):
-        if self.refuse:
-            writer.transport.abort()
-            return
-        try:
-            there, away = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self.writers |= {writer, away}
-        await asyncio.gather(self._carry(reader, away), self._carry(there, writer))
-        self.writers -= {writer, away}
-
-    async def _carry(self, reader, writer):
-        try:
-            while data := await reader.read(65536 if not self.delay else 512):
-                await self._flow.wait()
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                writer.write(data)
-                await writer.drain()
-        except (OSError, asyncio.CancelledError):
-            pass
-        writer.transport.abort()
-
-    def _call(self, fn):
-        done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (fn(), done.set()))
-        assert done.wait(PATIENCE)
-
-    def stall(self):
-        """From now on nothing moves, and nobody is told: a half-open connection."""
-        self._call(self._flow.clear)
-
-    def flow(self):
-        self._call(self._flow.set)
-
-    def cut(self):
-        self._call(lambda: [w.transport.abort() for w in list(self.writers)])
-
-    def close(self):
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from conftest import built_adapters
-from peers.broker import Broker, Wire, free_port
+from peers.broker import Broker, free_port
 from peers.certificates import Authority
 from peers.process import run
 from peers.tools import need
@@ -24,6 +24,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def wires():
+    from libbridge._wire import Wire
     made = []
 
     def make(port):
@@ -334,7 +335,7 @@ def test_a_broker_that_falls_silent_is_noticed_by_the_keep_alive(make, broker, w
     wire.stall()
 
     wait_up(bridge, words=b"0")
-    wire.flow()
+    wire.stall(False)
     wait_up(bridge)
 
 
@@ -441,14 +442,14 @@ def test_a_slow_broker_slows_only_the_uplink(make, broker, wires):
     bridge = make()
     up(bridge, f"mqtt://127.0.0.1:{wire.port}?out=n/%23")
     here = bridge.subscribe("n/x")
-    wire.delay = 0.05
+    wire.slow(0.05)
 
     for i in range(3000):
         bridge.publish("n/x", b"%06d" % i + b"x" * 1000, qos=i % 2)
 
     assert len(here.take(3000)) == 3000
     assert stat(bridge, "queued") > 0
-    wire.delay = 0.0
+    wire.slow(0)
     wait_until(lambda: stat(bridge, "queued") == 0)
 
 
@@ -539,7 +540,7 @@ def test_the_will_is_left_when_the_connection_breaks(make, broker, wires):
     bridge = make()
     up(bridge, f"mqtt://127.0.0.1:{wire.port}?out=a&will=wills/site7&will_payload=gone")
 
-    wire.refuse = True
+    wire.refuse()
     wire.cut()
 
     assert heard.line() == "gone"
@@ -563,4 +564,32 @@ def test_the_will_is_left_when_the_connection_breaks(make, broker, wires):
 def test_a_mistake_in_the_url_is_said_at_once(make, query, words):
     with pytest.raises(ValueError) as why:
         make().connect(f"mqtt://127.0.0.1:1?{query}")
+    assert words in str(why.value)
+
+
+# ---- the config
+
+def test_an_uplink_said_as_an_object(make, broker):
+    bridge = make()
+    bridge.load({"connect": [{"url": f"mqtt://127.0.0.1:{broker.port}", "name": "cloud", "retry_min": 20, "clean": True, "broker": [f"mqtt://127.0.0.1:{broker.port}"],
+                              "out": [{"source": "tele/{p...}", "target": "site 7/{p...}", "qos": 1, "retain": True}, "other/#"],
+                              "in": "c/#"}]})
+    wait_up(bridge)
+    bridge.publish("tele/x", "1")
+    bridge.publish("other/y", "2")
+    wait_until(lambda: stat(bridge, "sent_total") == 2)
+
+    assert broker.clients.subscribe("site 7/#", options=("-F", "%t %p %r")).line() == "site 7/x 1 1"
+
+
+@pytest.mark.parametrize("uplink, words", [
+    ({"name": "x"}, 'no "url"'),
+    ({"url": "mqtt://127.0.0.1", "out": [{"target": "x"}]}, 'no "source"'),
+    ({"url": "mqtt://127.0.0.1", "out": [{"source": "x", "qos": 3}]}, '"qos" is 0, 1 or 2'),
+    ({"url": "mqtt://127.0.0.1", "out": [{"source": "x", "qox": 3}]}, 'unknown key "qox"'),
+    ({"url": "mqtt://127.0.0.1", "out": "a", "colour": "red"}, 'no option "colour"'),
+])
+def test_mistakes_in_the_config_are_said(make, uplink, words):
+    with pytest.raises(ValueError) as why:
+        make().load({"connect": [uplink]})
     assert words in str(why.value)

@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from ._wire import Wire
 from .blocking import Bridge
 from .clock import Clock
 from .devices import Devices
@@ -67,3 +68,32 @@ def devices(request: Any, make_bridge: Callable[..., Bridge]) -> Devices:
         return make_bridge(*urls, **(mark.kwargs if mark else {})).devices
     except Unsupported:
         pytest.skip("LwM2M is not built in")
+
+
+class Cloud:
+    """A test double of a cloud broker: a bridge that listens for MQTT, behind a wire that can be cut, slowed, stalled and refused.
+
+    ``cloud.url`` is what the thing under test connects to; ``cloud.bridge`` is there to publish, subscribe and look.
+    """
+
+    def __init__(self, bridge: Bridge):
+        self.bridge = bridge
+        self.wire = Wire(bridge.listen("mqtt://127.0.0.1:0").port)
+        self.url = f"mqtt://127.0.0.1:{self.wire.port}"
+        self.cut, self.refuse, self.slow, self.stall = self.wire.cut, self.wire.refuse, self.wire.slow, self.wire.stall
+
+    def outage(self) -> None:
+        """It is gone, until over()."""
+        self.refuse()
+        self.cut()
+
+    def over(self) -> None:
+        self.refuse(False)
+
+
+@pytest.fixture
+def cloud(make_bridge: Callable[..., Bridge]) -> Iterator[Cloud]:
+    """A broker to connect uplinks to; see `Cloud`."""
+    made = Cloud(make_bridge(clock=None))
+    yield made
+    made.wire.close()
