@@ -98,3 +98,11 @@ def test_lies_hurt_nobody(house):
     for path in ("1/0/0", "1/0/6"):
         house.coap.send(house.coap.request(1, "r/lwm2m/lamp-7/" + path))
     assert house.http("GET", "lwm2m/lamp-7/1/0/7").body == b"U"
+
+
+def test_a_format_that_the_device_does_not_speak_is_made_here(house):
+    lamp = house.device("lamp-7", dict(SERVER), links='</>;rt="oma.lwm2m";ct=11542,</1/0>')
+    answer = house.coap.get("r/lwm2m/lamp-7/1/0", options=[(17, uint(SENML_CBOR))])
+
+    assert (answer.says, answer.uint(CONTENT_FORMAT)) == ("2.05", SENML_CBOR)
+    assert [lamp.next_request().accept for _ in range(2)] == [SENML_CBOR, None]

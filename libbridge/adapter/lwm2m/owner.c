@@ -27,6 +27,8 @@ typedef struct errand { /* a question on its way */
     kind kind;
     oma_path at;
     lwm2m_view view;
+    bool accepts;
+    bool as_it_likes;  /* it has no such format: it is asked without Accept, and we convert */
     bool tell;         /* the result goes to PATH/!result */
     const int *wishes; /* formats to write in that are still to be tried */
     char *query;
@@ -170,6 +172,9 @@ static void on_done(void *user, int status, const coap_answer *answer)
     } else if (answer->code == COAP_UNSUPPORTED_FORMAT && *e->wishes >= 0 && e->wishes[1] >= 0 && !e->d->gone) {
         e->wishes++; /* it does not read that one */
         errand_send(e);
+    } else if (answer->code == COAP_NOT_ACCEPTABLE && e->kind == READ && e->accepts && !e->as_it_likes && !e->d->gone) {
+        e->as_it_likes = true;
+        errand_send(e);
     } else {
         take_answer(e, answer);
     }
@@ -298,7 +303,8 @@ static void errand_send(errand *e)
     buf_init(&out, e->d->server->mem, port_limits(e->d->server->home)->max_message);
     if (e->kind == DISCOVER) q.accept = BRIDGE_LINKS;
     if (e->kind == READ_COMPOSITE) q.accept = BRIDGE_SENML_JSON;
-    if (e->kind == READ && e->d->format_known && e->d->minor > 0 && e->view.accept >= 0) q.accept = e->view.accept;
+    e->accepts = e->kind == READ && e->d->format_known && e->d->minor > 0 && e->view.accept >= 0 && !e->as_it_likes;
+    if (e->accepts) q.accept = e->view.accept;
     q.patience = patience_of(e, &f);
     q.replace = e->kind == WRITE;
     rc = payload_make(e, &f, &q, &out, &err);
