@@ -57,21 +57,29 @@ int payload_number(bridge_msg *msg, double *out, bridge_error *err)
     return 0;
 }
 
-/* 15 digits are what a double surely holds: 0.1 * 3 is 0.3 here. */
+/* 15 digits are what a double surely holds: 0.1 * 3 is 0.3 here.  The C library's decimal point is the locale's, a ',' perhaps. */
+static size_t print15(double d, char out[NUMBER_ROOM])
+{
+    int n = snprintf(out, NUMBER_ROOM, "%.15g", d);
+    char *comma = memchr(out, ',', (size_t)n);
+
+    if (comma) *comma = '.';
+    return (size_t)n;
+}
+
 static double rounded(double d)
 {
-    char digits[NUMBER_ROOM], shorter[40];
+    char digits[40];
 
-    if (!isfinite(d) || number_real(d, digits) <= 16) return d;
-    snprintf(shorter, sizeof shorter, "%.14e", d); /* there and back in the same locale, whichever it is */
-    return strtod(shorter, NULL);
+    if (!isfinite(d) || (fabs(d) < 1e15 && d == floor(d))) return d;
+    snprintf(digits, sizeof digits, "%.15g", d); /* there and back in the same locale, whichever it is */
+    return strtod(digits, NULL);
 }
 
 size_t number_print(double d, char out[NUMBER_ROOM])
 {
-    d = rounded(d);
     if (fabs(d) < 1e15 && d == floor(d)) return number_int((int64_t)d, out);
-    return number_real(d, out);
+    return print15(d, out);
 }
 
 static double through(const affine *a, double x)
