@@ -127,3 +127,18 @@ def test_who_can_wake_it_is_told(house):
 
     topic, told = heard(wake)
     assert (topic, told["sms"]) == ("lwm2m/lamp-7/!wake", "4917012345")
+
+
+def test_a_device_that_restarts_in_the_middle_is_asked_again(make_house):
+    house = make_house()
+    lamp = house.device("lamp-7", {(3303, 0, 5700): 21.5, (3, 0, 4): lambda arguments: None})
+    lamp.lies["GET", "/3303/0/5700"] = lambda request: None  # it says nothing
+    with Socket(house.bridge.port("coap")) as client:
+        message = client.request(coap.GET, "r/lwm2m/lamp-7/3303/0/5700")
+        client.send(message)
+        lamp.wait_request("GET", "/3303/0/5700")
+        del lamp.lies["GET", "/3303/0/5700"]
+        lamp.move()
+        lamp.register()
+        answer = client.answer_to(message)
+        assert (answer.says, answer.payload) == ("2.05", b"21.5")

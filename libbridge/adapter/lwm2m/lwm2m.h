@@ -219,6 +219,8 @@ typedef struct lwm2m_question {
 int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void *user, lwm2m_op **out);
 void lwm2m_op_cancel(lwm2m_op *op, bool tell); /* NULL is fine */
 void lwm2m_pump(lwm2m_device *d);    /* what waits goes out, if it may */
+void lwm2m_fly_again(lwm2m_device *d);
+void lwm2m_conn_lost(lwm2m_device *d); /* registry.c */
 void lwm2m_drop_ops(lwm2m_device *d, int status);
 int lwm2m_status_of(uint8_t code);   /* of an answer: 0 or negative */
 

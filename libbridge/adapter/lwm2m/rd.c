@@ -196,6 +196,7 @@ static void serve_register(const asked *a)
     answer_registered(a, d);
     d->asleep = false;
     lwm2m_event(d, "registered", NULL);
+    if (!d->gone) lwm2m_fly_again(d);
     if (!d->gone) lwm2m_observe_again(d);
     if (!d->gone) lwm2m_flash_back(d);
     if (!d->gone) lwm2m_heard(d);

@@ -64,6 +64,14 @@ static void leave_place(lwm2m_device *d)
     d->conn = NULL;
 }
 
+void lwm2m_conn_lost(lwm2m_device *d)
+{
+    if (!d->conn) return;
+    list_remove(&d->conn_link);
+    d->conn = NULL;
+    d->lost = true;
+}
+
 static int take_conn(lwm2m_device *d, coap_peer *from)
 {
     lwm2m_conn *c = *coap_peer_user(from);
@@ -370,6 +378,7 @@ int lwm2m_update(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2m_sa
     if (rc < 0) return rc;
     d->server->count.updates++;
     lwm2m_keep(d);
+    if (moved) lwm2m_fly_again(d);
     if (moved) { /* its notifications would come from where nobody expects them */
         lwm2m_observe_again(d);
         list_each (it, &d->behind) lwm2m_observe_again(list_of(it, lwm2m_device, behind_link));

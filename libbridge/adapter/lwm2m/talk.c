@@ -93,6 +93,7 @@ static void on_answer(void *user, const coap_answer *answer)
 
     lwm2m_hold(d);
     if (!answer->more) op->ask = NULL;
+    if (answer->status == BRIDGE_CLOSED) lwm2m_conn_lost(d); /* nothing more goes there */
     if (answer->status == 0) {
         d->server->count.answers++;
         if (!d->gone) lwm2m_awake(d);
@@ -100,7 +101,7 @@ static void on_answer(void *user, const coap_answer *answer)
     if (answer->more) { /* an observation has begun, or goes on */
         op_unlink(op);
         op->done(op->user, 0, answer);
-    } else if (answer->status == BRIDGE_TIMEOUT && d->queue_mode && !d->gone && loop_now(d->server->loop) < op->until) {
+    } else if ((answer->status == BRIDGE_TIMEOUT || answer->status == BRIDGE_CLOSED) && d->queue_mode && !d->gone && loop_now(d->server->loop) < op->until) {
         op_unlink(op); /* it fell asleep before it heard us */
         list_push_front(&d->queue, &op->link);
         d->queued++;
@@ -304,6 +305,30 @@ int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void
     }
     pump(d);
     return 0;
+}
+
+/* It is elsewhere, or has restarted: what is under way is asked again.  Not what may have been done already: POST is not idempotent. */
+void lwm2m_fly_again(lwm2m_device *d)
+{
+    lwm2m_hold(d);
+    for (list *it = d->flying.prev, *before; it != &d->flying; it = before) {
+        lwm2m_op *op = list_of(it, lwm2m_op, link);
+
+        before = it->prev;
+        if (op->ask) coap_ask_cancel(op->ask, false);
+        op->ask = NULL;
+        if (op->code == COAP_POST) {
+            op_end(op, BRIDGE_UNREACHABLE, NULL);
+            before = d->flying.prev; /* whoever was told may have done anything */
+            continue;
+        }
+        list_remove(&op->link);
+        op->flies = false;
+        d->flying_count--;
+        list_push_front(&d->queue, &op->link);
+        d->queued++;
+    }
+    lwm2m_release(d);
 }
 
 void lwm2m_op_cancel(lwm2m_op *op, bool tell)
