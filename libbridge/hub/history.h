@@ -52,6 +52,7 @@ typedef struct history {
     size_t count, room, turn;
     timer prune;
     bridge_owner *owner;
+    list waiting; /* jobs whose records may not be on disk yet */
 
     pthread_t thread; /* reads */
     pthread_mutex_t lock; /* around the next four */

@@ -9,6 +9,9 @@
 
 typedef struct history_job {
     struct history_job *next;
+    list link; /* in history->waiting */
+    bridge_store_wait wait;
+    history *history;
     bridge_call *call;
     char *path; /* of the answer */
     history_range range;
@@ -211,6 +214,20 @@ static int queue_job(history *x, history_job *j)
     return rc;
 }
 
+/* What was recorded before the question is part of the answer. */
+static void on_written(bridge_store_wait *w, int status)
+{
+    history_job *j = list_of(w, history_job, wait);
+    history *x = j->history;
+    int rc;
+
+    list_remove(&j->link);
+    rc = status == BRIDGE_CLOSED ? status : queue_job(x, j); /* from here on it is the reader's */
+    if (rc == 0) return;
+    bridge_call_reply(j->call, rc, NULL);
+    job_free(x->hub->mem, j);
+}
+
 static int take_question(history *x, bridge_call *call, history_job *j, const char **wrong)
 {
     static const char prefix[] = "$history/";
@@ -257,9 +274,12 @@ static void on_call(void *user, bridge_call *call)
     if (rc == 0) rc = j->path ? take_question(x, call, j, &wrong) : BRIDGE_NOMEM;
     if (rc == 0) {
         j->call = bridge_call_ref(call);
-        rc = queue_job(x, j);
+        j->history = x;
+        j->wait.fn = on_written;
+        list_push(&x->waiting, &j->link);
+        bridge_store_when(x->hub->store, &j->wait);
+        return;
     }
-    if (rc == 0) return;
     say_no(x->hub, call, rc, wrong);
     if (j) job_free(m, j);
 }
@@ -269,6 +289,7 @@ int history_listen(history *x)
     const bridge_owner_fns fns = {.size = sizeof fns, .call = on_call};
 
     x->last = &x->first;
+    list_init(&x->waiting);
     pthread_mutex_init(&x->lock, NULL);
     pthread_cond_init(&x->wake, NULL);
     return bridge_peer_own(x->hub->app, "$history/{path...}", &fns, x, &x->owner);
@@ -281,6 +302,11 @@ void history_deaf(history *x)
     pthread_cond_signal(&x->wake);
     pthread_mutex_unlock(&x->lock);
     if (x->running) pthread_join(x->thread, NULL);
+    for (list *it; (it = list_pop(&x->waiting));) {
+        history_job *j = list_of(it, history_job, link);
+        bridge_store_forget(&j->wait);
+        job_free(x->hub->mem, j);
+    }
     while (x->first) {
         history_job *j = x->first;
         x->first = j->next;

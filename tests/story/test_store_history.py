@@ -140,3 +140,21 @@ def test_a_history_needs_a_store(bridged_program, tmp_path):
     code, _, said = bridged_program("-c", str(tmp_path / "c.json"))
 
     assert code != 0 and "needs a store" in said
+
+
+def test_in_python(tmp_path):
+    pytest.importorskip("libbridge.testing")
+    from libbridge import Bridge, NotFound
+
+    with Bridge(store=f"sqlite:{tmp_path}/p.db", config={"history": {"s/#": {"keep": "30d"}}}) as b:
+        for n in range(4):
+            b.publish("s/a", n, retain=True)
+        b.post("s/b", "on")
+
+        assert [(r.path, r.value) for r in b.history("s/#")] == [("s/a", 0), ("s/a", 1), ("s/a", 2), ("s/a", 3), ("s/b", "on")]
+        assert [r.value for r in b.history("s/a", "-1h", limit=1, newest_first=True)] == [3]
+        assert [r.value for r in b.history("s/a", aggregate="mean")] == [1.5]
+        frame = b.history_columns("s/a")
+        assert frame["path"] == ["s/a"] * 4 and frame["value"] == [0, 1, 2, 3] and abs(frame["time"][0] - frame["time"][3]) < 60
+        with pytest.raises(NotFound):
+            list(b.history("t"))

@@ -13,6 +13,7 @@ import weakref
 from datetime import timedelta
 from typing import Any, AsyncIterator, Callable, Iterable, TypeVar
 
+from . import past
 from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
 from .clock import Clock
 from .devices import AsyncDevice, AsyncDevices
@@ -313,6 +314,19 @@ class Bridge(Owner):
     async def get(self, path: str, *, timeout: float | None = None) -> Message:
         """The value at a path; raises NotFound, Denied, Timeout, ..."""
         return await self.request("GET", path, timeout=timeout) or Message(path, b"")
+
+    async def history(self, pattern: str, start: past.When = None, end: past.When = None, *, timeout: float | None = None,
+                      **words: Any) -> AsyncIterator[past.Record]:
+        """What was recorded at the paths that match; see libbridge.Bridge.history().  `async for record in b.history(...)`."""
+        answer = await self.request("GET", "$history", past.question(pattern, start, end, **words), timeout=timeout)
+        for record in past.records(answer.payload if answer else b"[]"):
+            yield record
+
+    async def history_columns(self, pattern: str, start: past.When = None, end: past.When = None, *,
+                              timeout: float | None = None, **words: Any) -> dict[str, list[Any]]:
+        """The same as lists by name, path, time and value: pandas.DataFrame(await bridge.history_columns("home/#"))."""
+        answer = await self.request("GET", "$history", past.question(pattern, start, end, columns=True, **words), timeout=timeout)
+        return past.columns(answer.payload if answer else b"{}")
 
     async def put(self, path: str, value: Value, *, timeout: float | None = None, format: FormatLike | None = None,
                   qos: int = 0, ttl: timedelta | float | None = None) -> Message | None:

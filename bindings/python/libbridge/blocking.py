@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 
+from . import past
 from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
 from .clock import Clock
 from .devices import Device, Devices
@@ -296,6 +297,22 @@ class Bridge(Owner):
     def get(self, path: str, *, timeout: float | None = None) -> Message:
         """The value at a path; raises NotFound, Denied, Timeout, ..."""
         return self.request("GET", path, timeout=timeout) or Message(path, b"")
+
+    def history(self, pattern: str, start: past.When = None, end: past.When = None, *, timeout: float | None = None,
+                **words: Any) -> Iterator[past.Record]:
+        """What was recorded at the paths that match, path by path, oldest first.
+
+        start, end: a datetime, seconds since 1970, or "-1h".  limit (1000), newest_first, aggregate ("mean", "min", "max",
+        "sum", "count", "first", "last") with step (seconds, a timedelta, "5m").  The config's `history` says what is recorded.
+        """
+        answer = self.request("GET", "$history", past.question(pattern, start, end, **words), timeout=timeout)
+        return past.records(answer.payload if answer else b"[]")
+
+    def history_columns(self, pattern: str, start: past.When = None, end: past.When = None, *, timeout: float | None = None,
+                        **words: Any) -> dict[str, list[Any]]:
+        """The same as lists by name, path, time and value: pandas.DataFrame(bridge.history_columns("home/#"))."""
+        answer = self.request("GET", "$history", past.question(pattern, start, end, columns=True, **words), timeout=timeout)
+        return past.columns(answer.payload if answer else b"{}")
 
     def put(self, path: str, value: Value, *, timeout: float | None = None, format: FormatLike | None = None,
             qos: int = 0, ttl: timedelta | float | None = None) -> Message | None:
