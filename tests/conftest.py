@@ -25,6 +25,7 @@ else:
         pytest.skip("the Python module is not in this build")
 
     bridge = pytest.fixture(name="bridge")(lambda make_bridge: None)
+    cloud = pytest.fixture(name="cloud")(lambda make_bridge: None)
 
 DEFAULTS = ("mqtt://127.0.0.1:0", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r")
 

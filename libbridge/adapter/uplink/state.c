@@ -403,8 +403,10 @@ static void finish(uplink *u, bool over)
     link_free(u->link, over ? &none : &u->buffer.parcels);
     u->link = NULL;
     if (u->was_up) uplink_say_state(u, false);
+    uplink_home *home = u->home;
     uplink_free(u);
     bridge_port_closed(u->port);
+    uplink_leave_home(home);
 }
 
 static void on_late(void *user)

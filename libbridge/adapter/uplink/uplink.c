@@ -17,6 +17,7 @@ static uplink_home *home_of(bridge_port *port)
     random_bytes(&id, sizeof id);
     snprintf(h->hop, sizeof h->hop, "%016llx", (unsigned long long)id);
     h->is_home = true;
+    h->port = home;
     list_init(&h->uplinks);
     return h;
 }
@@ -73,6 +74,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     if (!home) return fail_nomem(err);
     u->port = port;
     u->mem = port_mem(port);
+    u->home = home;
     u->hop = home->hop;
     turn_end_init(&u->feed, on_turn_end);
     rc = options_read(&u->options, u->mem, where, err);
@@ -97,12 +99,21 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     return 0;
 }
 
+void uplink_leave_home(uplink_home *home)
+{
+    if (home->closing && list_empty(&home->uplinks)) bridge_port_closed(home->port);
+}
+
 static void uplink_close(bridge_port *port)
 {
     uplink *u = bridge_port_state(port);
 
-    if (u->is_home) bridge_port_closed(port);
-    else uplink_end(u);
+    if (!u->is_home) {
+        uplink_end(u);
+        return;
+    }
+    ((uplink_home *)u)->closing = true;
+    uplink_leave_home((uplink_home *)u);
 }
 
 static void uplink_stats(bridge_port *port, bridge_stat_fn fn, void *user)

@@ -36,8 +36,10 @@ typedef struct uplink_counters { /* docs/metrics.md */
 
 typedef struct uplink_home { /* what all uplinks of a bridge have together: its name for hop marks */
     bool is_home;
+    bridge_port *port;
     char hop[17];
     list uplinks;
+    bool closing; /* goes with the last uplink */
 } uplink_home;
 
 struct mirror;
@@ -47,6 +49,7 @@ typedef struct uplink {
     list link_home; /* in home->uplinks */
     bridge_port *port;
     mem *mem;
+    uplink_home *home;
     const char *hop; /* of the home port */
     uplink_options options;
     bridge_peer *peer;
@@ -79,6 +82,7 @@ typedef struct uplink {
 
 /* uplink.c */
 void uplink_free(uplink *u); /* all but the link */
+void uplink_leave_home(uplink_home *home); /* it closes when it is to close and nobody is there any more */
 
 /* state.c */
 void uplink_try(void *user); /* connects to the next broker */
