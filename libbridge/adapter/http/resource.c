@@ -152,7 +152,7 @@ static void on_done(void *user, int outcome, bridge_msg *reply)
     http_head h;
 
     conn_recall(c, &h, &r);
-    target_below(r.path, text_of(c->port->mount), &below);
+    if (target_below(r.path, text_of(c->port->mount), &below) < 0) below = text_of("$history"); /* see dispatch.c */
     if (read_name(&r, below) < 0) answer_failure(c, BRIDGE_NOMEM, NULL);
     else resource_finish(&r, verb_of(h.method), (char *)c->port->name.data, outcome, reply);
     conn_done(c);
