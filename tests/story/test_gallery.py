@@ -12,7 +12,7 @@ import pytest
 from conftest import built_adapters
 from peers.tools import coap_get, coap_put, curl
 
-pytest.importorskip("libbridge")
+pytest.importorskip("libbridge.testing")
 from libbridge import Bridge, Clock  # noqa: E402
 
 GALLERY = Path(__file__).resolve().parents[2] / "examples" / "gallery"

@@ -1,7 +1,7 @@
 """The life of names: docs/config.md."""
 import pytest
 
-pytest.importorskip("libbridge")
+pytest.importorskip("libbridge.testing")
 from libbridge import Bridge, Busy, Clock, Invalid, NotFound  # noqa: E402
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-pytest.importorskip("libbridge")
+pytest.importorskip("libbridge.testing")
 from libbridge import Bridge, Clock, Format, Invalid  # noqa: E402
 
 
