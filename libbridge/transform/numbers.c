@@ -76,10 +76,33 @@ static double rounded(double d)
     return strtod(digits, NULL);
 }
 
+/* Up to six places behind the point, as measurements have, without printf: when d times 10^n is a whole number below 10^15, its 15 digits
+ * are that number's. */
+static size_t print_short(double d, char *out)
+{
+    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    double whole;
+    size_t n, places = 1;
+
+    while (places <= 6 && d * tens[places] != floor(d * tens[places])) places++;
+    if (places > 6) return 0;
+    whole = fabs(d) * tens[places];
+    n = d < 0 ? 1 : 0;
+    out[0] = '-';
+    n += number_int((int64_t)(fabs(d)), out + n);
+    out[n++] = '.';
+    for (int64_t rest = (int64_t)whole - (int64_t)fabs(d) * (int64_t)tens[places], unit = (int64_t)tens[places] / 10; unit; unit /= 10)
+        out[n++] = (char)('0' + rest / unit % 10);
+    return n;
+}
+
 size_t number_print(double d, char out[NUMBER_ROOM])
 {
+    size_t n;
+
     if (fabs(d) < 1e15 && d == floor(d)) return number_int((int64_t)d, out);
-    return print15(d, out);
+    n = fabs(d) < 1e8 ? print_short(d, out) : 0;
+    return n ? n : print15(d, out);
 }
 
 static double through(const affine *a, double x)
