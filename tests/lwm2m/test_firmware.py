@@ -13,9 +13,9 @@ PACKAGE = bytes(range(256)) * 20
 class Board:
     """A device with a firmware object that does as the specification says."""
 
-    def __init__(self, house, result=1, method=2, **words):
-        self.house, self.result = house, result
-        self.device = house.device("lamp-7", {
+    def __init__(self, house, result=1, method=2, name="lamp-7", at_once=False, **words):
+        self.house, self.result, self.at_once = house, result, at_once
+        self.device = house.device(name, {
             (5, 0, 0): b"", (5, 0, 1): "", (5, 0, 2): self.update, (5, 0, 3): 0, (5, 0, 5): 0, (5, 0, 9): method}, **words)
         self.device.lies["PUT", "/5/0/0"] = self.push
         self.device.lies["PUT", "/5/0/1"] = self.take_uri
@@ -41,6 +41,10 @@ class Board:
     def update(self, arguments):
         self.updates += 1
         self.device.resources[5, 0, 3] = 3
+        if self.at_once:  # done before anybody looks
+            self.device.resources[5, 0, 3], self.device.resources[5, 0, 5] = 0, self.result
+            for path in ("/5/0/5", "/5/0/3"):
+                self.device.notify(path)
 
 
 def steps(client, until=("updated", "failed")):
@@ -164,3 +168,26 @@ def test_time_is_up(house, watcher):
     house.bridge.clock.advance(seconds=3601)
 
     assert steps(watcher)[1]["why"] == "time is up"
+
+
+def test_as_one_call(house, tmp_path):
+    from libbridge import FirmwareError
+    board = Board(house, at_once=True)
+    (tmp_path / "fw.bin").write_bytes(PACKAGE)
+    seen = []
+    house.bridge.devices["lamp-7"].update_firmware(tmp_path / "fw.bin", progress=seen.append)
+    assert seen[0] == "looking" and seen[-1] == "updated" and board.package == PACKAGE
+
+    board.result = 5
+    with pytest.raises(FirmwareError, match="integrity") as failed:
+        house.bridge.devices["lamp-7"].update_firmware(PACKAGE)
+    assert failed.value.result == 5
+
+
+def test_a_campaign(house):
+    boards = {f"lamp-{n}": Board(house, name=f"lamp-{n}", at_once=True, result=8 if n == 3 else 1) for n in range(6)}
+    outcome = house.bridge.devices.update_firmware([*boards, "nobody"], PACKAGE, at_once=3, retries=1)
+
+    assert {name for name, why in outcome.items() if why is None} == set(boards) - {"lamp-3"}
+    assert str(outcome["lamp-3"]) == "update failed" and boards["lamp-3"].updates == 2
+    assert outcome["nobody"] is not None

@@ -5,12 +5,16 @@ asyncio bridge what returns a value is awaited, `await bridge.devices["lamp-7"].
 """
 from __future__ import annotations
 
+import os
 import re
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Iterator, Mapping
 from urllib.parse import quote, urlencode
 
-from .errors import NotFound, Timeout, Unprocessable
+from .errors import BridgeError, NotFound, Timeout, Unprocessable
 from .message import FormatLike, Message
 
 if TYPE_CHECKING:
@@ -135,6 +139,14 @@ class _Device:
 _SAFE = "".join(chr(c) for c in range(33, 127) if chr(c) not in "/+#{}%!")
 
 
+class FirmwareError(RuntimeError):
+    """A firmware update that failed; .result is the device's Update Result (LwM2M 1.1 E.6), 0 when it said none."""
+
+    def __init__(self, why: str, result: int = 0):
+        super().__init__(why)
+        self.result = result
+
+
 class Device(_Device):
     """A device, for a bridge that blocks."""
 
@@ -153,6 +165,24 @@ class Device(_Device):
             except NotFound:
                 next(arrivals)
         return self
+
+    def update_firmware(self, package: bytes | str | os.PathLike[str], *, pull: bool = False, timeout: float | None = 3600.0,
+                        progress: Callable[[str], None] | None = None) -> None:
+        """Brings new firmware onto the device: bytes, a file, or a URL that it fetches by itself.  Returns when it says that it is
+        updated; FirmwareError with its reason otherwise.  pull: it fetches from this bridge.  progress is called with each step."""
+        url = isinstance(package, str) and "://" in package
+        body: Any = {"uri": package} if url else package if isinstance(package, bytes) else Path(package).read_bytes()
+        self.info()  # NotFound: nobody of that name
+        with self._bridge.subscribe(f"{self.path}/!firmware", timeout=timeout) as steps:
+            self._bridge.request("POST", f"{self.path}/!{'pull' if pull else 'update'}-firmware", body, format="json" if url else 42)
+            for step in steps:
+                told = step.value
+                if progress:
+                    progress(told["firmware"])
+                if told["firmware"] == "updated":
+                    return
+                if told["firmware"] == "failed":
+                    raise FirmwareError(told["why"], told["result"])
 
     def expect(self, path: str, wanted: Any, *, timeout: float | None = None) -> Any:
         """Waits until what it reports is `wanted`, a value or a function that says yes; for tests.  Returns the value."""
@@ -238,6 +268,25 @@ class Devices(_Devices):
             return bool(self[endpoint].info())
         except NotFound:
             return False
+
+    def update_firmware(self, endpoints: Iterable[str], package: bytes | str | os.PathLike[str], *, at_once: int = 10, retries: int = 0,
+                        pause: threading.Event | None = None, **how: Any) -> dict[str, Exception | None]:
+        """A campaign: the same package for many, at_once at a time, each tried again `retries` times.  While `pause` is set no more
+        begin.  What became of each: None for updated, else why not."""
+        def one(endpoint: str) -> Exception | None:
+            failed: Exception | None = None
+            for _ in range(retries + 1):
+                while pause and pause.is_set():
+                    time.sleep(0.05)
+                try:
+                    self[endpoint].update_firmware(package, **how)
+                    return None
+                except (FirmwareError, BridgeError) as why:
+                    failed = why
+            return failed
+        names = list(endpoints)
+        with ThreadPoolExecutor(max(1, at_once)) as pool:
+            return dict(zip(names, pool.map(one, names)))
 
     def wait(self, endpoint: str, *, timeout: float | None = None) -> Device:
         """Until a device of this name is registered."""

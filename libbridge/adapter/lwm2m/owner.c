@@ -14,11 +14,11 @@
 
 typedef enum kind {
     READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FIRMWARE,
-    FIRMWARE_CANCEL, BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, KINDS, DESCRIBE
+    FIRMWARE_PULL, FIRMWARE_CANCEL, BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, KINDS, DESCRIBE
 } kind;
 static const char *const kind_names[KINDS] = {"read",    "discover", "write",          "patch",          "create",  "execute",
                                               "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel",
-                                              "update-firmware", "cancel-update", "start-bootstrap", "observe-composite",
+                                              "update-firmware", "pull-firmware", "cancel-update", "start-bootstrap", "observe-composite",
                                               "cancel-composite"};
 
 typedef struct errand { /* a question on its way */
@@ -495,6 +495,8 @@ static void on_call(void *user, bridge_call *call)
     if (takes_payload(e->kind)) e->wishes = wishes_of(e);
     if (e->kind == DESCRIBE)
         describe(e);
+    else if (e->kind == FIRMWARE_PULL)
+        reply(e, lwm2m_flash_begin(d, bridge_call_msg(call), "method=pull"), NULL);
     else if (e->kind == FIRMWARE)
         reply(e, lwm2m_flash_begin(d, bridge_call_msg(call), terms ? terms->query : NULL), NULL);
     else if (e->kind == CANCEL_COMPOSITE)
