@@ -107,11 +107,12 @@ static void fill_properties(MQTTProperties *to, const parcel *what, int64_t now)
 static int send_one(paho_link *k, parcel *p)
 {
     MQTTAsync_responseOptions r = MQTTAsync_responseOptions_initializer;
+    bool five = p->hop != NULL; /* the parcel may be sent, answered and freed before paho's call is back */
     int rc;
 
     p->on = k;
     r.context = p;
-    if (p->hop) {
+    if (five) {
         r.onSuccess5 = on_sent5;
         r.onFailure5 = on_unsent5;
         fill_properties(&r.properties, p, clock_calendar());
@@ -120,7 +121,7 @@ static int send_one(paho_link *k, parcel *p)
         r.onFailure = on_unsent;
     }
     rc = MQTTAsync_send(k->handle, p->topic, p->gone ? 0 : (int)p->msg->len, p->gone ? "" : (const void *)msg_data(p->msg), p->qos, p->retain, &r);
-    if (p->hop) MQTTProperties_free(&r.properties);
+    if (five) MQTTProperties_free(&r.properties);
     return rc;
 }
 
