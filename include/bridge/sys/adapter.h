@@ -198,6 +198,7 @@ typedef struct bridge_forward { /* borrow */
     bool if_absent;
     uint8_t hops;    /* Hop-Limit to go on with (RFC 8768); 0: none */
     int64_t timeout; /* ms */
+    bool observe;    /* stay (RFC 7641), where that can be done: the answers but the last say more */
 } bridge_forward;
 typedef struct bridge_forwarded {
     int status;   /* 0, or why there is no answer: TIMEOUT, UNREACHABLE, TOOBIG, PROTOCOL, BUSY ... */
@@ -208,11 +209,13 @@ typedef struct bridge_forwarded {
     const char *location; /* a path reference, "/a/b?c", or NULL */
     const void *data;
     size_t len;
+    bool more; /* an observation: there will be others */
 } bridge_forwarded;
 typedef struct bridge_passage { /* what is under way; first in the adapter's own */
-    void (*cancel)(struct bridge_passage *p); /* fn is not called any more */
+    void (*cancel)(struct bridge_passage *p); /* fn is not called any more; also from fn, when it heard that there is more */
 } bridge_passage;
-/* fn is called once, maybe before this returns; then *out is NULL.  Negative, and no fn: UNSUPPORTED nobody speaks the scheme, INVALID the
+/* fn is called once, maybe before this returns; then *out is NULL.  Of an observation it is called until it hears one without more; *out is
+ * good, and set before the first, until then.  Negative, and no fn: UNSUPPORTED nobody speaks the scheme, INVALID the
  * URI, BUSY, NOMEM.  Whether that URI may be asked is for the caller to know. */
 int bridge_port_forward(bridge_port *port, const bridge_forward *question, bridge_forward_fn fn, void *user, bridge_passage **out);
 #ifdef __cplusplus

@@ -73,6 +73,7 @@ typedef struct coap_watcher { /* one observation */
     list place;         /* render: among those to be told */
     int (*render)(struct coap_watcher *w, buf *links); /* what is told is a list of links that we make; or NULL */
     uint64_t told;      /* render: hash of the last */
+    struct proxied *proxied; /* it watches a resource of another server; proxy.c; or NULL */
     struct topic *topic; /* of which it is a subscriber, in place; or NULL */
     int64_t format;     /* of what was told first, as coap_reply has it, + 1; 0: nothing was yet */
     int64_t checked;    /* topic: when it last had to acknowledge one */
@@ -124,6 +125,7 @@ coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, cons
 /* The same, or the end of it (as the request says), for what we make ourselves.  No place for it: 0 and NULL. */
 int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int (*render)(coap_watcher *, buf *), list *among,
                     coap_watcher **out);
+coap_watcher *coap_watch_far(coap_port *cp, coap_request *r, struct proxied *proxied); /* NULL: no place, or no memory */
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
 void coap_tell_news(coap_port *cp);               /* to those who watch patterns */
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);

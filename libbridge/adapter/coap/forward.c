@@ -1,50 +1,10 @@
 /* A proxy's side towards CoAP servers: associations by scheme, host and port, and answers that are kept while they are fresh, then
  * asked about with their ETag (RFC 7252 5.7.1, 5.6). */
-#include "adapter/coap/forward.h"
 #include "adapter/coap/coap.h"
-#include "adapter/coap/far_cache.h"
-#include "adapter/coap/saying.h"
-#include "core/target.h"
+#include "adapter/coap/forward_inside.h"
 #include "core/url.h"
 #include <arpa/inet.h>
 #include <stdio.h>
-
-typedef struct forwarder {
-    bridge_port *port;
-    mem *mem;
-    loop *loop;
-    coap_client *client;
-    coap_cache cache;
-    coap_secrets *dtls, *tls;
-    map by_name;
-    list used; /* server, the longest unused first */
-    timer sweep;
-    uint64_t requests, fresh, revalidated, errors;
-} forwarder;
-
-typedef struct server {
-    list used;
-    forwarder *f;
-    coap_far *far;
-    unsigned busy;
-    int64_t seen;
-    uint32_t len;
-    char name[];
-} server;
-
-typedef struct passage {
-    bridge_passage base;
-    forwarder *f;
-    server *server;
-    coap_ask *ask;
-    bridge_forward_fn fn;
-    void *user;
-    bridge_tag etags[4]; /* the asker's own */
-    unsigned etag_count;
-    bool get, done;
-    size_t key_len;
-    char key[];
-} passage;
 
 /* ---- Servers */
 
@@ -93,7 +53,7 @@ static coap_secrets *secrets_of(forwarder *f, coap_transport t)
     return *at;
 }
 
-static int server_get(forwarder *f, const target *t, bool public_only, server **out)
+int forward_server(forwarder *f, const target *t, bool public_only, server **out)
 {
     char name[TARGET_HOST_MAX + 64];
     int len = snprintf(name, sizeof name, "%s://%s %d%s", t->scheme, t->host, t->port, public_only ? "!" : "");
@@ -129,13 +89,23 @@ static int server_get(forwarder *f, const target *t, bool public_only, server **
 
 /* ---- Answers */
 
-static void passage_free(passage *p)
+void passage_free(passage *p)
 {
     if (p->server) {
         p->server->busy--;
         p->server->seen = loop_now(p->f->loop);
     }
     mem_free(p->f->mem, p);
+}
+
+void forward_retell(const passage *p, bridge_forwarded *a)
+{
+    for (unsigned i = 0; i < p->etag_count && a->etag.len && a->code == COAP_CONTENT; i++)
+        if (p->etags[i].len == a->etag.len && memcmp(p->etags[i].bytes, a->etag.bytes, a->etag.len) == 0) {
+            a->code = COAP_VALID;
+            a->data = NULL;
+            a->len = 0;
+        }
 }
 
 static void answer_kept(const passage *p, const coap_kept *k)
@@ -145,12 +115,7 @@ static void answer_kept(const passage *p, const coap_kept *k)
 
     a.etag.len = k->etag_len;
     memcpy(a.etag.bytes, k->etag, k->etag_len);
-    for (unsigned i = 0; i < p->etag_count && k->etag_len; i++)
-        if (p->etags[i].len == k->etag_len && memcmp(p->etags[i].bytes, k->etag, k->etag_len) == 0) {
-            a.code = COAP_VALID;
-            a.data = NULL;
-            a.len = 0;
-        }
+    forward_retell(p, &a);
     p->fn(p->user, &a);
 }
 
@@ -228,15 +193,21 @@ static void on_answer(void *user, const coap_answer *a)
 
 /* ---- Questions */
 
-static int say_all(passage *p, const bridge_forward *q, const target *t, coap_saying *s)
+void forward_say_target(coap_saying *s, const target *t)
 {
-    coap_kept *kept = p->get ? coap_cache_get(&p->f->cache, p->key, p->key_len) : NULL;
     uint8_t unused[16];
     bool numeric = inet_pton(AF_INET, t->host, unused) == 1 || inet_pton(AF_INET6, t->host, unused) == 1;
 
     if (!numeric) coap_say(s, COAP_URI_HOST, t->host, strlen(t->host));
     if (t->path.len > 1) coap_say_escaped_path(s, t->path);
     coap_say_query(s, t->query);
+}
+
+static int say_all(passage *p, const bridge_forward *q, const target *t, coap_saying *s)
+{
+    coap_kept *kept = p->get ? coap_cache_get(&p->f->cache, p->key, p->key_len) : NULL;
+
+    forward_say_target(s, t);
     if (q->format >= 0 && q->len) coap_say_uint(s, COAP_CONTENT_FORMAT, (uint32_t)q->format);
     if (q->accept >= 0) coap_say_uint(s, COAP_ACCEPT, (uint32_t)q->accept);
     for (unsigned i = 0; i < q->if_match_count && i < 8; i++) coap_say(s, COAP_IF_MATCH, q->if_match[i].bytes, q->if_match[i].len);
@@ -251,7 +222,10 @@ static void on_cancel(bridge_passage *base)
 {
     passage *p = (passage *)(void *)base;
 
-    coap_ask_cancel(p->ask, false);
+    if (p->seen)
+        forward_leave(p);
+    else
+        coap_ask_cancel(p->ask, false);
     passage_free(p);
 }
 
@@ -262,6 +236,7 @@ static passage *passage_new(forwarder *f, const bridge_forward *q, bridge_forwar
 
     if (!p) return NULL;
     p->base.cancel = on_cancel;
+    list_init(&p->link);
     p->f = f;
     p->fn = fn;
     p->user = user;
@@ -276,7 +251,7 @@ static int ask(passage *p, const bridge_forward *q, const target *t, bridge_pass
     coap_ask *under_way = NULL;
     coap_question question = {.code = q->code, .data = q->data, .len = q->len, .timeout = q->timeout ? q->timeout : FORWARD_TIME};
     coap_saying s;
-    int rc = server_get(p->f, t, q->public_only, &p->server);
+    int rc = forward_server(p->f, t, q->public_only, &p->server);
 
     if (rc < 0) return rc;
     p->server->busy++;
@@ -307,6 +282,7 @@ static int forwarder_new(struct forwarder **out, bridge_port *home)
         return BRIDGE_NOMEM;
     }
     map_init(&f->by_name, f->mem, (uint64_t)(uintptr_t)f);
+    map_init(&f->seen_by_key, f->mem, (uint64_t)(uintptr_t)f);
     coap_cache_init(&f->cache, f->mem, 0, 0);
     *out = f;
     return 0;
@@ -331,6 +307,11 @@ int coap_forward(bridge_port *home, const bridge_forward *q, bridge_forward_fn f
     f->requests++;
     p = passage_new(f, q, fn, user);
     if (!p) return BRIDGE_NOMEM;
+    if (q->observe && p->get && forward_may_observe(p)) {
+        rc = forward_observe(p, q, &t, out);
+        if (rc < 0) passage_free(p);
+        return rc;
+    }
     kept = p->get ? coap_cache_get(&f->cache, p->key, p->key_len) : NULL;
     if (kept && kept->fresh_until > loop_now(f->loop)) {
         f->fresh++;
@@ -355,6 +336,7 @@ void forwarder_free(forwarder *f)
     coap_secrets_unref(f->dtls);
     coap_secrets_unref(f->tls);
     map_done(&f->by_name);
+    map_done(&f->seen_by_key);
     mem_free(f->mem, f);
 }
 
@@ -366,6 +348,8 @@ void forwarder_stats(const forwarder *f, bridge_stat_fn fn, void *user)
     fn(user, "bridge_coap_proxy_requests_total", "", (double)f->requests);
     fn(user, "bridge_coap_proxy_fresh_total", "", (double)f->fresh);
     fn(user, "bridge_coap_proxy_revalidated_total", "", (double)f->revalidated);
+    fn(user, "bridge_coap_proxy_notifications_total", "", (double)f->notifications);
+    fn(user, "bridge_coap_proxy_observations", "", (double)f->seen_by_key.count);
     fn(user, "bridge_coap_proxy_errors_total", "", (double)f->errors);
     fn(user, "bridge_coap_proxy_servers", "", (double)f->by_name.count);
 }

@@ -11,7 +11,8 @@ typedef struct proxied {
     coap_request *request; /* NULL: it is gone; kept */
     coap_request *now;     /* while coap_proxy() runs */
     bridge_passage *passage;
-    bool answered;
+    coap_watcher *watcher; /* it observes */
+    bool answered, confirm, busy; /* busy: not to be freed now */
 } proxied;
 
 /* Is it for us, only written as for a proxy?  No: it is a proxy's. */
@@ -98,10 +99,10 @@ static unsigned say_location(const char *location, coap_option *extra, unsigned 
     return n;
 }
 
-static void respond(coap_request *r, const bridge_forwarded *a)
+static void respond(coap_request *r, const bridge_forwarded *a, coap_observer *observer)
 {
     coap_option extra[16];
-    coap_reply reply = {.code = a->code, .data = a->data, .len = a->len, .etag_len = a->etag.len, .extra = extra};
+    coap_reply reply = {.observer = observer, .code = a->code, .data = a->data, .len = a->len, .etag_len = a->etag.len, .extra = extra};
 
     if (a->format >= 0) reply.format = COAP_SAY(a->format);
     if (a->max_age >= 0) reply.max_age = COAP_SAY(a->max_age);
@@ -111,21 +112,60 @@ static void respond(coap_request *r, const bridge_forwarded *a)
     coap_respond(r, &reply);
 }
 
+static void leave(proxied *x)
+{
+    if (!x->busy && !x->watcher && !x->request) proxied_free(x);
+}
+
+/* Of an observation: the first one begins it here, too, when there is place. */
+static void first(proxied *x, coap_request *r, const bridge_forwarded *a)
+{
+    x->answered = true;
+    if (x->request) x->request->user = NULL;
+    x->request = NULL;
+    if (!a->more)
+        x->passage = NULL;
+    else if (!(x->watcher = coap_watch_far(x->cp, r, x))) {
+        x->passage->cancel(x->passage);
+        x->passage = NULL;
+    }
+    if (a->status < 0)
+        fail_with(r, a->status, NULL);
+    else
+        respond(r, a, x->watcher ? x->watcher->observer : NULL);
+}
+
+/* RFC 7641 4.2: an error is the last one; so is a value that no other follows, and 5.03 says so. */
+static void news(proxied *x, const bridge_forwarded *a)
+{
+    coap_watcher *w = x->watcher;
+    coap_reply reply = {.code = a->code, .data = a->data, .len = a->len, .etag_len = a->etag.len, .confirm = x->confirm};
+
+    if (!a->more) {
+        x->passage = NULL;
+        coap_unwatch(w, a->status < 0 ? code_of(a->status) : a->code >> 5 == 2 ? COAP_UNAVAILABLE : a->code); /* coap_proxy_unwatched() */
+        return;
+    }
+    if (a->format >= 0) reply.format = COAP_SAY(a->format);
+    if (a->max_age >= 0) reply.max_age = COAP_SAY(a->max_age);
+    memcpy(reply.etag, a->etag.bytes, a->etag.len);
+    coap_notify(w->observer, &reply); /* w may be gone */
+}
+
 static void on_answer(void *user, const bridge_forwarded *a)
 {
     proxied *x = user;
     coap_port *cp = x->cp;
-    coap_request *r = x->request ? x->request : x->now;
+    bool within = x->busy;
 
-    x->answered = true;
-    if (x->request) x->request->user = NULL;
-    if (a->status < 0)
-        fail_with(r, a->status, NULL);
-    else
-        respond(r, a);
-    if (x->now) return; /* coap_proxy() goes on */
-    proxied_free(x);
-    turn_end_want(cp->loop, &cp->flush);
+    x->busy = true;
+    if (x->watcher)
+        news(x, a);
+    else if (!x->answered)
+        first(x, x->request ? x->request : x->now, a);
+    x->busy = within;
+    leave(x);
+    if (!within) turn_end_want(cp->loop, &cp->flush);
 }
 
 /* ---- Questions */
@@ -145,7 +185,7 @@ static int forward(proxied *x, coap_request *r, const char *uri, bool public_onl
     bridge_forward q = {.size = sizeof q, .code = r->code, .uri = uri, .public_only = public_only, .data = r->body, .len = r->body_len,
                         .format = m->has & COAP_HAS_CONTENT_FORMAT ? m->format : -1, .accept = m->has & COAP_HAS_ACCEPT ? m->accept : -1,
                         .etags = etags, .etag_count = m->etag_count, .if_match = matches, .if_match_count = m->if_match_count,
-                        .if_absent = m->has & COAP_HAS_IF_NONE_MATCH, .hops = hops};
+                        .if_absent = m->has & COAP_HAS_IF_NONE_MATCH, .hops = hops, .observe = r->code == COAP_GET && m->has & COAP_HAS_OBSERVE && m->observe == 0};
 
     tags_take(etags, m->etags, m->etag_count);
     tags_take(matches, m->if_match, m->if_match_count);
@@ -163,8 +203,11 @@ static void begin(coap_port *cp, coap_request *r, const char *uri, bool public_o
     }
     x->cp = cp;
     x->now = r;
+    x->busy = true;
+    x->confirm = r->type == COAP_CON;
     rc = forward(x, r, uri, public_only, hops);
     x->now = NULL;
+    x->busy = false;
     if (rc == 0 && !x->answered && x->passage) {
         x->request = coap_request_keep(r);
         if (x->request) {
@@ -176,7 +219,7 @@ static void begin(coap_port *cp, coap_request *r, const char *uri, bool public_o
         rc = BRIDGE_BUSY;
     }
     if (!x->answered) fail_with(r, rc, rc == BRIDGE_UNSUPPORTED ? "nobody here speaks that scheme" : NULL);
-    proxied_free(x);
+    leave(x);
 }
 
 void coap_proxy_dropped(coap_request *r)
@@ -185,6 +228,14 @@ void coap_proxy_dropped(coap_request *r)
 
     x->passage->cancel(x->passage);
     proxied_free(x);
+}
+
+void coap_proxy_unwatched(proxied *x)
+{
+    if (x->passage) x->passage->cancel(x->passage);
+    x->passage = NULL;
+    x->watcher = NULL;
+    leave(x);
 }
 
 /* RFC 8768 3: each proxy takes one; the one that would make it 0 says so. */
@@ -202,6 +253,7 @@ void coap_proxy(coap_port *cp, coap_request *r)
         coap_request_text(r, COAP_NO_PROXY, "not a proxy");
         return;
     }
+    if (r->meta->has & COAP_HAS_OBSERVE && r->meta->observe == 1 && coap_observer_of(r)) coap_unwatch(coap_observer_user(coap_observer_of(r)), 0);
     if (hops == 0) {
         coap_request_text(r, COAP_HOP_LIMIT_REACHED, "libbridge");
         return;

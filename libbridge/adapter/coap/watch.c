@@ -1,8 +1,10 @@
 /* Observers: a watch at the hub for each, whose deliveries become notifications. */
+#include "adapter/coap/proxy.h"
 #include "adapter/coap/topics.h"
 
 static void watcher_free(coap_watcher *w)
 {
+    if (w->proxied) coap_proxy_unwatched(w->proxied);
     bridge_watch_close(w->watch);
     bridge_msg_unref(w->question);
     list_remove(&w->news_link);
@@ -69,6 +71,26 @@ int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const cha
     list_push(among, &w->place);
     *out = w;
     return 0;
+}
+
+coap_watcher *coap_watch_far(coap_port *cp, coap_request *r, struct proxied *proxied)
+{
+    coap_watcher *w = mem_zalloc(cp->mem, sizeof *w + 1);
+    void *before = NULL;
+
+    if (!w) return NULL;
+    w->cp = cp;
+    w->accept = -1;
+    list_init(&w->news_link);
+    list_init(&w->place);
+    w->observer = coap_observe(r, w, &before);
+    if (before) watcher_free(before);
+    if (w->observer) {
+        w->proxied = proxied;
+        return w;
+    }
+    watcher_free(w);
+    return NULL;
 }
 
 void coap_unwatch(coap_watcher *w, uint8_t code)
@@ -165,6 +187,7 @@ void coap_watcher_stale(void *user, coap_observer *o)
     int rc;
 
     (void)user;
+    if (w->proxied) return; /* the other server's Max-Age brings news before long, and those will be confirmable */
     if (w->wild || w->render) {
         coap_collect_again(w, true);
         return;
