@@ -20,6 +20,11 @@ static void observers_are_told_in_order(void)
         CHECK(((s->meta.observe - before) & 0xffffff) < 1 << 23 && s->meta.observe != before);
         before = s->meta.observe;
         if (i % 10 == 0) wait_ms(20);
+        if (i == 20) ASK(.id = 100, .observe = 1, .token = 0xaaaa); /* a sign of life */
+        if (i == 20) before = last()->meta.observe;
+        if (i == 50) wait_ms(32 * 3000);
+        if (i == 80) ASK(.id = 101, .observe = 1, .token = 0xaaaa);
+        if (i == 80) before = last()->meta.observe;
     }
     ASK(.id = 3, .observe = 1, .token = 0xaaaa); /* again: the same observation */
     CHECK_INT(coap_engine_counters(engine).observers, 2);
@@ -51,6 +56,86 @@ static void a_slow_observer_skips_to_the_newest(void)
     wait_ms(100000);
     CHECK(gone == 1 && why_gone == COAP_WHY_TIMEOUT);
     CHECK_INT(coap_engine_counters(engine).observers, 0);
+    stop();
+}
+
+static void tell_often(unsigned from, unsigned count)
+{
+    char said[16];
+
+    for (unsigned i = from; i < from + count; i++) {
+        int len = snprintf(said, sizeof said, "%u", i);
+
+        coap_notify(watching[0], COAP_REPLY(.code = COAP_CONTENT, .data = said, .len = (size_t)len));
+    }
+}
+
+static void who_is_told_often_shows_that_it_hears(void) /* RFC 7641 4.5.1 */
+{
+    unsigned before;
+
+    handler = answer_observed;
+    start(NULL);
+    ASK(.id = 1, .observe = 1, .type = COAP_NON);
+    before = out_count;
+    tell_often(0, 32);
+    CHECK(out_count == before + 32 && last()->packet.type == COAP_NON);
+    tell_often(32, 1);
+    CHECK(out_count == before + 33 && last()->packet.type == COAP_CON);
+    tell_often(33, 100); /* the newest of which waits */
+    CHECK_INT(out_count, before + 33);
+    CHECK_INT(coap_engine_counters(engine).skipped, 99);
+    empty(COAP_ACK, last()->packet.id);
+    CHECK(out_count == before + 34 && last()->packet.type == COAP_NON && last()->packet.payload_len == 3);
+    CHECK(memcmp(last()->packet.payload, "132", 3) == 0);
+    tell_often(0, 31); /* a round trip is worth as many again */
+    CHECK(out_count == before + 65 && last()->packet.type == COAP_NON);
+    wait_ms(2999);
+    CHECK(gone == 0);
+    wait_ms(1); /* and time one every three seconds */
+    tell_often(0, 1);
+    CHECK(out_count == before + 66 && last()->packet.type == COAP_NON);
+    tell_often(0, 1);
+    CHECK(out_count == before + 67 && last()->packet.type == COAP_CON);
+    for (int i = 0; i < 100; i++) { /* silence: retransmissions and no more, then it is gone */
+        if (gone) break;
+        tell_often(0, 5);
+        wait_ms(1000);
+    }
+    CHECK(gone == 1 && why_gone == COAP_WHY_TIMEOUT);
+    CHECK_INT(out_count, before + 71);
+    stop();
+}
+
+static void who_is_told_seldom_need_not_say_anything(void)
+{
+    handler = answer_observed;
+    start(NULL);
+    ASK(.id = 1, .observe = 1, .type = COAP_NON);
+    for (int i = 0; i < 1000; i++) {
+        tell_often(0, 1);
+        CHECK_INT(last()->packet.type, COAP_NON);
+        wait_ms(3000);
+    }
+    stop();
+}
+
+static void those_who_lack_credit_do_not_wait_one_by_one(void)
+{
+    unsigned before;
+
+    handler = answer_observed;
+    start(NULL);
+    for (unsigned i = 0; i < 8; i++) ASK(.id = i, .observe = 1, .type = COAP_NON, .token = 0x100 + i);
+    for (unsigned n = 0; n < 32; n++)
+        for (unsigned i = 0; i < 8; i++) coap_notify(watching[i], COAP_REPLY(.code = COAP_CONTENT, .data = "x", .len = 1));
+    before = out_count;
+    for (unsigned i = 0; i < 8; i++) coap_notify(watching[i], COAP_REPLY(.code = COAP_CONTENT, .data = "y", .len = 1));
+    for (unsigned i = 0; i < 8; i++) { /* NSTART 1 */
+        CHECK_INT(out_count, before + 1 + i);
+        CHECK_INT(last()->packet.type, COAP_CON);
+        empty(COAP_ACK, last()->packet.id);
+    }
     stop();
 }
 
@@ -109,6 +194,9 @@ int main(void)
     memory = mem_default();
     observers_are_told_in_order();
     a_slow_observer_skips_to_the_newest();
+    who_is_told_often_shows_that_it_hears();
+    who_is_told_seldom_need_not_say_anything();
+    those_who_lack_credit_do_not_wait_one_by_one();
     twenty_observers_of_one_peer_share_its_nstart();
     once_a_day_an_observer_must_give_a_sign_of_life();
     an_observation_ends_with_a_word();

@@ -16,7 +16,9 @@ enum { /* ms; RFC 7252 4.8.2, RFC 7641 4.5 */
     COAP_TRANSFER_LIFE = COAP_MAX_TRANSMIT_WAIT,
     COAP_DATAGRAM_MAX = 1472, /* what we send: Ethernet's MTU less IPv4 and UDP; a 1024 byte block and 400 bytes of options */
     COAP_AHEAD = 16, /* blocks that came before their turn, of one body */
-    COAP_MIDS = 4
+    COAP_MIDS = 4,
+    COAP_UNPROVEN = 32, /* notifications to one observer in a row that nobody had to acknowledge; see observe.c */
+    COAP_NON_PACE = 3000 /* RFC 7641 4.5.1: where no round trip is known */
 };
 
 /* Duplicates: a ring in order of age with a hash index; see heard.c. */
@@ -99,9 +101,10 @@ struct coap_observer {
     coap_sent *sent; /* a notification that is not yet acknowledged */
     coap_reply news; /* what waits; owner held, or data copied */
     uint64_t key, whole_key;
-    int64_t last_confirm;
+    int64_t last_confirm, paced; /* paced: until when credit was counted */
     coap_token token;
     uint32_t sequence;
+    uint16_t credit; /* notifications that may go without an acknowledgement */
     uint16_t mids[COAP_MIDS]; /* of what was sent last: a reset names one of them */
     uint8_t mid_at, szx;
     bool confirm, has_news, check; /* confirm: was asked for by a CON; check: is due for a sign of life */

@@ -3,6 +3,11 @@
  *      coap_notify --nothing under way--> sent: NON, or CON (then unacknowledged until done)
  *           +------CON under way, or no place (NSTART)--> news waits; the newest replaces it; sent when there is place
  *
+ * Pace (RFC 7641 4.5.1): an observer that is told often shows now and then that it hears us.  After COAP_UNPROVEN unconfirmable
+ * notifications the next is confirmable, and what comes before its acknowledgement waits, the newest only; the acknowledgement, a
+ * round trip, is worth as many again.  Time is worth one every 3 s, so that who is told seldom never has to say anything (but
+ * once a day).  A silent one gets that one message and its retransmissions, and is gone.
+ *
  * Ends: Observe 1, RST, a CON given up, the peer lost, or coap_observer_end(). */
 #include "adapter/coap/inside.h"
 
@@ -25,10 +30,29 @@ coap_observer *coap_observer_of(coap_request *r)
     return NULL;
 }
 
+/* Is there credit for a message that nobody acknowledges? */
+static bool observer_may(coap_observer *o)
+{
+    int64_t now = o->peer->engine->now, earned = (now - o->paced) / COAP_NON_PACE;
+
+    if (earned > 0) {
+        o->credit = (uint16_t)(earned >= COAP_UNPROVEN - o->credit ? COAP_UNPROVEN : o->credit + earned);
+        o->paced += earned * COAP_NON_PACE;
+    }
+    return o->credit > 0;
+}
+
+static bool observer_must_confirm(coap_observer *o, bool wanted)
+{
+    return !o->peer->stream && (wanted || o->check || !observer_may(o));
+}
+
 static void observer_alive(coap_observer *o)
 {
     coap_engine *e = o->peer->engine;
 
+    o->credit = COAP_UNPROVEN;
+    o->paced = e->now;
     o->last_confirm = e->now;
     o->check = false;
     list_remove(&o->check_link);
@@ -192,6 +216,7 @@ static void notify_plain(coap_observer *o, const coap_reply *state)
     shape.id = p->stream ? 0 : peer_new_id(p);
     len = shape_write(p, &shape, state, room, max, &start);
     if (len < 0) return;
+    if (o->credit) o->credit--;
     observer_sent(o, shape.id);
     engine_send(p, start, (size_t)len);
 }
@@ -228,17 +253,17 @@ void observer_send(coap_observer *o)
     if (!o->has_news) return;
     o->has_news = false;
     list_remove(&o->ready_link);
-    if (o->peer->stream || !(news.confirm || o->check))
-        notify_plain(o, &news);
-    else
+    if (observer_must_confirm(o, news.confirm))
         notify_confirmed(o, &news, true);
+    else
+        notify_plain(o, &news);
     reply_let_go(e, &news); /* o may be gone */
 }
 
 void coap_notify(coap_observer *o, const coap_reply *state)
 {
     coap_peer *p = o->peer;
-    bool confirm = !p->stream && (state->confirm || o->check), waited = o->has_news;
+    bool confirm = observer_must_confirm(o, state->confirm), waited = o->has_news, wanted = state->confirm;
 
     if (!o->sent && !o->has_news && !(confirm && outbox_busy(p))) {
         if (confirm)
@@ -249,11 +274,11 @@ void coap_notify(coap_observer *o, const coap_reply *state)
     }
     if (waited) {
         p->engine->n.skipped++;
-        confirm |= o->news.confirm;
+        wanted |= o->news.confirm;
         reply_let_go(p->engine, &o->news);
     }
     o->has_news = reply_hold(p->engine, &o->news, state) == 0;
-    o->news.confirm = confirm;
+    o->news.confirm = wanted; /* not for want of credit: that may have come when it is sent */
     if (!o->has_news)
         list_remove(&o->ready_link);
     else if (!o->sent && !list_linked(&o->ready_link))
