@@ -270,6 +270,29 @@ static void peers_are_forgotten_when_idle_or_too_many(void)
     stop();
 }
 
+static void who_asks_too_often_is_told_when_to_come_again(void) /* RFC 8516 */
+{
+    sent_one *s = NULL;
+
+    handler = answer_hello;
+    now += 1000 - now % 1000;
+    start(&(coap_limits){.max_rate = 5});
+    for (unsigned i = 0; i < 5; i++) CHECK_INT(ASK(.id = i)->packet.code, COAP_CONTENT);
+    for (unsigned i = 5; i < 10; i++) {
+        s = ASK(.id = i, .code = COAP_PUT);
+        CHECK(s->packet.code == COAP_TOO_MANY && s->meta.has & COAP_HAS_MAX_AGE && s->meta.max_age == 1);
+    }
+    CHECK_INT(asked, 5);
+    CHECK(!ASK(.id = 10) && !ASK(.id = 11)); /* it does not listen: no more words */
+    CHECK_INT(ASK(.id = 1, .port = 2)->packet.code, COAP_CONTENT);
+    wait_ms(1000);
+    CHECK_INT(ASK(.id = 12, .code = COAP_PUT)->packet.code, COAP_CONTENT);
+    for (unsigned i = 0; i < 50; i++) ASK(.id = 12, .code = COAP_PUT); /* what was said is said again, and does not count */
+    CHECK_INT(ASK(.id = 13)->packet.code, COAP_CONTENT);
+    CHECK_INT(asked, 8);
+    stop();
+}
+
 /* Failing the n-th allocation, for every n, may lose messages but nothing else. */
 static unsigned fail_at, allocations;
 static void *failing(void *user, void *p, size_t len)
@@ -326,6 +349,7 @@ int main(void)
     blocks_that_do_not_fit_are_refused();
     large_answers_come_in_blocks_of_any_size_in_any_order();
     peers_are_forgotten_when_idle_or_too_many();
+    who_asks_too_often_is_told_when_to_come_again();
     out_of_memory_is_survived();
     return check_done();
 }

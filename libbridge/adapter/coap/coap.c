@@ -169,11 +169,11 @@ static int take_mount(coap_port *cp, const bridge_url *u, bridge_error *err)
     return cp->mount ? 0 : fail_nomem(err);
 }
 
-static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "proxy", "rd", "ps", "echo", NULL};
+static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "proxy", "rd", "ps", "echo", "max_rate", "notify", NULL};
 
 static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
 {
-    uint64_t peers, observers, nstart, block;
+    uint64_t peers, observers, nstart, block, rate;
     const char *known[64], *echo = url_get(u, "echo");
     size_t n = 0;
     int rc;
@@ -187,6 +187,7 @@ static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
     if (rc == 0) rc = url_get_u64(u, "max_observers", 0, 10 * 1000 * 1000, &observers, err);
     if (rc == 0) rc = url_get_u64(u, "nstart", 0, 1000, &nstart, err);
     if (rc == 0) rc = url_get_u64(u, "block_size", 1024, 1024, &block, err);
+    if (rc == 0) rc = url_get_u64(u, "max_rate", 0, 10 * 1000 * 1000, &rate, err);
     if (rc < 0) return rc;
     if (block < 16 || block & (block - 1)) return fail(err, BRIDGE_INVALID, "option block_size: 16, 32, 64 ... 1024 is wanted");
     if (echo && strcmp(echo, "large") != 0 && strcmp(echo, "always") != 0 && strcmp(echo, "no") != 0)
@@ -195,17 +196,34 @@ static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
     l->max_peers = (unsigned)peers;
     l->max_observers = (unsigned)observers;
     l->nstart = (unsigned)nstart;
+    l->max_rate = (unsigned)rate;
     l->szx = 6;
     while (block < 1024) block *= 2, l->szx--;
     return 0;
+}
+
+static int take_manner(const bridge_url *u, coap_manner *out, bridge_error *err)
+{
+    static const char *const words[] = {[COAP_AS_ASKED] = "asked", [COAP_CONFIRMED] = "con", [COAP_UNCONFIRMED] = "non"};
+    const char *said = url_get(u, "notify");
+
+    *out = COAP_AS_ASKED;
+    for (int i = 0; said && i < 3; i++) {
+        if (strcmp(said, words[i]) != 0) continue;
+        *out = (coap_manner)i;
+        return 0;
+    }
+    return said ? fail(err, BRIDGE_INVALID, "option notify=%s: asked, con or non is wanted", said) : 0;
 }
 
 static int coap_check(const bridge_url *u, bridge_error *err)
 {
     coap_limits unused = {0};
     allowed *targets = NULL;
+    coap_manner manner;
     int rc = take_limits(u, &unused, err);
 
+    if (rc == 0) rc = take_manner(u, &manner, err);
     if (rc == 0 && url_get(u, "proxy")) rc = allowed_new(&targets, mem_default(), url_get(u, "proxy"), err);
     allowed_free(targets);
     return rc;
@@ -277,6 +295,7 @@ static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     int rc = take_limits(u, &l, err);
 
     while (strcmp(u->scheme, of[transport]) != 0) transport++;
+    if (rc == 0) rc = take_manner(u, &cp->manner, err);
     if (rc == 0) rc = coap_port_open(cp, port, u, transport, &hooks, &l, err);
     if (rc < 0) return rc;
     cp->scheme = of[transport];

@@ -16,6 +16,10 @@
 #include "core/message.h"
 #include "hub/port.h"
 
+typedef enum coap_manner { /* of notifications: what QoS > 0 means to who asked by CON; always confirmable; only where it must be */
+    COAP_AS_ASKED, COAP_CONFIRMED, COAP_UNCONFIRMED
+} coap_manner;
+
 typedef struct coap_port {
     bridge_port *port;
     mem *mem;
@@ -42,6 +46,7 @@ typedef struct coap_port {
     struct directory *directory;  /* of the bridge: at the adapter's home only */
     struct topics *topics;        /* likewise */
     void (*on_buried)(struct coap_port *cp); /* or NULL: before it is freed for good */
+    coap_manner manner; /* of observers that do not say one */
     bool closing, reading;
     uint64_t requests, errors;
 } coap_port;
@@ -68,6 +73,7 @@ typedef struct coap_watcher { /* one observation */
     bridge_watch *watch;
     bridge_msg *question; /* of a FETCH: which part of the value is told; or NULL */
     int accept; /* -1: as it is */
+    coap_manner manner;
     bool wild, confirm; /* wild: path is a pattern; confirm: the news since the last turn want it */
     list news_link;     /* wild, render: in cp->news */
     list place;         /* render: among those to be told */
@@ -127,6 +133,7 @@ int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const cha
                     coap_watcher **out);
 coap_watcher *coap_watch_far(coap_port *cp, coap_request *r, struct proxied *proxied); /* NULL: no place, or no memory */
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
+bool coap_watcher_confirms(const coap_watcher *w, bool confirm); /* whether it shall acknowledge, and if not, confirm */
 void coap_tell_news(coap_port *cp);               /* to those who watch patterns */
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
 void coap_watcher_gone(void *user, coap_observer *o, coap_why why);

@@ -81,7 +81,7 @@ static void links_again(coap_watcher *w, bool confirm)
         coap_unwatch(w, COAP_UNAVAILABLE);
     } else if ((hash = hash_bytes(b.data, b.len, 1)) != w->told || confirm) {
         w->told = hash;
-        coap_notify(w->observer, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = b.data, .len = b.len, .confirm = confirm));
+        coap_notify(w->observer, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = b.data, .len = b.len, .confirm = coap_watcher_confirms(w, confirm)));
     }
     buf_done(&b);
 }
@@ -99,6 +99,6 @@ void coap_collect_again(coap_watcher *w, bool confirm)
         coap_unwatch(w, COAP_TOO_LARGE);
     else
         coap_notify(w->observer,
-                    COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_JSON), .data = b.data, .len = b.len, .confirm = confirm));
+                    COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_JSON), .data = b.data, .len = b.len, .confirm = coap_watcher_confirms(w, confirm)));
     buf_done(&b);
 }

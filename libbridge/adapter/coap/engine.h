@@ -43,6 +43,7 @@ typedef struct coap_limits { /* 0: the default, which coap_engine_new() fills in
     unsigned ack_timeout;    /* ms, RFC 7252 4.8; 2000 */
     unsigned max_retransmit; /* 4 */
     unsigned ack_delay;      /* ms until a request that is not yet answered is acknowledged; 200 */
+    unsigned max_rate;       /* requests of one peer in a second; 0: as many as it likes; over it: 4.29 */
     unsigned echo;           /* 0: nobody is challenged; 1: before much is sent; 2: before anything is changed, too (RFC 9175) */
     unsigned szx;            /* our largest block, 0 to 6; 7 means 6 (1024 bytes) */
 } coap_limits;

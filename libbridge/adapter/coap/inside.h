@@ -91,6 +91,8 @@ struct coap_peer {
     uint16_t next_id, pending_count, queue_count, flying_count, transfer_count;
     uint32_t ask_count;
     int64_t verified; /* until then: echo.c */
+    int64_t second;   /* and how many requests in it */
+    uint32_t in_second;
     bool stream, bert, dead, parked; /* parked: see coap_peer_park() */
 };
 

@@ -65,6 +65,26 @@ static bool request_is_sound(coap_request *r)
     return false;
 }
 
+/* RFC 8516: too many, and when to come again.  Who goes on at twice the rate is not answered any more. */
+static bool request_is_too_many(coap_request *r)
+{
+    coap_engine *e = r->engine;
+    coap_peer *p = r->peer;
+    uint32_t rate = e->limits.max_rate;
+
+    if (!rate) return false;
+    if (p->second != e->now / 1000) {
+        p->second = e->now / 1000;
+        p->in_second = 0;
+    }
+    if (p->in_second < 2 * rate + 1) p->in_second++;
+    if (p->in_second <= rate) return false;
+    e->n.refused++;
+    if (p->in_second <= 2 * rate)
+        coap_respond(r, COAP_REPLY(.code = COAP_TOO_MANY, .max_age = COAP_SAY(1), .data = "over max_rate", .len = 13));
+    return true;
+}
+
 void request_input(coap_peer *p, const coap_packet *packet, bool multicast)
 {
     coap_engine *e = p->engine;
@@ -76,6 +96,7 @@ void request_input(coap_peer *p, const coap_packet *packet, bool multicast)
     if (!p->stream && request_is_duplicate(p, packet)) return;
     coap_meta_read(&m, packet);
     request_init(&r, p, packet, &m, multicast);
+    if (request_is_too_many(&r)) return;
     /* Asking again does no harm where asking does not change anything: RFC 7252 4.5 lets us answer afresh. */
     if (!p->stream && !is_safe(packet->code)) r.remembered = heard_add(e, heard_key(p, packet->id, &packet->token));
     if (!request_is_sound(&r) || !echo_take(&r)) return;

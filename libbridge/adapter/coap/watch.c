@@ -13,6 +13,25 @@ static void watcher_free(coap_watcher *w)
     mem_free(w->cp->mem, w);
 }
 
+/* An observer's own word comes before the listener's: c.con=1 or 0 (draft-ietf-core-conditional-attributes 3.1). */
+static coap_manner manner_of(const coap_port *cp, const coap_request *r)
+{
+    coap_options walk = coap_options_of(r->packet);
+    coap_option o;
+
+    while (coap_next_option(&walk, &o)) {
+        if (o.number != COAP_URI_QUERY || o.len < 7 || memcmp(o.p, "c.con=", 6) != 0) continue;
+        if (o.len == 7 && o.p[6] == '1') return COAP_CONFIRMED;
+        if (o.len == 7 && o.p[6] == '0') return COAP_UNCONFIRMED;
+    }
+    return cp->manner;
+}
+
+bool coap_watcher_confirms(const coap_watcher *w, bool confirm)
+{
+    return w->manner == COAP_AS_ASKED ? confirm : w->manner == COAP_CONFIRMED;
+}
+
 coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int accept, bridge_msg *question,
                          int *status)
 {
@@ -24,7 +43,7 @@ coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, cons
 
     *status = BRIDGE_NOMEM;
     if (!w) return NULL;
-    *w = (coap_watcher){.cp = cp, .peer = peer, .accept = accept, .wild = wild};
+    *w = (coap_watcher){.cp = cp, .peer = peer, .accept = accept, .wild = wild, .manner = manner_of(cp, r)};
     list_init(&w->news_link);
     list_init(&w->place);
     if (question) w->question = bridge_msg_ref(question);
@@ -58,7 +77,7 @@ int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const cha
     if (r->meta->observe != 0) return 0;
     w = mem_alloc(cp->mem, sizeof *w + len + 1);
     if (!w) return BRIDGE_NOMEM;
-    *w = (coap_watcher){.cp = cp, .peer = peer, .accept = -1, .render = render};
+    *w = (coap_watcher){.cp = cp, .peer = peer, .accept = -1, .render = render, .manner = manner_of(cp, r)};
     memcpy(w->path, path, len + 1);
     list_init(&w->news_link);
     list_init(&w->place);
@@ -131,7 +150,7 @@ static void tell_value(coap_watcher *w, bridge_msg *msg, const coap_wish *wish, 
 static void tell(coap_watcher *w, bridge_msg *msg, bool confirm)
 {
     coap_wish wish = {.accept = w->accept};
-    coap_reply reply = {.confirm = check_is_due(w) || confirm};
+    coap_reply reply = {.confirm = check_is_due(w) || coap_watcher_confirms(w, confirm)};
     bridge_msg *made = NULL, *part = NULL;
     int rc = w->question ? bridge_peer_fetch(w->peer, msg, w->question, w->accept < 0 ? BRIDGE_FORMAT_AUTO : (bridge_format)w->accept, &part) : 0;
 
