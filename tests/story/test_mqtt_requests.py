@@ -131,13 +131,17 @@ def test_a_value_without_an_owner_answers_too(port):
         assert http.request("GET", "/resources/a").status == 404
 
 
-def test_clients_that_talk_to_each_other_are_left_alone(port):
+@pytest.mark.parametrize("answers, user", [("$reply", []), ("answers/c", [("method", "GET")])])
+def test_clients_that_talk_to_each_other_are_left_alone(port, answers, user):
     """Response Topics between plain clients: nobody owns the path, so the PUBLISH goes to who subscribed [5: 4.10]."""
     with Asker(port("mqtt")) as c, Client(port("mqtt"), 5).connect("service") as service:
+        answers = answers.replace("$reply", c.room + "x")
+        c.subscribe((answers, 1))
         service.subscribe(("service", 1))
-        c.publish("service", b"?", qos=1, props=[("response_topic", c.room + "x"), ("correlation", b"c"), ("user", ("method", "GET"))])
+        c.publish("service", b"?", qos=1,
+                  props=[("response_topic", answers), ("correlation", b"c"), *(("user", pair) for pair in user)])
         q = service.message()
-        assert (q.props["response_topic"], q.props["correlation"], q.props["user"]) == (c.room + "x", b"c", [("method", "GET")])
+        assert (q.props["response_topic"], q.props["correlation"], q.props.get("user", [])) == (answers, b"c", user)
         service.publish(q.props["response_topic"], b"!", qos=1, props={"correlation": q.props["correlation"]})
         a = c.message()
         assert (a.payload, a.props) == (b"!", {"correlation": b"c"})
