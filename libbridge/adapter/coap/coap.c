@@ -444,6 +444,7 @@ const bridge_adapter coap_adapter = {
     .close = coap_port_close,
     .deliver = coap_deliver,
     .accept = coap_accept,
+    .restore = coap_restore,
     .stats = coap_stats,
     .check = coap_check,
     .connects = connects,

@@ -105,6 +105,7 @@ bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused); /* logs in 
 void coap_rearm(coap_port *cp);
 void coap_bury_soon(coap_port *cp); /* when it is closing and the last connection has gone */
 
+void coap_restore(bridge_port *port); /* keep.c: directory and topics */
 coap_port *coap_home_of(bridge_port *port); /* of a home port, made ready */
 coap_port *coap_home(coap_port *cp); /* what all listeners of a bridge share; NULL: no memory */
 

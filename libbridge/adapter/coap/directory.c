@@ -4,10 +4,16 @@
 directory *directory_of(coap_port *cp)
 {
     coap_port *home = cp->has_directory ? coap_home(cp) : NULL;
-    directory *d = home ? home->directory : NULL;
+
+    return home ? directory_make(home) : NULL;
+}
+
+directory *directory_make(coap_port *home)
+{
+    directory *d = home->directory;
     uint64_t seed;
 
-    if (!home || d) return d;
+    if (d) return d;
     d = mem_new(home->mem, directory);
     if (!d) return NULL;
     random_bytes(&seed, sizeof seed);
@@ -19,16 +25,6 @@ directory *directory_of(coap_port *cp)
     map_init(&d->by_id, home->mem, seed);
     home->directory = d;
     return d;
-}
-
-void directory_free(directory *d)
-{
-    if (!d) return;
-    while (list_pop(&d->watchers)) {}
-    while (!list_empty(&d->all)) directory_remove(list_of(d->all.next, registration, link));
-    map_done(&d->by_key);
-    map_done(&d->by_id);
-    mem_free(d->home->mem, d);
 }
 
 void directory_links(coap_port *cp, listing *l)
@@ -70,7 +66,7 @@ static void registration_free(registration *r)
     mem_free(m, r);
 }
 
-void directory_remove(registration *r)
+static void leave(registration *r)
 {
     directory *d = r->directory;
 
@@ -80,7 +76,25 @@ void directory_remove(registration *r)
     d->bytes -= weight(r);
     d->count--;
     registration_free(r);
+}
+
+void directory_remove(registration *r)
+{
+    directory *d = r->directory;
+
+    registration_keep_not(r);
+    leave(r);
     directory_changed(d);
+}
+
+void directory_free(directory *d)
+{
+    if (!d) return;
+    while (list_pop(&d->watchers)) {}
+    while (!list_empty(&d->all)) leave(list_of(d->all.next, registration, link));
+    map_done(&d->by_key);
+    map_done(&d->by_id);
+    mem_free(d->home->mem, d);
 }
 
 static void on_expired(timer *t) { directory_remove(list_of(t, registration, life)); }
@@ -142,7 +156,7 @@ static int fill(registration *r, const endpoint *e, const void *links, size_t le
     r->d = (text){r->key + e->ep.len + 1, e->d.len};
     r->base_said = e->base.len > 0;
     r->lt = DIRECTORY_LIFETIME;
-    rc = swap_text(m, &r->base, r->base_said ? e->base : text_of(e->from));
+    rc = swap_text(m, &r->base, r->base_said ? e->base : text_of(e->from ? e->from : ""));
     if (rc == 0) rc = swap_text(m, &r->extra, (text){(const char *)e->extra.data, e->extra.len});
     if (rc == 0) rc = swap_text(m, &r->links, (text){links, len});
     if (rc == 0 && e->user) rc = swap_text(m, &r->user, text_of(e->user));
@@ -187,15 +201,38 @@ int directory_register(directory *d, const endpoint *e, const void *links, size_
         return rc;
     }
     r->id = old ? old->id : ++d->last_id;
-    if (old) directory_remove(old);
+    if (old) leave(old);
     rc = enter(r);
     if (rc < 0) {
         registration_free(r);
         return rc;
     }
+    registration_keep(r);
     directory_changed(d);
     *out = r;
     return 0;
+}
+
+/* As it was before a restart, for the time that it still has. */
+void directory_restore(directory *d, const directory_kept *k)
+{
+    endpoint e = {.ep = k->ep, .d = k->d, .base = k->base};
+    registration *r = k->links.len <= DIRECTORY_LINKS && d->count < DIRECTORY_MAX ? mem_new(d->home->mem, registration) : NULL;
+    int rc;
+
+    if (!r) return;
+    r->directory = d;
+    list_init(&r->link);
+    rc = fill(r, &e, k->links.p, k->links.len);
+    if (rc == 0) rc = swap_text(d->home->mem, &r->extra, k->extra);
+    if (rc == 0 && k->user.len) rc = swap_text(d->home->mem, &r->user, k->user);
+    r->base_said = k->base_said;
+    r->lt = k->lt;
+    r->id = k->id;
+    if (d->last_id < k->id) d->last_id = k->id;
+    if (rc == 0) rc = timer_start(&r->life, d->home->loop, k->left, on_expired);
+    if (rc == 0) rc = enter(r);
+    if (rc < 0) registration_free(r);
 }
 
 /* RFC 9176 5.3.1: what is not said stays; a base that was not said follows the endpoint. */
@@ -213,6 +250,7 @@ int directory_update(registration *r, const endpoint *e)
     if (rc == 0 && e->extra.len) rc = swap_text(m, &r->extra, (text){(const char *)e->extra.data, e->extra.len});
     d->bytes += weight(r) - before;
     if (rc == 0) rc = live(r, e);
+    registration_keep(r);
     if (rc == 0 && (moved || e->extra.len || e->has_lt)) directory_changed(d);
     return rc;
 }

@@ -5,7 +5,7 @@
  *                          +-+  update; registered anew
  *
  *   directory.c         what is registered, how long      directory_serve.c   /rd, /rd/1234, /.well-known/rd
- *   directory_lookup.c  /rd-lookup/res, /rd-lookup/ep */
+ *   directory_lookup.c  /rd-lookup/res, /rd-lookup/ep    keep.c   over a restart */
 #ifndef COAP_DIRECTORY_H
 #define COAP_DIRECTORY_H
 #include "adapter/coap/listing.h"
@@ -47,6 +47,7 @@ typedef struct directory {
 } directory;
 
 directory *directory_of(coap_port *cp); /* NULL: this listener has none, or no memory */
+directory *directory_make(coap_port *home);
 void directory_free(directory *d);
 void directory_links(coap_port *cp, listing *l); /* for /.well-known/core */
 
@@ -66,6 +67,18 @@ registration *directory_find(directory *d, text id);
 registration *directory_named(directory *d, text ep, text sector);
 void directory_remove(registration *r);
 void directory_changed(directory *d); /* lookups that are watched are told at the end of the turn */
+
+/* keep.c, over a restart */
+typedef struct directory_kept {
+    uint64_t id;
+    int64_t left; /* ms */
+    uint32_t lt;
+    bool base_said;
+    text ep, d, base, extra, user, links;
+} directory_kept;
+void registration_keep(const registration *r);
+void registration_keep_not(const registration *r);
+void directory_restore(directory *d, const directory_kept *k);
 
 /* directory_serve.c: true, it was for us */
 bool directory_serve(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path);

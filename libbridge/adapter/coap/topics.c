@@ -6,10 +6,16 @@
 topics *topics_of(coap_port *cp)
 {
     coap_port *home = cp->has_topics ? coap_home(cp) : NULL;
-    topics *t = home ? home->topics : NULL;
+
+    return home ? topics_make(home) : NULL;
+}
+
+topics *topics_make(coap_port *home)
+{
+    topics *t = home->topics;
     uint64_t seed;
 
-    if (!home || t) return t;
+    if (t) return t;
     t = mem_new(home->mem, topics);
     if (!t) return NULL;
     random_bytes(&seed, sizeof seed);
@@ -73,6 +79,7 @@ static void topic_leave(topic *o)
 
 void topic_remove(topic *o)
 {
+    topic_keep_not(o);
     topic_leave(o);
     keep_subscribers(o, 0);
     topic_free(o);
@@ -116,7 +123,8 @@ static int live_until(topic *o, text date)
     int64_t left = date.len ? topic_date(date) - loop_calendar(l) : 0;
     char *copy = NULL;
 
-    if (date.len && left <= 0) return BRIDGE_INVALID;
+    if (date.len && left <= 0 && !o->topics->restoring) return BRIDGE_INVALID;
+    if (left < 0) left = 0; /* it ended while we were away */
     if (date.len && !(copy = mem_text_len(o->topics->home->mem, date.p, date.len))) return BRIDGE_NOMEM;
     mem_free(o->topics->home->mem, o->expiration);
     o->expiration = copy;
@@ -205,7 +213,7 @@ static int enter(topic *o)
     return rc;
 }
 
-int topic_new(topics *t, const topic_config *c, topic **out)
+static int make(topics *t, const topic_config *c, text id, topic **out)
 {
     topic *o;
     int rc;
@@ -217,10 +225,22 @@ int topic_new(topics *t, const topic_config *c, topic **out)
     o->topics = t;
     list_init(&o->subscribers);
     rc = fill(o, c);
+    if (id.len) snprintf(o->id, sizeof o->id, "%.*s", (int)id.len, id.p);
     if (rc == 0) rc = enter(o);
     if (rc < 0)
         topic_free(o);
     else
         *out = o;
     return rc;
+}
+
+int topic_new(topics *t, const topic_config *c, topic **out) { return make(t, c, (text){0}, out); }
+
+void topic_restore(topics *t, text id, const topic_config *c)
+{
+    topic *made;
+
+    t->restoring = true;
+    if (id.len < sizeof made->id && !map_get(&t->by_id, id.p, id.len)) make(t, c, id, &made);
+    t->restoring = false;
 }

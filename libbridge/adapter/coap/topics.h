@@ -48,14 +48,21 @@ typedef struct topics {
     coap_port *home;
     bridge_peer *self; /* takes away the data of a topic that has expired */
     map by_id, by_name, by_path;
+    bool restoring;    /* then a date may have passed */
 } topics;
 
 topics *topics_of(coap_port *cp); /* NULL: this listener has none, or no memory */
+topics *topics_make(coap_port *home);
 void topics_free(topics *t);
 int topic_new(topics *t, const topic_config *c, topic **out); /* INVALID: no path, or in use; BUSY */
 int topic_update(topic *o, const topic_config *c, bool whole); /* INVALID; whole: what is not said is as at first */
 void topic_remove(topic *o);                                  /* its subscribers are told 4.04; the value is the caller's */
 void topic_subscribed(topic *o, coap_watcher *w);
+
+/* keep.c, over a restart */
+void topic_keep(const topic *o);
+void topic_keep_not(const topic *o);
+void topic_restore(topics *t, text id, const topic_config *c);
 
 /* topics_config.c */
 int topic_config_read(topic_config *out, bridge_scratch *s, const void *data, size_t len, const char **why);

@@ -151,6 +151,7 @@ static void serve_create(asking *a)
         refuse(a, rc, NULL);
         return;
     }
+    topic_keep(made);
     answer_topic(a, COAP_CREATED, made, ~0u);
 }
 
@@ -179,6 +180,7 @@ static void serve_update(asking *a, topic *o, bool whole)
         rc = BRIDGE_INVALID;
     else
         rc = topic_update(o, &a->c, whole);
+    topic_keep(o); /* some of it may have been taken */
     if (rc < 0)
         refuse(a, rc, rc == BRIDGE_INVALID ? "topic-name, topic-data and resource-type stay as they are" : NULL);
     else
