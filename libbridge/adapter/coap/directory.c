@@ -200,7 +200,9 @@ int directory_register(directory *d, const endpoint *e, const void *links, size_
         registration_free(r);
         return rc;
     }
-    r->id = old ? old->id : ++d->last_id;
+    if (!old)
+        while (map_get(&d->by_id, &(uint64_t){++d->last_id}, sizeof(uint64_t))) {} /* one that was restored */
+    r->id = old ? old->id : d->last_id;
     if (old) leave(old);
     rc = enter(r);
     if (rc < 0) {
@@ -229,7 +231,6 @@ void directory_restore(directory *d, const directory_kept *k)
     r->base_said = k->base_said;
     r->lt = k->lt;
     r->id = k->id;
-    if (d->last_id < k->id) d->last_id = k->id;
     if (rc == 0) rc = timer_start(&r->life, d->home->loop, k->left, on_expired);
     if (rc == 0) rc = enter(r);
     if (rc < 0) registration_free(r);
