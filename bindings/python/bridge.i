@@ -26,6 +26,16 @@
         SWIG_fail;
     }
 }
+%typemap(in) const char * (Py_ssize_t said = 0) { /* None is NULL; C would stop at a NUL within */
+    $1 = NULL;
+    if ($input != Py_None) {
+        if (!PyUnicode_Check($input)) SWIG_exception_fail(SWIG_TypeError, "a str is needed");
+        $1 = (char *)PyUnicode_AsUTF8AndSize($input, &said);
+        if (!$1) SWIG_fail;
+        if (strlen($1) != (size_t)said) SWIG_exception_fail(SWIG_ValueError, "embedded null character");
+    }
+}
+%typemap(freearg) const char * ""
 %typemap(in) bridge_msg *msg {
     $1 = message_of($input);
     if (!$1) SWIG_exception_fail(SWIG_TypeError, "a message is needed");
@@ -174,6 +184,7 @@ typedef struct engine {} engine;
     }
     ~engine() { engine_release($self); }
     void close() { engine_shut($self); }
+    void forget() { engine_disown($self); }
     bool is_open() { return $self->b; }
     int turn(int most) { return engine_step($self, most); }
     void wake() { engine_poke($self); }

@@ -247,6 +247,18 @@ void engine_shut(engine *e)
     }
 }
 
+/* In the child of a fork: the bridge's threads are not here, and its sockets and its epoll are the parent's.  Nothing is freed,
+ * since that would close them there; the lock may be held by a thread that is gone. */
+void engine_disown(engine *e)
+{
+    e->b = NULL;
+    pthread_mutex_init(&e->lock, NULL);
+    while (e->slots) {
+        e->slots->slot = NULL;
+        held_shut(e->slots);
+    }
+}
+
 /* Events hold their subscription, which holds the engine: Python's letting go breaks the ring. */
 void engine_release(engine *e)
 {

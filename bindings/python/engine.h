@@ -69,6 +69,7 @@ typedef struct question {
 
 engine *engine_new(const bridge_options *like, ticker *clock, int want_log, bridge_error *err);
 void engine_shut(engine *e); /* frees the GIL; closing twice is fine */
+void engine_disown(engine *e);
 void engine_release(engine *e); /* Python lets go: closes it and forgets what is ready */
 void engine_unref(engine *e);
 int engine_step(engine *e, int most); /* frees the GIL: waits at most so many ms (-1: for ever), then one turn */

@@ -552,3 +552,46 @@ def test_numbers_of_several_listeners_are_one(make_bridge):
             lines = [line.rpartition(" ")[0] for line in http.request("GET", "/metrics").text.splitlines() if not line.startswith("#")]
         assert len(lines) == len(set(lines))
         assert bridge.stats()["bridge_http_requests_total"] == 3
+
+
+# ---- a fork
+
+def in_a_child(fn):
+    """What fn() gives in a forked child, as text; a child that does not end is a failure."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write, str(fn()).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    guard = threading.Timer(30, os.kill, (child, 9))
+    guard.start()
+    with os.fdopen(read) as said:
+        text = said.read()
+    os.waitpid(child, 0)
+    guard.cancel()
+    return text
+
+
+def test_after_a_fork_the_childs_bridge_is_closed_and_the_parents_goes_on(bridge):
+    heard = bridge.subscribe("a")
+
+    def child():
+        said = [list(heard), bridge.closed]
+        for call in (lambda: bridge.put("a", "child"), lambda: bridge.subscribe("b"), lambda: heard.get(1)):
+            with pytest.raises(Closed):
+                call()
+        bridge.close()
+        return said
+
+    assert in_a_child(child) == "[[], True]"
+    bridge.put("a", "parent")
+    assert heard.get(20).value == "parent" and not bridge.closed
+
+
+def test_a_text_for_c_has_no_nul(bridge):
+    for call in (bridge.listen, bridge.connect, bridge.subscribe):
+        with pytest.raises(ValueError, match="null"):
+            call("mqtt://127.0.0.1:0\0x")

@@ -7,7 +7,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import re
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -288,6 +290,19 @@ class Request:
 Watched = Callable[[str, bool], Any]
 
 
+_living: "weakref.WeakSet[Owner]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Threads do not live on in a child (multiprocessing, os.fork): its bridges are closed, the parent's go on."""
+    for owner in list(_living):
+        owner._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Owner:
     """The part of Bridge that is the same whether it blocks or not.  Subclasses say how to get onto the loop's thread."""
 
@@ -295,6 +310,9 @@ class Owner:
     clock: Clock | None
 
     def _on_loop(self, fn: Callable[..., Any], *args: Any) -> Any:
+        raise NotImplementedError
+
+    def _forget(self) -> None:
         raise NotImplementedError
 
     def listen(self, url: str) -> Listener:

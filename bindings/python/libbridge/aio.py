@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, AsyncIterator, Callable, Iterable, TypeVar
 
 from . import past
-from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
+from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, _living, checked_verbs, log, outcome
 from .clock import Clock
 from .devices import AsyncDevice, AsyncDevices
 from .errors import Canceled, Closed, MethodNotAllowed, Timeout
@@ -180,6 +180,7 @@ class Bridge(Owner):
         """Starts it in the running loop, listens on the URLs and loads the config."""
         self._loop = asyncio.get_running_loop()
         self._opened = self._make_core()
+        _living.add(self)
         self._ended = self._loop.create_future()
         self._fd = self._core.engine.fd()
         self._loop.add_reader(self._fd, self._turn)
@@ -210,6 +211,12 @@ class Bridge(Owner):
             subscription.close()
         if self._ended and not self._ended.done():
             self._ended.set_result(None)
+
+    def _forget(self) -> None:
+        """In a child process: the event loop is not ours any more, the bridge is the parent's."""
+        self._fd = -1
+        if self._opened:
+            self._opened.engine.forget()
 
     async def aclose(self) -> None:
         """close(), and then waits for the handlers that still run."""

@@ -4,6 +4,7 @@ Threads, all there is to know:
   - A Bridge has one background thread, a Python thread.  It makes the bridge's turns; your handlers, resources and access
     questions run on it, one at a time, in order.  A handler that takes long holds the bridge up.
   - Every method may be called from every thread.  publish() and requests go straight in; the others hop to that thread.
+  - After a fork the child's bridges are closed, since no thread lives on there; the parent's are not touched.
   - A handler may call anything, get() and next(subscription) too: while it waits, the network goes on, other handlers do not.
     Only an `allow` or `login` question must not call the bridge.
 """
@@ -20,7 +21,7 @@ from datetime import timedelta
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 
 from . import past
-from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, checked_verbs, log, outcome
+from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, _living, checked_verbs, log, outcome
 from .clock import Clock
 from .devices import Device, Devices
 from .errors import Busy, Closed, MethodNotAllowed, Timeout
@@ -84,6 +85,15 @@ class _Driver:
         self._after_turn()
         self.core.sinks.clear()
         for subscription in list(self.subscriptions):
+            subscription._end()
+        self.ended.set()
+
+    def forget(self) -> None:
+        """In a child process, which has not got the thread: as if it had ended."""
+        self._lock, self.ended, self._stopping = threading.RLock(), threading.Event(), True
+        self.core.engine.forget()
+        for subscription in list(self.subscriptions):
+            subscription._box = queue.SimpleQueue()
             subscription._end()
         self.ended.set()
 
@@ -242,6 +252,7 @@ class Bridge(Owner):
                                                  max_queue=max_queue, store=store))
         self._core = self._driver.core
         self._finalizer = weakref.finalize(self, self._driver.stop)
+        _living.add(self)
         if clock:
             clock._bridges.add(self)
         try:
@@ -255,6 +266,9 @@ class Bridge(Owner):
 
     def _on_loop(self, fn: Callable[..., Any], *args: Any) -> Any:
         return self._driver.call(functools.partial(fn, *args))
+
+    def _forget(self) -> None:
+        self._driver.forget()
 
     def settle(self) -> None:
         """Waits until the handlers have heard what was published so far.  For tests; not from a handler."""
