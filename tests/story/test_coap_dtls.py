@@ -159,3 +159,43 @@ def test_what_is_missing_is_said(bridged_program, tmp_path, options, words):
     code, _, said = bridged_program("coaps://127.0.0.1:0/r" + options.replace("BAD", str(bad)))
 
     assert code != 0 and words in said
+
+
+def handshake(port, *words):
+    """What openssl says of one: New, Reused, or None when there was none."""
+    said = subprocess.run(["openssl", "s_client", "-dtls1_2", "-connect", f"127.0.0.1:{port}", *map(str, words)],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    if said.returncode:                                              # "New, TLSv1.2" may stand there nevertheless
+        return None
+    return next((line.split(",")[0] for line in said.stdout.decode(errors="replace").splitlines() if line.startswith(("New, TLS", "Reused, TLS"))), None)
+
+
+@pytest.mark.parametrize("way", ["key", "certificate"])
+def test_a_session_is_resumed(start_bridged, keys, certificate, tmp_path, way):     # RFC 5246 7.3, by session id
+    need("openssl")
+    if way == "key":
+        port, me = start_bridged(f"coaps://127.0.0.1:0/r?psk_file={keys}").port("coaps"), ("-psk_identity", "lamp-7", "-psk", b"lampsecret1".hex())
+    else:
+        port, me = start_bridged(f"coaps://127.0.0.1:0/r?cert={certificate}/cert.pem&key={certificate}/key.pem").port("coaps"), ()
+    kept = tmp_path / "session"
+
+    assert handshake(port, *me, "-sess_out", kept) == "New"
+    assert handshake(port, *me, "-sess_in", kept) == "Reused"
+    assert handshake(port, *me) == "New"
+
+
+def test_keys_that_have_gone_are_not_resumed(start_bridged, keys, tmp_path):
+    need("openssl")
+    port = start_bridged(f"coaps://127.0.0.1:0/r?psk_file={keys}").port("coaps")
+    kept = tmp_path / "session"
+    me = ("-psk_identity", "lamp-7", "-psk", b"lampsecret1".hex())
+    assert handshake(port, *me, "-sess_out", kept) == "New"
+    keys.write_text("lamp-8:6e6577\n")
+    for _ in range(200):                                             # it looks once a second
+        time.sleep(0.1)
+        if handshake(port, "-psk_identity", "lamp-8", "-psk", b"new".hex()):
+            break
+    else:
+        raise AssertionError("the new key is not known")
+
+    assert handshake(port, *me, "-sess_in", kept) is None

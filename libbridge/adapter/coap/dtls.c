@@ -18,6 +18,8 @@ const char *const coap_dtls_options[] = {"cert", "key", "ca", "crl", "psk_file",
 
 enum {
     DTLS_MTU = 1400,             /* of our records; the path's is not asked for */
+    DTLS_RESUMABLE = 10000,      /* sessions that may be resumed */
+    DTLS_RESUME = 3600,          /* s */
     DTLS_HANDSHAKE = 30000,      /* ms; then a session that is not done is given up */
     DTLS_IDLE = 24 * 3600 * 1000, /* ms; a device that sleeps longer must shake hands again */
     DTLS_LOOK_AGAIN = 1000,      /* ms between looks at the files */
@@ -379,7 +381,12 @@ static int ctx_make(coap_dtls *d, const bridge_url *u, bridge_error *err)
     if (!d->ctx) return fail_nomem(err);
     SSL_CTX_set_min_proto_version(d->ctx, DTLS1_2_VERSION);
     SSL_CTX_set_options(d->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_session_cache_mode(d->ctx, SSL_SESS_CACHE_OFF);
+    /* RFC 5246 F.1.4: a device that comes back, from another address perhaps, is spared the certificates.  What one session proved
+     * holds for the next, as long as this context: new keys, certificates or revocations are a new one, and an empty cache. */
+    SSL_CTX_set_session_cache_mode(d->ctx, SSL_SESS_CACHE_SERVER);
+    SSL_CTX_sess_set_cache_size(d->ctx, DTLS_RESUMABLE);
+    SSL_CTX_set_timeout(d->ctx, DTLS_RESUME);
+    SSL_CTX_set_session_id_context(d->ctx, (const unsigned char *)"coaps", 5);
     SSL_CTX_set_cookie_generate_cb(d->ctx, on_cookie);
     SSL_CTX_set_cookie_verify_cb(d->ctx, on_verify_cookie);
     /* RFC 7252 9.1.3: the two CCM_8 suites are mandatory; OpenSSL counts their tag as weak, so they want security level 1 */
