@@ -169,6 +169,7 @@ static void block_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: an error of write(), which the store knows how to tell, not the end */
 }
 
 /* Payloads of some kilobytes come and go: without this glibc gives each page back to the kernel and asks for it again, a fifth of

@@ -167,6 +167,7 @@ static int open_db(sqlite_state *s)
     if (fd >= 0) close(fd); /* before SQLite has locks on it */
     rc = sqlite3_open_v2(s->file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) return rc;
+    if (sqlite3_db_readonly(s->db, NULL) == 1) return SQLITE_READONLY; /* SQLite takes what it gets */
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, 2000); /* somebody's sqlite3 tool */
     rc = number_of(s, "PRAGMA application_id", &id);

@@ -223,6 +223,44 @@ static void test_pack(void)
     bridge_msg_unref(m);
 }
 
+/* Asked while it is written: the reader's thread, the writer's and the loop's share the file, not memory (what TSan is for). */
+static void test_history_is_read_while_it_is_written(void)
+{
+    enum { ROUNDS = 20, EACH_ROUND = 25 };
+    static outcome puts[EACH_ROUND];
+    char out[64], word[16];
+    bridge *b = open_bridge(where);
+
+    CHECK_INT(bridge_record_history(b, "h/#", BRIDGE_HISTORY(.records = 1000), NULL), 0);
+    for (int round = 1; round <= ROUNDS; round++) {
+        for (int i = 0; i < EACH_ROUND; i++) {
+            bridge_msg *m = message("h/a", "1");
+            puts[i].done = false;
+            bridge_request(b, BRIDGE_PUT, m, 0, on_done, &puts[i], NULL);
+            bridge_msg_unref(m);
+        }
+        bridge_msg *question = message("$history/h/a", "aggregate=count&as=csv");
+        strcpy(out, "?");
+        bridge_request(b, BRIDGE_GET, question, 20000, on_value, out, NULL);
+        bridge_msg_unref(question);
+        bool all = false;
+        for (int64_t end = clock_monotonic() + 20000; (!all || strcmp(out, "?") == 0) && clock_monotonic() < end;) {
+            turn(b);
+            all = true;
+            for (int i = 0; i < EACH_ROUND; i++) all = all && puts[i].done && puts[i].status >= 0;
+        }
+        snprintf(word, sizeof word, ",%d", round * EACH_ROUND);
+        CHECK(all);
+        if (!strstr(out, word)) fprintf(stderr, "round %d: %s\n", round, out);
+        CHECK(strstr(out, word) != NULL);
+    }
+    bridge_msg *left = message("$history/h/a", ""); /* a question that nobody waits for any more */
+    bridge_request(b, BRIDGE_GET, left, 0, on_value, out, NULL);
+    bridge_msg_unref(left);
+    bridge_free(b);
+    remove_files();
+}
+
 int main(void)
 {
     if (!mkdtemp(dir)) return 1;
@@ -233,6 +271,7 @@ int main(void)
     test_trouble(&fault.broken);
     for (long at = 1; at <= 60; at += 3) test_power(at);
     test_back_pressure();
+    test_history_is_read_while_it_is_written();
     rmdir(dir);
     return check_done();
 }
