@@ -137,7 +137,7 @@ static void foreign_free(foreign *f)
     bridge_owner_close(f->owner);
     bridge_peer_free(f->peer);
     coap_client_free(f->client);
-    coap_cache_done(&f->cache);
+    far_cache_done(&f->cache);
     map_done(&f->observed_by_path);
     map_done(&f->found_by_path);
     mem_free(f->mem, f->pattern);
@@ -203,7 +203,7 @@ static int foreign_fill(foreign *f, const bridge_url *u, const wishes *w, bridge
 
     map_init(&f->observed_by_path, f->mem, seed);
     map_init(&f->found_by_path, f->mem, seed);
-    coap_cache_init(&f->cache, f->mem, 0, 0);
+    far_cache_init(&f->cache, f->mem, 0, 0);
     rc = base_make(f, u, err);
     if (rc == 0) rc = read_pattern(f, u, err);
     if (rc == 0) rc = far_make(f, u, w, err);

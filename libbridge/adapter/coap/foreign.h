@@ -5,7 +5,7 @@
 #ifndef COAP_FOREIGN_H
 #define COAP_FOREIGN_H
 #include "adapter/coap/client.h"
-#include "adapter/coap/far_cache.h"
+#include "hub/far_cache.h"
 #include "adapter/coap/saying.h"
 #include "core/pattern.h"
 #include "hub/port.h"
@@ -25,7 +25,7 @@ typedef struct foreign {
     loop *loop;
     coap_client *client;
     coap_far *far;
-    coap_cache cache;
+    far_cache cache;
     bridge_peer *peer;
     bridge_owner *owner;
     pattern *pattern;

@@ -35,10 +35,10 @@ static const char *path_of(const question *q)
     return bridge_msg_look(bridge_call_msg(q->call), BRIDGE_FIELDS())->path;
 }
 
-static void reply_kept(question *q, const coap_kept *k, int64_t ttl)
+static void reply_kept(question *q, const far_kept *k, int64_t ttl)
 {
     const bridge_terms *terms = bridge_call_terms(q->call);
-    bridge_fields f = {.size = sizeof f, .path = path_of(q), .data = coap_kept_body(k), .len = k->len, .ttl = ttl,
+    bridge_fields f = {.size = sizeof f, .path = path_of(q), .data = far_kept_body(k), .len = k->len, .ttl = ttl,
                        .version = k->version, .format = k->format < 0 ? BRIDGE_FORMAT_AUTO : (bridge_format)k->format};
 
     for (unsigned i = 0; terms && i < terms->unless_count; i++)
@@ -54,16 +54,16 @@ static bool is_get(const question *q) { return bridge_call_verb(q->call) == BRID
 static void keep(question *q, const coap_answer *a, int64_t ttl)
 {
     foreign *f = q->f;
-    coap_kept like = {.version = port_version(f->port), .format = -1, .code = a->code, .len = a->body_len}, *before;
+    far_kept like = {.version = port_version(f->port), .format = -1, .code = a->code, .len = a->body_len}, *before;
     const coap_option *tag = &a->meta->etags[0];
 
     like.fresh_until = loop_now(f->loop) + ttl;
     if (a->meta->has & COAP_HAS_CONTENT_FORMAT) like.format = a->meta->format;
     like.etag_len = (uint8_t)tag->len;
     memcpy(like.etag, tag->p, tag->len);
-    before = coap_cache_get(&f->cache, q->key, q->key_len);
+    before = far_cache_get(&f->cache, q->key, q->key_len);
     if (before && coap_etag_same(a, before->etag, before->etag_len)) like.version = before->version;
-    before = coap_cache_put(&f->cache, q->key, q->key_len, &like, a->body);
+    before = far_cache_put(&f->cache, q->key, q->key_len, &like, a->body);
     if (before)
         reply_kept(q, before, ttl);
     else
@@ -76,7 +76,7 @@ static void on_success(question *q, const coap_answer *a)
     foreign *f = q->f;
     int64_t ttl = foreign_ttl(f, a);
     int status = coap_status_of_code(a->code);
-    coap_kept *kept = is_get(q) ? coap_cache_get(&f->cache, q->key, q->key_len) : NULL;
+    far_kept *kept = is_get(q) ? far_cache_get(&f->cache, q->key, q->key_len) : NULL;
 
     if (status == BRIDGE_VALID) {
         f->revalidated += kept != NULL;
@@ -166,7 +166,7 @@ static int say_terms(question *q, coap_saying *s, const bridge_terms *t)
     if (t->if_absent) coap_say(s, COAP_IF_NONE_MATCH, NULL, 0);
     if (t->if_exists) coap_say(s, COAP_IF_MATCH, NULL, 0);
     for (unsigned i = 0; i < t->if_match_count; i++) {
-        coap_kept *k = coap_cache_version(&f->cache, t->if_match[i]);
+        far_kept *k = far_cache_version(&f->cache, t->if_match[i]);
         if (k) coap_say(s, COAP_IF_MATCH, k->etag, k->etag_len), known++;
     }
     if (t->if_match_count && !known) return BRIDGE_PRECONDITION; /* what it was has changed, or was never there */
@@ -181,7 +181,7 @@ static int say_all(question *q, coap_saying *s, const bridge_fields *m)
     const bridge_terms *terms = bridge_call_terms(q->call);
     char where[PATH_BYTES * 2];
     int rc = foreign_path(f, text_of(m->path), where, sizeof where);
-    coap_kept *kept;
+    far_kept *kept;
 
     if (rc < 0) return rc;
     foreign_say_where(f, s, (text){where, (size_t)rc});
@@ -189,7 +189,7 @@ static int say_all(question *q, coap_saying *s, const bridge_fields *m)
     if (rc < 0) return rc;
     if (m->len && m->format == BRIDGE_FORMAT_NAMED) return BRIDGE_FORMAT;
     if (m->len && m->format != BRIDGE_FORMAT_AUTO) coap_say_uint(s, COAP_CONTENT_FORMAT, m->format);
-    kept = is_get(q) && !m->len ? coap_cache_get(&f->cache, q->key, q->key_len) : NULL;
+    kept = is_get(q) && !m->len ? far_cache_get(&f->cache, q->key, q->key_len) : NULL;
     if (kept) coap_say(s, COAP_ETAG, kept->etag, kept->etag_len);
     return coap_say_end(s);
 }

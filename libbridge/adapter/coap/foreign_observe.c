@@ -107,7 +107,7 @@ static void rest(observed *o)
 static void keep_etag(observed *o, const coap_answer *a, uint64_t version)
 {
     foreign *f = o->f;
-    coap_kept like = {.version = version, .format = -1, .code = a->code, .len = a->body_len};
+    far_kept like = {.version = version, .format = -1, .code = a->code, .len = a->body_len};
     const coap_option *tag = &a->meta->etags[0];
     buf key = {.mem = f->mem};
 
@@ -116,7 +116,7 @@ static void keep_etag(observed *o, const coap_answer *a, uint64_t version)
     like.etag_len = (uint8_t)tag->len;
     memcpy(like.etag, tag->p, tag->len);
     if (buf_put(&key, "0\0", 2) == 0 && buf_put(&key, o->path, o->path_len) == 0 && buf_put(&key, "\0", 1) == 0)
-        coap_cache_put(&f->cache, key.data, key.len, &like, a->body);
+        far_cache_put(&f->cache, key.data, key.len, &like, a->body);
     buf_done(&key);
 }
 

@@ -108,10 +108,10 @@ void forward_retell(const passage *p, bridge_forwarded *a)
         }
 }
 
-static void answer_kept(const passage *p, const coap_kept *k)
+static void answer_kept(const passage *p, const far_kept *k)
 {
     int64_t left = (k->fresh_until - loop_now(p->f->loop)) / 1000;
-    bridge_forwarded a = {.code = k->code, .format = k->format, .max_age = left > 0 ? left : 0, .data = coap_kept_body(k), .len = k->len};
+    bridge_forwarded a = {.code = k->code, .format = k->format, .max_age = left > 0 ? left : 0, .data = far_kept_body(k), .len = k->len};
 
     a.etag.len = k->etag_len;
     memcpy(a.etag.bytes, k->etag, k->etag_len);
@@ -119,9 +119,9 @@ static void answer_kept(const passage *p, const coap_kept *k)
     p->fn(p->user, &a);
 }
 
-static coap_kept *keep(passage *p, const coap_answer *a)
+static far_kept *keep(passage *p, const coap_answer *a)
 {
-    coap_kept like = {.version = 0, .format = -1, .code = a->code, .len = a->body_len};
+    far_kept like = {.version = 0, .format = -1, .code = a->code, .len = a->body_len};
 
     like.fresh_until = loop_now(p->f->loop) + (int64_t)coap_answer_age(a) * 1000;
     if (a->meta->has & COAP_HAS_CONTENT_FORMAT) like.format = a->meta->format;
@@ -129,7 +129,7 @@ static coap_kept *keep(passage *p, const coap_answer *a)
         like.etag_len = (uint8_t)a->meta->etags[0].len;
         memcpy(like.etag, a->meta->etags[0].p, like.etag_len);
     }
-    return coap_cache_put(&p->f->cache, p->key, p->key_len, &like, a->body);
+    return far_cache_put(&p->f->cache, p->key, p->key_len, &like, a->body);
 }
 
 /* Location-Path and -Query as a reference; out has room. */
@@ -171,7 +171,7 @@ static void on_answer(void *user, const coap_answer *a)
 {
     passage *p = user;
     forwarder *f = p->f;
-    coap_kept *kept = p->get && a->status == 0 ? coap_cache_get(&f->cache, p->key, p->key_len) : NULL;
+    far_kept *kept = p->get && a->status == 0 ? far_cache_get(&f->cache, p->key, p->key_len) : NULL;
 
     p->ask = NULL;
     p->done = true;
@@ -185,7 +185,7 @@ static void on_answer(void *user, const coap_answer *a)
     } else if (a->code == COAP_CONTENT && p->get && (kept = keep(p, a))) {
         answer_kept(p, kept);
     } else {
-        if (coap_class(a->code) == 2 && !p->get) coap_cache_drop(&f->cache, p->key, p->key_len); /* RFC 7252 5.9.1: it has changed */
+        if (coap_class(a->code) == 2 && !p->get) far_cache_drop_ending(&f->cache, p->key + 2, p->key_len - 2); /* RFC 7252 5.9.1: it has changed, in every format */
         answer_as_is(p, a);
     }
     passage_free(p);
@@ -205,7 +205,7 @@ void forward_say_target(coap_saying *s, const target *t)
 
 static int say_all(passage *p, const bridge_forward *q, const target *t, coap_saying *s)
 {
-    coap_kept *kept = p->get ? coap_cache_get(&p->f->cache, p->key, p->key_len) : NULL;
+    far_kept *kept = p->get ? far_cache_get(&p->f->cache, p->key, p->key_len) : NULL;
 
     forward_say_target(s, t);
     if (q->format >= 0 && q->len) coap_say_uint(s, COAP_CONTENT_FORMAT, (uint32_t)q->format);
@@ -283,7 +283,7 @@ static int forwarder_new(struct forwarder **out, bridge_port *home)
     }
     map_init(&f->by_name, f->mem, (uint64_t)(uintptr_t)f);
     map_init(&f->seen_by_key, f->mem, (uint64_t)(uintptr_t)f);
-    coap_cache_init(&f->cache, f->mem, 0, 0);
+    far_cache_init(&f->cache, f->mem, 0, 0);
     *out = f;
     return 0;
 }
@@ -292,7 +292,7 @@ int coap_forward(bridge_port *home, const bridge_forward *q, bridge_forward_fn f
 {
     coap_port *cp = coap_home_of(home);
     forwarder *f;
-    coap_kept *kept;
+    far_kept *kept;
     passage *p;
     target t;
     int rc = target_read(&t, text_of(q->uri));
@@ -312,7 +312,7 @@ int coap_forward(bridge_port *home, const bridge_forward *q, bridge_forward_fn f
         if (rc < 0) passage_free(p);
         return rc;
     }
-    kept = p->get ? coap_cache_get(&f->cache, p->key, p->key_len) : NULL;
+    kept = p->get ? far_cache_get(&f->cache, p->key, p->key_len) : NULL;
     if (kept && kept->fresh_until > loop_now(f->loop)) {
         f->fresh++;
         answer_kept(p, kept);
@@ -332,7 +332,7 @@ void forwarder_free(forwarder *f)
     timer_stop(&f->sweep);
     while (!list_empty(&f->used)) server_free(list_of(f->used.next, server, used));
     coap_client_free(f->client);
-    coap_cache_done(&f->cache);
+    far_cache_done(&f->cache);
     coap_secrets_unref(f->dtls);
     coap_secrets_unref(f->tls);
     map_done(&f->by_name);

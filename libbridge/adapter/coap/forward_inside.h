@@ -2,7 +2,7 @@
 #ifndef COAP_FORWARD_INSIDE_H
 #define COAP_FORWARD_INSIDE_H
 #include "adapter/coap/client.h"
-#include "adapter/coap/far_cache.h"
+#include "hub/far_cache.h"
 #include "adapter/coap/forward.h"
 #include "adapter/coap/saying.h"
 #include "core/target.h"
@@ -13,7 +13,7 @@ typedef struct forwarder {
     mem *mem;
     loop *loop;
     coap_client *client;
-    coap_cache cache;
+    far_cache cache;
     coap_secrets *dtls, *tls;
     map by_name;
     list used; /* server, the longest unused first */

@@ -152,7 +152,8 @@ static void http_close(bridge_port *port)
         p->abroad->kind->close(p->abroad);
         return;
     }
-    if (!p->port) { /* the home that forward() is asked at: nothing lives there */
+    if (!p->port) { /* the home that forward() is asked at: nothing lives there but what it was told */
+        far_cache_done(&p->kept);
         bridge_port_closed(port);
         return;
     }

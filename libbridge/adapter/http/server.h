@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bridge/sys/adapter.h"
+#include "hub/far_cache.h"
 #include "loop/stream.h"
 
 struct tls;
@@ -67,6 +68,7 @@ typedef struct http_port {
     size_t max_answer;
     list laters;    /* later.c */
     size_t later_count;
+    far_cache kept; /* of the home: what other servers told proxies; forward.c */
     buf name;       /* scratch for the name that a target says */
     int64_t date_second;
     char date[DATE_LEN + 1];

@@ -1,21 +1,21 @@
-#include "adapter/coap/far_cache.h"
+#include "hub/far_cache.h"
 #include "base/clock.h"
 
-void coap_cache_init(coap_cache *c, mem *m, size_t max_entries, size_t max_bytes)
+void far_cache_init(far_cache *c, mem *m, size_t max_entries, size_t max_bytes)
 {
     uint64_t seed;
 
     random_bytes(&seed, sizeof seed);
-    *c = (coap_cache){.mem = m, .max_entries = max_entries ? max_entries : COAP_CACHE_ENTRIES,
-                      .max_bytes = max_bytes ? max_bytes : COAP_CACHE_BYTES};
+    *c = (far_cache){.mem = m, .max_entries = max_entries ? max_entries : FAR_CACHE_ENTRIES,
+                      .max_bytes = max_bytes ? max_bytes : FAR_CACHE_BYTES};
     map_init(&c->by_key, m, seed);
     map_init(&c->by_version, m, seed);
     list_init(&c->used);
 }
 
-static size_t size_of(const coap_kept *k) { return sizeof *k + k->key_len + k->len; }
+static size_t size_of(const far_kept *k) { return sizeof *k + k->key_len + k->len; }
 
-static void forget(coap_cache *c, coap_kept *k)
+static void forget(far_cache *c, far_kept *k)
 {
     map_remove(&c->by_key, k->bytes, k->key_len);
     if (k->version) map_remove(&c->by_version, &k->version, sizeof k->version);
@@ -24,17 +24,17 @@ static void forget(coap_cache *c, coap_kept *k)
     mem_free(c->mem, k);
 }
 
-void coap_cache_done(coap_cache *c)
+void far_cache_done(far_cache *c)
 {
     if (!c->mem) return;
-    while (!list_empty(&c->used)) forget(c, list_of(c->used.next, coap_kept, used));
+    while (!list_empty(&c->used)) forget(c, list_of(c->used.next, far_kept, used));
     map_done(&c->by_key);
     map_done(&c->by_version);
 }
 
-coap_kept *coap_cache_get(coap_cache *c, const void *key, size_t len)
+far_kept *far_cache_get(far_cache *c, const void *key, size_t len)
 {
-    coap_kept *k = map_get(&c->by_key, key, len);
+    far_kept *k = map_get(&c->by_key, key, len);
 
     if (!k) return NULL;
     list_remove(&k->used);
@@ -42,31 +42,39 @@ coap_kept *coap_cache_get(coap_cache *c, const void *key, size_t len)
     return k;
 }
 
-coap_kept *coap_cache_version(const coap_cache *c, uint64_t version) { return map_get(&c->by_version, &version, sizeof version); }
+far_kept *far_cache_version(const far_cache *c, uint64_t version) { return map_get(&c->by_version, &version, sizeof version); }
 
-void coap_cache_drop(coap_cache *c, const void *key, size_t len)
+void far_cache_drop(far_cache *c, const void *key, size_t len)
 {
-    coap_kept *k = map_get(&c->by_key, key, len);
+    far_kept *k = map_get(&c->by_key, key, len);
 
     if (k) forget(c, k);
 }
 
-void coap_cache_name(coap_cache *c, coap_kept *k, uint64_t version)
+void far_cache_drop_ending(far_cache *c, const void *end, size_t len)
+{
+    list_each_safe(it, &c->used) {
+        far_kept *k = list_of(it, far_kept, used);
+        if (k->key_len >= len && memcmp(k->bytes + k->key_len - len, end, len) == 0) forget(c, k);
+    }
+}
+
+void far_cache_name(far_cache *c, far_kept *k, uint64_t version)
 {
     if (k->version) map_remove(&c->by_version, &k->version, sizeof k->version);
     k->version = version;
     if (version && map_put(&c->by_version, &k->version, sizeof k->version, k, NULL) < 0) k->version = 0;
 }
 
-coap_kept *coap_cache_put(coap_cache *c, const void *key, size_t len, const coap_kept *like, const void *body)
+far_kept *far_cache_put(far_cache *c, const void *key, size_t len, const far_kept *like, const void *body)
 {
     size_t size = sizeof *like + len + like->len;
-    coap_kept *k;
+    far_kept *k;
 
-    coap_cache_drop(c, key, len);
+    far_cache_drop(c, key, len);
     if (size > c->max_bytes / 4) return NULL;
     while (!list_empty(&c->used) && (c->bytes + size > c->max_bytes || c->by_key.count >= c->max_entries))
-        forget(c, list_of(c->used.next, coap_kept, used));
+        forget(c, list_of(c->used.next, far_kept, used));
     k = mem_alloc(c->mem, size);
     if (!k) return NULL;
     *k = *like;
@@ -81,6 +89,6 @@ coap_kept *coap_cache_put(coap_cache *c, const void *key, size_t len, const coap
     }
     list_push(&c->used, &k->used);
     c->bytes += size;
-    coap_cache_name(c, k, like->version);
+    far_cache_name(c, k, like->version);
     return k;
 }
