@@ -3,6 +3,7 @@
  * It uses bridge.h and nothing else: a listener for each URL, the config file, then bridge_run() on this thread.  A second
  * thread waits for signals, because SIGHUP has to do more than a signal handler may. */
 #include "bridged.h"
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -59,8 +60,11 @@ static char *read_file(const char *name)
         }
         len += fread(text + len, 1, room - len - 1, f);
     } while (!feof(f) && !ferror(f));
+    if (text && !ferror(f) && memchr(text, 0, len)) errno = EILSEQ; /* a NUL: no text */
     if (!text || ferror(f) || memchr(text, 0, len)) {
+        int why = errno;
         free(text);
+        errno = why;
         text = NULL;
     } else {
         text[len] = 0;
@@ -77,7 +81,7 @@ static int with_config(const char *name, bridge *b)
     int rc;
 
     if (!text) {
-        fprintf(stderr, "bridged: cannot read %s\n", name);
+        fprintf(stderr, "bridged: cannot read %s: %s\n", name, errno == EILSEQ ? "it is no text" : strerror(errno));
         return EXIT_USAGE;
     }
     rc = b ? bridge_load(b, text, &err) : bridge_check(text, &err);

@@ -40,7 +40,8 @@ def test_version_names_the_library(bridged_program):
     (["127.0.0.1:1883"], "not a URL: 127.0.0.1:1883"),
     (["--check-config"], "--check-config needs -c FILE"),
     (["--log-level", "loud"], "no such log level: loud"),
-    (["-c", "/nowhere/bridge.json"], "cannot read /nowhere/bridge.json"),
+    (["-c", "/nowhere/bridge.json"], "cannot read /nowhere/bridge.json: No such file or directory"),
+    (["-c", "/"], "cannot read /: Is a directory"),
     (["gopher://127.0.0.1:0"], "gopher"),
 ])
 def test_wrong_usage_is_two_and_names_the_word(bridged_program, argv, words):
