@@ -1,18 +1,21 @@
 """kill -9, again and again under mixed load: nothing acknowledged is lost, nothing at QoS 2 is doubled, order per path holds.
 
-25 kills; LIBBRIDGE_KILLS=1000 for as many as the promise says.  The clients are as MQTT wants them: what is not acknowledged is sent again
-under its identifier, and what came at QoS 2 is known by its identifier until it is released [MQTT 5: 4.4].
+25 kills; LIBBRIDGE_KILLS=1000 for as many as the promise says, LIBBRIDGE_SEED for the same again.  The clients are as MQTT wants them: what is
+not acknowledged is sent again under its identifier, and what came at QoS 2 is known by its identifier until it is released [MQTT 5: 4.4].
+Beside them values are PUT over HTTP and CoAP, messages go on to a mosquitto by an uplink, and LwM2M devices come and go.
 """
 import http.client
+import json
 import os
 import random
 import select
 
 import pytest
 from conftest import Bridged, built_adapters
-from peers import mqtt
+from peers import coap, lwm2m, mqtt
+from peers.broker import Broker
 
-pytestmark = pytest.mark.skipif(not {"mqtt", "http"} <= set(built_adapters()), reason="needs MQTT and HTTP")
+pytestmark = pytest.mark.skipif(not {"mqtt", "http", "coap", "lwm2m", "uplink"} <= set(built_adapters()), reason="needs all protocols")
 KILLS = int(os.environ.get("LIBBRIDGE_KILLS", "25"))
 SEED = int(os.environ.get("LIBBRIDGE_SEED", "0")) or random.randrange(1, 1 << 30)
 
@@ -144,6 +147,66 @@ class Subscriber(Peer):
             self.send(mqtt.ack(mqtt.PUBCOMP, p.pid))
 
 
+class Far(Subscriber):
+    """Listens at the broker behind the uplink, which nobody kills."""
+
+    def back(self):
+        self.client.socket.setblocking(True)
+        self.client.subscribe(("load/#", 2))
+        self.client.socket.setblocking(False)
+
+
+class Item:
+    """A CoAP value: what was acknowledged is there; what was under way may be."""
+
+    def __init__(self):
+        self.known, self.sent = 0, 0
+
+    def check(self, bridged):
+        there = get(bridged, "coap/value")
+        assert self.known <= there <= self.sent, f"{there} of {self.known} to {self.sent}, seed {SEED}"
+        self.known = self.sent = there
+        self.socket = coap.Socket(bridged.port("coap"))
+
+    def put(self):
+        self.sent += 1
+        answer = self.socket.put("r/coap/value", b"%d" % self.sent)
+        assert answer.says in ("2.01", "2.04"), answer
+        self.known = self.sent
+
+    def put_and_go(self):
+        self.sent += 1
+        self.socket.send(self.socket.request(coap.PUT, "r/coap/value", payload=b"%d" % self.sent))
+
+
+class Lamp:
+    """An LwM2M device that registers, updates and goes; it knows what it was told."""
+
+    def __init__(self, name):
+        self.name, self.device, self.there = name, None, False
+
+    def check(self, bridged):
+        """What was on disk before the kill is so; an update is answered by it [LwM2M 1.1: 6.2.2]."""
+        if not self.device:
+            self.device = lwm2m.Device(bridged.port("lwm2m"), self.name, {(3303, 0, 5700): 21.5}, lifetime=86400)
+        self.device.socket.socket.connect(("127.0.0.1", bridged.port("lwm2m")))  # the same socket: the thread reads it
+        if self.device.location:
+            self.device.update(expect="2.04" if self.there else "4.04")
+        if self.there:
+            assert fetch(bridged, f"lwm2m/{self.name}/3303/0/5700") == (200, b"21.5"), f"seed {SEED}"
+
+    def step(self, go):
+        if not self.there:
+            self.device.register()
+            self.there = True
+        elif go:
+            self.device.deregister()
+            self.there = False
+
+    def close(self):
+        self.device.close()
+
+
 def turn(peers):
     ready, _, _ = select.select([p.client.socket for p in peers], [], [], 20)
     assert ready, f"nothing happens any more, seed {SEED}: {[p.state() for p in peers]}"
@@ -160,57 +223,85 @@ def put(bridged, number):
     return status
 
 
-def get(bridged, path):
+def fetch(bridged, path):
     c = http.client.HTTPConnection("127.0.0.1", bridged.port("http"), timeout=20)
     c.request("GET", "/resources/" + path)
     answer = c.getresponse()
     said = answer.read()
     c.close()
-    return int(said) if answer.status == 200 else 0
+    return answer.status, said
+
+
+def get(bridged, path):
+    status, said = fetch(bridged, path)
+    return int(said) if status == 200 else 0
 
 
 def first_times(numbers):
     return list(dict.fromkeys(numbers))
 
 
-def test_a_process_that_is_killed_again_and_again_keeps_its_word(tmp_path):
-    chance = random.Random(SEED)
-    publishers = [Publisher("one", "load/one", 1), Publisher("two", "load/two", 2), Publisher("kept", "load/kept", 1, retain=True)]
-    listener = Subscriber("listener")
-    peers = [*publishers, listener]
-    values = 0
+@pytest.fixture
+def broker(tmp_path):
+    it = Broker(tmp_path)
+    yield it
+    it.stop()
 
-    def start(n):
-        program = Bridged("--store", "sqlite:kill.db", "mqtt://127.0.0.1:0?max_queue=100000", "http://127.0.0.1:0/resources",
-                          log=tmp_path / "bridged.log", cwd=tmp_path).ready(2)
+
+URLS = ("mqtt://127.0.0.1:0?max_queue=100000", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r", "lwm2m://127.0.0.1:0")
+
+
+def test_a_process_that_is_killed_again_and_again_keeps_its_word(tmp_path, broker):
+    chance = random.Random(SEED)
+    publishers = [Publisher("one", "load/one", 1), Publisher("two", "load/two", 2), Publisher("kept", "load/kept", 1, retain=True),
+                  Publisher("up", "load/up", 1)]
+    listener, far, item, lamps, values = Subscriber("listener"), Far("far"), Item(), [Lamp("lamp"), Lamp("fan")], 0
+    near = [*publishers, listener]
+    (tmp_path / "kill.json").write_text(json.dumps({"store": "sqlite:kill.db", "connect": [
+        broker.url("out=load/up&name=cloud&retry_min=20&retry_max=200")]}))
+    far.connect(broker.port)
+
+    def start():
+        program = Bridged("-c", "kill.json", *URLS, log=tmp_path / "bridged.log", cwd=tmp_path).ready(len(URLS))
         for p in [listener, *publishers]:
             p.connect(program.port("mqtt"))
+        assert get(program, "http/value") == values, f"seed {SEED}"
+        for each in (item, *lamps):
+            each.check(program)
         return program
 
-    for round_ in range(KILLS):
-        bridged = start(round_)
-        assert get(bridged, "http/value") == values, f"seed {SEED}"
+    for _ in range(KILLS):
+        bridged = start()
         wanted = sum(len(p.acked) for p in publishers) + chance.randrange(0, 150)
         while sum(len(p.acked) for p in publishers) < wanted:
             for p in publishers:
                 p.more()
-            turn(peers)
-        if chance.random() < 0.5:
+            turn([*near, far])
+        moved = [lamp.step(chance.random() < 0.3) for lamp in lamps if chance.random() < 0.5]
+        if moved or chance.random() < 0.5:  # 2.01 does not wait for the disk, this does: what was said before is there with it
             assert put(bridged, values + 1) in (201, 204)
             values += 1
+        for _ in range(chance.randrange(3)):
+            item.put()
+        if chance.random() < 0.5:
+            item.put_and_go()
         bridged.process.kill()
         bridged.process.wait()
-        for p in peers:
+        item.socket.close()
+        for p in near:
             while p.read():  # what it said last
                 select.select([p.client.socket], [], [], 20)
             p.client.socket.close()
 
-    bridged = start(KILLS)
+    bridged = start()
     while not all(p.idle for p in publishers) or any(
-            set(first_times(listener.heard.get(p.path, []))) < set(p.acked) for p in publishers):
-        turn(peers)
+            set(first_times(listener.heard.get(p.path, []))) < set(p.acked) for p in publishers) or \
+            set(far.heard.get("load/up", [])) < set(publishers[3].acked):
+        turn([*near, far])
     assert get(bridged, "http/value") == values
     assert get(bridged, "load/kept") == publishers[2].next - 1
+    for lamp in lamps:
+        lamp.close()
     bridged.end()
 
     for p in publishers:
@@ -218,3 +309,4 @@ def test_a_process_that_is_killed_again_and_again_keeps_its_word(tmp_path):
         assert set(p.acked) == set(range(1, p.next)), f"{p.path}, seed {SEED}"
         assert first_times(heard) == sorted(p.acked), f"{p.path}, seed {SEED}"
     assert listener.heard["load/two"] == list(range(1, publishers[1].next)), f"doubled, seed {SEED}"
+    assert first_times(far.heard["load/up"]) == sorted(publishers[3].acked), f"behind the uplink, seed {SEED}"
