@@ -208,6 +208,13 @@ class BridgedDurable(Bridged):
         return self.listens([str(self.program), "--store", f"sqlite:{self.folder}/bench.db", "mqtt://127.0.0.1:0"], ["mqtt"])
 
 
+class BridgedMemory(Bridged):
+    """With the store that keeps nothing."""
+
+    def start(self, schemes: list[str]) -> "Server":
+        return self.listens([str(self.program), "--store", "memory:", "mqtt://127.0.0.1:0"], ["mqtt"])
+
+
 class Owner(Bridged):
     """A bridge in which a C function answers for bench/value."""
 
@@ -230,4 +237,5 @@ def find(program: str) -> str:
     return path
 
 
-KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "mosquitto-durable": MosquittoDurable, "bridged-durable": BridgedDurable, "relay": Relay, "owner": Owner}
+KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "mosquitto-durable": MosquittoDurable, "bridged-durable": BridgedDurable,
+         "bridged-memory": BridgedMemory, "relay": Relay, "owner": Owner}

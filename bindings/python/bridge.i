@@ -239,6 +239,13 @@ typedef struct engine {} engine;
         rc = bridge_load($self->b, text, err);
         err->status = rc < 0 ? rc : 0;
     }
+    void record_history(const char *pattern, int64_t keep, uint64_t records, int64_t resolution, bool none, bridge_error *err) {
+        int rc;
+
+        if (!is_open($self, err)) return;
+        rc = bridge_record_history($self->b, pattern, none ? NULL : BRIDGE_HISTORY(.keep = keep, .records = records, .resolution = resolution), err);
+        err->status = rc < 0 ? rc : 0;
+    }
     void publish(bridge_msg *msg, bridge_error *err) {
         if (is_open($self, err)) err->status = bridge_publish($self->b, msg);
     }

@@ -158,3 +158,52 @@ def test_in_python(tmp_path):
         assert frame["path"] == ["s/a"] * 4 and frame["value"] == [0, 1, 2, 3] and abs(frame["time"][0] - frame["time"][3]) < 60
         with pytest.raises(NotFound):
             list(b.history("t"))
+
+
+def test_in_python_by_a_call(tmp_path):
+    pytest.importorskip("libbridge.testing")
+    from datetime import timedelta
+
+    from libbridge import Bridge, BridgeError
+
+    with Bridge(store=f"sqlite:{tmp_path}/p.db") as b:
+        b.record_history("s/#", records=10)
+        b.record_history("s/rare", keep=timedelta(days=30), resolution=3600)
+        for n in range(3):
+            b.publish("s/a", n)
+            b.publish("s/rare", n)
+
+        assert [r.value for r in b.history("s/a")] == [0, 1, 2]
+        assert [r.value for r in b.history("s/rare")] == [0]
+        b.forget_history("s/#")
+        b.publish("s/a", 3)
+        assert [r.value for r in b.history("s/a")] == [0, 1, 2]
+        with pytest.raises(ValueError):
+            b.record_history("s/#/no")
+    with Bridge() as b, pytest.raises(BridgeError):
+        b.record_history("s/#")
+
+
+def test_in_asyncio(tmp_path):
+    pytest.importorskip("libbridge.testing")
+    import asyncio
+
+    from libbridge import NotFound
+    from libbridge.aio import Bridge
+
+    async def story():
+        async with Bridge(store=f"sqlite:{tmp_path}/p.db", config={"history": {"s/#": {"records": 100, "keep": "30d"}}}) as b:
+            b.record_history("t", records=100)
+            for n in range(4):
+                b.publish("s/a", n)
+            b.publish("s/b", "on")
+            b.publish("t", 7)
+
+            assert [(r.path, r.value) async for r in b.history("s/#")] == [("s/a", 0), ("s/a", 1), ("s/a", 2), ("s/a", 3), ("s/b", "on")]
+            assert [r.value async for r in b.history("s/a", "-1h", limit=1, newest_first=True)] == [3]
+            assert [r.value async for r in b.history("s/a", aggregate="mean")] == [1.5]
+            assert [r.value async for r in b.history("t")] == [7]
+            assert (await b.history_columns("s/a"))["value"] == [0, 1, 2, 3]
+            with pytest.raises(NotFound):
+                [r async for r in b.history("never")]
+    asyncio.run(asyncio.wait_for(story(), 60))

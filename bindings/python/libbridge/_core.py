@@ -11,6 +11,7 @@ import os
 import re
 import weakref
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
@@ -303,6 +304,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def _ms(time: timedelta | float) -> int:
+    return round((time.total_seconds() if isinstance(time, timedelta) else time) * 1000)
+
+
 class Owner:
     """The part of Bridge that is the same whether it blocks or not.  Subclasses say how to get onto the loop's thread."""
 
@@ -365,6 +370,18 @@ class Owner:
         A name that Python keeps for itself has a "_" behind it; True is a flag; a list is several values.
         """
         return Description(self, self._on_loop(self._core.engine.describe, pattern, link_attributes(attributes)))
+
+    def record_history(self, pattern: str, *, keep: timedelta | float = 0, records: int = 0, resolution: timedelta | float = 0) -> None:
+        """From now on messages whose path matches get a past, which history() reads; it needs a store.
+
+        keep: seconds that a record stays (0: for ever), records: how many of each path (0: any number), resolution: at most
+        one of a path in so many seconds.  What a config says of the same pattern is replaced.
+        """
+        self._on_loop(self._core.engine.record_history, pattern, _ms(keep), records, _ms(resolution), False)
+
+    def forget_history(self, pattern: str) -> None:
+        """The pattern is recorded no more; what is recorded stays."""
+        self._on_loop(self._core.engine.record_history, pattern, 0, 0, 0, True)
 
     def load(self, config: Config) -> None:
         """Loads a config: a file name, JSON text or a dict.  All of it or nothing; again replaces what the last one said."""
