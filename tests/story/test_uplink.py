@@ -168,6 +168,22 @@ def test_properties_of_mqtt_5_cross_both_ways(make, broker):
     assert (message.response, message.correlation, list(message.props)[:1]) == ("r/1", b"xyz", [("k", "v")])
 
 
+def test_what_a_broker_would_break_off_for_stays_here(make, broker):
+    """mosquitto ends the connection at a control character; sent again and again, one message would hold all others up."""
+    bridge = make()
+    up(bridge, broker.url("out=up/%23"))
+    there = broker.clients.subscribe("up/#", options=("-V", "5", "-F", "%t %P"))
+
+    bridge.publish("up/a", "1", qos=1, props=[("bad", "a\x01"), ("good", "yes")])
+    bridge.publish("up/\x01", "2", qos=1)
+    bridge.publish("up/z", "3", qos=1)
+
+    first = there.line()
+    assert first.startswith("up/a ") and "good:yes" in first and "bad" not in first
+    assert there.line().startswith("up/z ")
+    assert stat(bridge, "rejected_total") == 1 and stat(bridge, "reconnects_total") == 0
+
+
 def test_large_messages_cross(make, broker):
     bridge = make()
     heard = bridge.subscribe("back")

@@ -117,4 +117,16 @@ void link_close(paho_link *k, int linger); /* disconnects; news: OVER, the last 
 void link_free(paho_link *k, list *rest);
 void parcel_free(mem *m, parcel *p);
 void link_news_free(mem *m, link_news *n);
+
+/* MQTT 5 1.5.4 lets a server end the connection for control characters in a text, and some do: such a text does not leave here, or the
+ * message would end every connection that is made to send it. */
+static inline bool has_controls(const char *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)p[i];
+        if (c < 0x20 || c == 0x7f) return true;
+        if (c == 0xc2 && i + 1 < len && (unsigned char)p[i + 1] < 0xa0) return true; /* U+0080 to U+009F */
+    }
+    return false;
+}
 #endif

@@ -42,7 +42,7 @@ void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
         return;
     }
     len = map_name(l, msg->path, msg->path_len, u->name_room);
-    if (len < 0) {
+    if (len < 0 || has_controls(u->name_room, (size_t)len)) {
         if (len != BRIDGE_NOTFOUND) u->count.rejected++;
         return;
     }

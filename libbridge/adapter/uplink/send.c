@@ -77,6 +77,7 @@ static void add_user(MQTTProperties *to, const char *name, const char *value)
     size_t n = strlen(name), v = strlen(value);
 
     if (n > UINT16_MAX || v > UINT16_MAX) return; /* HTTP headers can be longer */
+    if (has_controls(name, n) || has_controls(value, v)) return;
     p.value.data = len_string(name, n);
     p.value.value = len_string(value, v);
     MQTTProperties_add(to, &p);
@@ -97,8 +98,8 @@ static void fill_properties(MQTTProperties *to, const parcel *what, int64_t now)
         MQTTProperty p = {.identifier = MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL, .value.integer4 = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX};
         MQTTProperties_add(to, &p);
     }
-    if (type) add_text(to, MQTTPROPERTY_CODE_CONTENT_TYPE, type, strlen(type));
-    if (response) add_text(to, MQTTPROPERTY_CODE_RESPONSE_TOPIC, response, strlen(response));
+    if (type && !has_controls(type, strlen(type))) add_text(to, MQTTPROPERTY_CODE_CONTENT_TYPE, type, strlen(type));
+    if (response && !has_controls(response, strlen(response))) add_text(to, MQTTPROPERTY_CODE_RESPONSE_TOPIC, response, strlen(response));
     if (f->correlation) add_text(to, MQTTPROPERTY_CODE_CORRELATION_DATA, f->correlation, f->correlation_len);
     for (size_t i = 0; i < f->prop_count; i++) add_user(to, f->props[i].name, f->props[i].value);
     add_user(to, LINK_HOP, what->hop);
