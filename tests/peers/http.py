@@ -80,8 +80,16 @@ class Http:
     def answer(self, to_head=False):
         answer = self.head()
         if not to_head and answer.status not in (204, 304) and answer.status >= 200:
-            answer.body = self.exactly(int(answer["content-length"]))
+            answer.body = self.chunked() if answer["transfer-encoding"] == "chunked" else self.exactly(int(answer["content-length"]))
         return answer
+
+    def chunked(self):
+        parts = []
+        while size := int(self.until(b"\r\n"), 16):
+            parts.append(self.exactly(size))
+            assert self.exactly(2) == b"\r\n"
+        assert self.exactly(2) == b"\r\n"  # no trailers
+        return b"".join(parts)
 
     def is_closed(self):
         """Waits until the server has closed; what it still says is thrown away."""

@@ -1,6 +1,7 @@
 /* Many paths in one answer: GET with wildcards as JSON, SenML or links, and what is below a path. */
 #include "adapter/http/answer.h"
 #include "adapter/http/event.h"
+#include "adapter/http/gather.h"
 #include "codec/registry.h"
 #include "codec/scratch.h"
 #include "core/message.h"
@@ -16,24 +17,38 @@ typedef struct collecting {
 } collecting;
 
 /* "path": value - and for bytes that have no JSON form {"base64": "..."}. */
+static int put_value(buf *out, bool *more, bridge_msg *msg)
+{
+    size_t at;
+    int rc = *more ? buf_text(out, ",\n ") : 0;
+
+    *more = true;
+    if (rc == 0) rc = json_text(out, msg_path(msg));
+    if (rc == 0) rc = buf_put_u8(out, ':');
+    at = out->len;
+    if (rc == 0) rc = json_value(out, msg);
+    if (rc == 1) {
+        out->len = at;
+        rc = buf_text(out, "{\"base64\":");
+        if (rc == 0) rc = json_bytes(out, msg_data(msg), msg->len);
+        if (rc == 0) rc = buf_put_u8(out, '}');
+    }
+    return rc;
+}
+
 static int add_value(void *user, bridge_msg *msg)
 {
     collecting *c = user;
-    size_t at;
-    int rc = c->more ? buf_text(c->out, ",\n ") : 0;
+    int rc = put_value(c->out, &c->more, msg);
 
-    c->more = true;
-    if (rc == 0) rc = json_text(c->out, msg_path(msg));
-    if (rc == 0) rc = buf_put_u8(c->out, ':');
-    at = c->out->len;
-    if (rc == 0) rc = json_value(c->out, msg);
-    if (rc == 1) {
-        c->out->len = at;
-        rc = buf_text(c->out, "{\"base64\":");
-        if (rc == 0) rc = json_bytes(c->out, msg_data(msg), msg->len);
-        if (rc == 0) rc = buf_put_u8(c->out, '}');
-    }
     return rc < 0 ? rc : c->out->len > c->most ? BRIDGE_TOOBIG : 0;
+}
+
+static int gather_value(void *user, bridge_msg *msg)
+{
+    gathered *g = user;
+
+    return put_value(g->out, &g->more, msg);
 }
 
 /* What the asker would rather have of a list of media types; -1: none of them, and it is told so. */
@@ -68,6 +83,7 @@ typedef struct packing {
     const bridge_msg *msg;
     bridge_record *records;
     size_t count, room;
+    size_t bytes, most; /* of names and payloads */
 } packing;
 
 static int copy_bytes(packing *p, bridge_record *r)
@@ -108,6 +124,8 @@ static int add_values(void *user, bridge_msg *msg)
     int rc;
 
     p->msg = msg;
+    p->bytes += msg->path_len + msg->len;
+    if (p->bytes > p->most) return BRIDGE_TOOBIG;
     rc = codec_read(p->mem, "", (double)msg->time / 1000, (bridge_format)msg->format, msg_data(msg), msg->len, add_record, p, NULL);
     if (rc >= 0 || rc == BRIDGE_NOMEM) return rc;
     p->count = before;
@@ -118,7 +136,7 @@ static void answer_pack(request *r, const char *pattern, bridge_format format)
 {
     buf *b = &r->conn->port->body;
     scratch memory;
-    packing p = {.scratch = &memory, .mem = r->conn->port->mem};
+    packing p = {.scratch = &memory, .mem = r->conn->port->mem, .most = r->conn->port->max_answer};
     int rc;
 
     scratch_init(&memory, p.mem);
@@ -137,12 +155,14 @@ typedef struct linking {
     size_t most;
     text mount;
     bridge_peer *peer;
+    bool more; /* not the first */
 } linking;
 
 static int put_link(linking *l, const char *path, int format, size_t size)
 {
-    int rc = buf_text(l->out, l->out->len > 0 ? ",<" : "<");
+    int rc = buf_text(l->out, l->more ? ",<" : "<");
 
+    l->more = true;
     if (rc == 0) rc = target_put(l->out, l->mount, text_of(path));
     if (rc == 0) rc = buf_text(l->out, ">");
     if (rc == 0) rc = bridge_peer_link(l->peer, path, format, size, l->out);
@@ -155,6 +175,16 @@ static int add_link(void *user, bridge_msg *msg)
     unsigned format = msg_format(msg);
 
     return put_link(l, msg->path, format < BRIDGE_FORMAT_NAMED ? (int)format : -1, msg->len);
+}
+
+static int gather_link(void *user, bridge_msg *msg)
+{
+    gathered *g = user;
+    http_port *p = g->conn->port;
+    linking l = {.out = g->out, .most = SIZE_MAX, .mount = text_of(p->mount), .peer = g->conn->peer, .more = g->more};
+
+    g->more = true;
+    return add_link(&l, msg);
 }
 
 static int add_owned(void *user, const char *path)
@@ -177,6 +207,8 @@ void collect_links(request *r, const char *pattern)
 
 void collect_read(request *r, const char *pattern)
 {
+    static const gather_kind values = {.type = "application/json", .open = "{", .close = "}\n", .add = gather_value};
+    static const gather_kind links = {.type = "application/link-format", .open = "", .close = "", .add = gather_link};
     static const char *const types[] = {"application/json", "application/senml+json", "application/senml+cbor", "application/link-format"};
     buf *b = &r->conn->port->body;
     collecting c = {.out = b, .most = r->conn->port->max_answer};
@@ -186,8 +218,8 @@ void collect_read(request *r, const char *pattern)
     if (best == 1 || best == 2) {
         answer_pack(r, pattern, best == 1 ? BRIDGE_SENML_JSON : BRIDGE_SENML_CBOR);
     } else if (best == 3) {
-        collect_links(r, pattern);
-    } else {
+        if (!gather_read(r, pattern, &links)) collect_links(r, pattern);
+    } else if (!gather_read(r, pattern, &values)) {
         buf_clear(b);
         rc = buf_put_u8(b, '{');
         if (rc == 0) rc = bridge_peer_read(r->conn->peer, pattern, add_value, &c);

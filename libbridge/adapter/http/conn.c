@@ -1,5 +1,6 @@
 /* A connection: bytes become requests, one after the other; time runs out; it ends. */
 #include "adapter/http/answer.h"
+#include "adapter/http/gather.h"
 #include "adapter/http/hc.h"
 #include "adapter/http/h2.h"
 #include "codec/base64.h"
@@ -33,6 +34,8 @@ static void on_clock(timer *t)
         timer_start(t, c->port->loop, c->deadline - now, on_clock);
     } else if (c->watcher) {
         watch_tick(c);
+    } else if (c->gather) {
+        gather_tick(c);
     } else if (c->state == CONN_SOCKET) {
         socket_tick(c);
     } else if (c->h2) {
@@ -291,6 +294,7 @@ static void on_drain(void *user)
     http_conn *c = user;
 
     if (c->watcher) watch_drained(c);
+    if (c->gather) gather_drained(c);
     if (c->socket) socket_drained(c);
     if (c->h2) h2_drained(c);
 }
@@ -302,6 +306,7 @@ static void on_close(void *user, int status)
 
     timer_stop(&c->clock);
     if (c->watcher) watch_end(c);
+    gather_end(c);
     if (c->socket) socket_gone(c, status);
     if (c->h2) h2_gone(c);
     hc_gone(c);

@@ -29,7 +29,11 @@ enum {
     HTTP_DRAIN_TIME = 1000,         /* ms that we listen to one we said no to */
     HTTP_DRAIN_BYTES = 1024 * 1024,
     HTTP_MAX_CONNECTIONS = 10000,
-    HTTP_MAX_ANSWER = 16 * 1024 * 1024, /* bytes of a wildcard read */
+    HTTP_MAX_ANSWER = 16 * 1024 * 1024, /* bytes of an answer that is made in one turn: a listing, a SenML pack */
+    GATHER_VALUES = 1024,           /* of a wildcard read, in one turn */
+    GATHER_BYTES = 64 * 1024,       /* the same: about so many */
+    GATHER_HIGH = 128 * 1024,       /* bytes on their way; above, a wildcard read waits for its reader */
+    GATHER_STUCK = 30 * 1000,       /* ms that they may wait without moving */
     HTTP_MAX_WAIT = 300,            /* s of Prefer: wait */
     HTTP_LATER = 1000,              /* requests with Prefer: respond-async, with their answers */
     HTTP_LATER_TIME = 300 * 1000,   /* ms that their owners have */
@@ -100,6 +104,7 @@ typedef struct http_conn {
     struct bridge_passage *passage; /* ASKED for another server: hc.c */
     struct request *asking;         /* while hc_serve() runs */
     struct watcher *watcher; /* EVENTS, or ASKED with Prefer: wait */
+    struct gather *gather;  /* ASKED: a long answer is under way, gather.h */
     struct websocket *socket;   /* SOCKET */
     struct h2 *h2;              /* H2 */
 } http_conn;

@@ -1,0 +1,151 @@
+/* What fits into the first slice has a Content-Length.  More than that is chunked (HTTP/1.1), or ends with its stream (HTTP/1.0, HTTP/2). */
+#include "adapter/http/gather.h"
+#include "adapter/http/answer.h"
+#include "hub/walk.h"
+#include <stdio.h>
+
+typedef struct gather {
+    gathered said;
+    const gather_kind *kind;
+    hub_walk *walk;
+    timer next;
+    buf slice;
+    size_t stuck; /* bytes that waited at the last look */
+    bool chunked;
+} gather;
+
+static int add(void *user, bridge_msg *msg)
+{
+    gather *g = user;
+    int rc = g->kind->add(&g->said, msg);
+
+    return rc ? rc : g->slice.len >= GATHER_BYTES;
+}
+
+void gather_end(http_conn *c)
+{
+    gather *g = c->gather;
+
+    if (!g) return;
+    c->gather = NULL;
+    timer_stop(&g->next);
+    walk_free(g->walk);
+    buf_done(&g->slice);
+    mem_free(c->port->mem, g);
+}
+
+static gather *gather_new(http_conn *c, const char *pattern, const gather_kind *kind, int *rc)
+{
+    gather *g = mem_new(c->port->mem, gather);
+
+    *rc = BRIDGE_NOMEM;
+    if (!g) return NULL;
+    g->kind = kind;
+    buf_init(&g->slice, c->port->mem, 0);
+    g->said = (gathered){.conn = c, .out = &g->slice};
+    c->gather = g;
+    *rc = walk_new(c->peer, pattern, &g->walk);
+    return g;
+}
+
+static int write_slice(gather *g)
+{
+    stream *s = g->said.conn->s;
+    char line[24];
+    int n = snprintf(line, sizeof line, "%zx\r\n", g->slice.len), rc = 0;
+
+    if (g->slice.len == 0) return 0; /* an empty chunk is the last */
+    if (g->chunked) rc = stream_write(s, line, (size_t)n);
+    if (rc == 0) rc = stream_write(s, g->slice.data, g->slice.len);
+    if (rc == 0 && g->chunked) rc = stream_write(s, "\r\n", 2);
+    buf_clear(&g->slice);
+    return rc;
+}
+
+static void on_next(timer *t);
+
+/* As far as the client takes it; the rest when it has. */
+static void go_on(gather *g)
+{
+    http_conn *c = g->said.conn;
+    int more, rc;
+
+    if (c->s->closing) {
+        gather_end(c);
+        return;
+    }
+    more = walk_some(g->walk, GATHER_VALUES, add, g);
+    rc = more < 0 ? more : more > 0 ? 0 : buf_text(&g->slice, g->kind->close);
+    if (rc == 0) rc = write_slice(g);
+    if (rc == 0 && more == 0 && g->chunked) rc = stream_write(c->s, "0\r\n\r\n", 5);
+    if (rc == 0 && more > 0 && stream_pending(c->s) <= GATHER_HIGH) rc = timer_start(&g->next, c->port->loop, 1, on_next);
+    if (rc < 0) {
+        gather_end(c);
+        stream_abort(c->s, rc); /* half an answer is none */
+    } else if (more == 0) {
+        gather_end(c);
+        conn_done(c);
+    }
+}
+
+static void on_next(timer *t)
+{
+    go_on(list_of(t, gather, next));
+}
+
+void gather_drained(http_conn *c)
+{
+    if (!c->gather->next.loop) timer_start(&c->gather->next, c->port->loop, 1, on_next);
+}
+
+void gather_tick(http_conn *c)
+{
+    size_t pending = stream_pending(c->s);
+
+    if (pending > 0 && pending == c->gather->stuck) {
+        c->port->timeouts++;
+        stream_abort(c->s, BRIDGE_TIMEOUT);
+        return;
+    }
+    c->gather->stuck = pending;
+    conn_deadline(c, GATHER_STUCK);
+}
+
+static void begin(gather *g)
+{
+    http_conn *c = g->said.conn;
+    answer a;
+
+    g->chunked = !c->inside && !c->minor0;
+    if (!g->chunked) c->keep_alive = false;
+    answer_begin(&a, c, 200);
+    answer_field(&a, "Content-Type", text_of(g->kind->type));
+    answer_text(&a, "Cache-Control: no-cache\r\n");
+    if (g->chunked) answer_text(&a, "Transfer-Encoding: chunked\r\n");
+    answer_end_of_head(&a);
+}
+
+bool gather_read(request *r, const char *pattern, const gather_kind *kind)
+{
+    http_conn *c = r->conn;
+    int rc;
+    gather *g = gather_new(c, pattern, kind, &rc);
+
+    if (rc == 0) rc = buf_text(&g->slice, kind->open);
+    if (rc == 0) rc = walk_some(g->walk, GATHER_VALUES, add, g);
+    if (rc == 0) {
+        rc = buf_text(&g->slice, kind->close);
+        if (rc == 0) answer_body(c, 200, kind->type, g->slice.data, g->slice.len);
+    } else if (rc > 0) {
+        begin(g);
+        if (!c->head_only) {
+            conn_enter(c, CONN_ASKED);
+            conn_deadline(c, GATHER_STUCK);
+            if (write_slice(g) < 0 || timer_start(&g->next, c->port->loop, 1, on_next) < 0) stream_abort(c->s, BRIDGE_NOMEM);
+            return true;
+        }
+    }
+    gather_end(c);
+    if (rc < 0 && rc != BRIDGE_UNSUPPORTED) answer_failure(c, rc, NULL);
+    return rc != BRIDGE_UNSUPPORTED;
+}

@@ -1,0 +1,21 @@
+/* adapter/http/gather.h - a long answer in slices: as much as the client takes, a turn of the loop between two of them. */
+#ifndef HTTP_GATHER_H
+#define HTTP_GATHER_H
+#include "adapter/http/server.h"
+
+typedef struct gather_kind {
+    const char *type, *open, *close; /* open and close stand around all of it */
+    int (*add)(void *user, bridge_msg *msg); /* user: a gathered; 0 or negative */
+} gather_kind;
+
+typedef struct gathered {
+    http_conn *conn;
+    buf *out;
+    bool more; /* not the first */
+} gathered;
+
+bool gather_read(request *r, const char *pattern, const gather_kind *kind); /* false: not in slices, and nothing is said yet */
+void gather_drained(http_conn *c);
+void gather_tick(http_conn *c);
+void gather_end(http_conn *c); /* nothing when there is none */
+#endif

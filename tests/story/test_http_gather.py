@@ -1,0 +1,77 @@
+"""A wildcard read of many values goes out in slices: nobody waits for it, and it waits for its reader."""
+import json
+
+import pytest
+
+from peers.http import Http
+from peers.process import PATIENCE, run
+from peers.tools import need
+
+COUNT = 20000
+
+
+@pytest.fixture
+def port(start_bridged):
+    port = start_bridged("http://127.0.0.1:0/resources").port("http")
+    with Http(port) as http:  # pipelined: one write, all the answers
+        for first in range(0, COUNT, 1000):
+            http.send("".join(f"PUT /resources/many/{n:06} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 102\r\n\r\n"
+                              f'"{n:0100}"' for n in range(first, first + 1000)))
+            for _ in range(1000):
+                assert http.answer().status == 201
+    return port
+
+
+def is_all(values):
+    return len(values) == COUNT and all(values[f"many/{n:06}"] == f"{n:0100}" for n in range(COUNT))
+
+
+def test_much_is_chunked_and_all_there(port):
+    with Http(port) as http:
+        answer = http.request("GET", "/resources/many/%2B")
+        assert answer["transfer-encoding"] == "chunked" and answer["content-length"] is None
+        assert answer["content-type"] == "application/json" and is_all(answer.json)
+        links = http.request("GET", "/resources/many/%2B", headers={"Accept": "application/link-format"})  # the connection goes on
+        assert links["transfer-encoding"] == "chunked" and links.text.count("</resources/many/") == COUNT
+        assert http.request("HEAD", "/resources/many/%2B").body == b""
+        little = http.request("GET", "/resources/many/00000%2B")
+        assert little.status == 400
+        assert http.request("GET", "/resources/many/000007/%23").json == {"many/000007": f"{7:0100}"}
+
+
+def test_who_does_not_read_holds_nobody_up(port):
+    with Http(port) as slow, Http(port) as other:
+        slow.ask("GET", "/resources/many/%2B")
+        slow.ask("GET", "/healthz")  # pipelined behind it
+        head = slow.head()
+        assert head["transfer-encoding"] == "chunked"
+        assert other.request("GET", "/healthz").status == 200
+        assert other.request("DELETE", f"/resources/many/{COUNT - 1:06}").status == 204  # the tree changes under the walk
+        values = json.loads(slow.chunked())
+        assert COUNT - 1 <= len(values) <= COUNT
+        assert slow.answer().text == "ok\n"
+
+
+def test_who_leaves_in_the_middle_leaves_nothing(port):
+    for _ in range(3):
+        with Http(port) as http:
+            http.ask("GET", "/resources/%23")
+            http.head()
+    with Http(port) as http:
+        assert http.request("GET", "/healthz").status == 200
+
+
+def test_in_old_http_the_end_is_the_end(port):
+    with Http(port) as http:
+        http.send("GET /resources/many/%2B HTTP/1.0\r\nHost: t\r\n\r\n")
+        head = http.head()
+        assert head["transfer-encoding"] is None and head["content-length"] is None
+        with pytest.raises(EOFError):
+            while True:
+                http.more()
+        assert is_all(json.loads(http.buffer))
+
+
+def test_http2_has_the_same(port):
+    out = run(need("curl"), "-s", "--http2-prior-knowledge", "--max-time", str(PATIENCE), f"http://127.0.0.1:{port}/resources/many/%2B")
+    assert is_all(json.loads(out.stdout))
