@@ -83,6 +83,7 @@ static void forget_handle(paho_link *k, bool tell)
     if (k->handle) MQTTAsync_destroy(&k->handle);
     pthread_mutex_lock(&k->lock);
     k->up = false;
+    k->torn = k->exact = false;
     k->nudge = 0;
     link_outbox_clear(k);
     pthread_mutex_unlock(&k->lock);
@@ -173,6 +174,12 @@ static void open_now(paho_link *k, order *o)
     int rc;
 
     k->attempt = o->epoch;
+    pthread_mutex_lock(&k->lock);
+    if (k->torn) {
+        again = false;
+        if (k->exact) s->clean = true; /* new packet ids must not meet those that the broker has of QoS 2 */
+    }
+    pthread_mutex_unlock(&k->lock);
     if (!again) forget_handle(k, true);
     link_settings_free(k->settings);
     k->settings = s;

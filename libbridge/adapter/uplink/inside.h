@@ -40,6 +40,7 @@ struct paho_link {
     list orphans; /* parcels, to be freed with the link */
     bool posted, nag; /* woken, not yet collected; waking failed */
     int nudge; /* ms to the next keeper_nudge(); 0: paho is not connecting */
+    bool torn, exact; /* the handle: it has failed to write a message; it has had some of QoS 2 */
     bool up, pumping, kick, closing, deaf; /* deaf: the loop has gone */
     /* the courier's own */
     MQTTAsync handle;

@@ -13,23 +13,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static MQTTAsync keeper;
-static int listener = -1, wire = -1;
-static bool greeted;
+static pthread_once_t paho_once = PTHREAD_ONCE_INIT;
+static struct {
+    pthread_mutex_t lock;
+    MQTTAsync handle;
+    int listener, wire;
+    bool greeted;
+} paho_keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1, .wire = -1};
 
 static int listen_here(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener < 0) return 0;
-    if (bind(listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(listener, 1) == 0 && getsockname(listener, (struct sockaddr *)&a, &len) == 0)
+    if (fd < 0) return 0;
+    if (bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, 1) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0) {
+        paho_keeper.listener = fd;
         return ntohs(a.sin_port);
-    close(listener);
-    listener = -1;
+    }
+    close(fd);
     return 0;
 }
 
@@ -43,15 +46,15 @@ static void begin(void)
     init.do_openssl_init = 1;
     MQTTAsync_global_init(&init);
     snprintf(uri, sizeof uri, "tcp://127.0.0.1:%d", port ? port : 1);
-    if (MQTTAsync_create(&keeper, uri, "bridge-keeper", MQTTCLIENT_PERSISTENCE_NONE, NULL) != MQTTASYNC_SUCCESS || !port) return;
+    if (MQTTAsync_create(&paho_keeper.handle, uri, "bridge-keeper", MQTTCLIENT_PERSISTENCE_NONE, NULL) != MQTTASYNC_SUCCESS || !port) return;
     o.keepAliveInterval = 0;
     o.MQTTVersion = MQTTVERSION_3_1_1;
-    MQTTAsync_connect(keeper, &o);
+    MQTTAsync_connect(paho_keeper.handle, &o);
 }
 
 void keeper_begin(void)
 {
-    pthread_once(&once, begin);
+    pthread_once(&paho_once, begin);
 }
 
 static void greet(void)
@@ -59,21 +62,21 @@ static void greet(void)
     static const uint8_t connack[] = {0x20, 2, 0, 0};
     char connect[64];
 
-    if (wire < 0 && listener >= 0 && (wire = accept(listener, NULL, NULL)) >= 0) {
-        fcntl(wire, F_SETFD, FD_CLOEXEC);
-        close(listener);
-        listener = -1;
+    if (paho_keeper.wire < 0 && paho_keeper.listener >= 0 && (paho_keeper.wire = accept(paho_keeper.listener, NULL, NULL)) >= 0) {
+        fcntl(paho_keeper.wire, F_SETFD, FD_CLOEXEC);
+        close(paho_keeper.listener);
+        paho_keeper.listener = -1;
     }
-    if (wire >= 0 && recv(wire, connect, sizeof connect, MSG_DONTWAIT) > 0)
-        greeted = send(wire, connack, sizeof connack, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof connack;
+    if (paho_keeper.wire >= 0 && recv(paho_keeper.wire, connect, sizeof connect, MSG_DONTWAIT) > 0)
+        paho_keeper.greeted = send(paho_keeper.wire, connack, sizeof connack, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof connack;
 }
 
 void keeper_nudge(void)
 {
     static const uint8_t pingresp[] = {0xd0, 0}; /* paho takes it at any time, and does nothing */
 
-    pthread_mutex_lock(&lock);
-    if (!greeted) greet();
-    else (void)!send(wire, pingresp, sizeof pingresp, MSG_DONTWAIT | MSG_NOSIGNAL); /* it may be full: then paho has enough to do */
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&paho_keeper.lock);
+    if (!paho_keeper.greeted) greet();
+    else (void)!send(paho_keeper.wire, pingresp, sizeof pingresp, MSG_DONTWAIT | MSG_NOSIGNAL); /* it may be full: then paho has enough to do */
+    pthread_mutex_unlock(&paho_keeper.lock);
 }
