@@ -14,12 +14,12 @@ class Authority:
         run(need("openssl"), "req", "-x509", *NEW_KEY, "-keyout", directory / "ca.key", "-out", self.file,
             "-subj", "/CN=authority", "-days", "2")
 
-    def sign(self, name, san="DNS:localhost,IP:127.0.0.1", file=None):
-        """The names of the certificate's and the key's file."""
+    def sign(self, name, san="DNS:localhost,IP:127.0.0.1", file=None, days=2):
+        """The names of the certificate's and the key's file.  days=-1: it ended yesterday."""
         stem = self.directory / (file or name)
         cert, key, request, extension = (stem.with_suffix(s) for s in (".pem", ".key", ".csr", ".ext"))
         extension.write_text(f"subjectAltName={san}\n")
         run(need("openssl"), "req", *NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         run(need("openssl"), "x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.directory / "ca.key",
-            "-CAcreateserial", "-days", "2", "-extfile", extension, "-out", cert)
+            "-CAcreateserial", "-days", days, "-extfile", extension, "-out", cert)
         return cert, key

@@ -1,10 +1,12 @@
 """Uplinks: a bridge as a client of mosquitto, there and back, and what happens when the broker goes."""
+import socket
+import threading
 import time
 
 import pytest
 
 from conftest import built_adapters
-from peers.broker import Broker, free_port
+from peers.broker import Broker
 from peers.certificates import Authority
 from peers.process import run
 from peers.tools import need
@@ -64,6 +66,42 @@ def wait_up(bridge, name="cloud", words=b"1"):
     while next(state).payload != words:
         pass
     state.close()
+
+
+class OldBroker:
+    """Refuses every CONNECT but that of MQTT 3.1.1, one caller after the other, and says nothing else."""
+
+    def __init__(self, refusal):
+        self.refusal, self.levels, self.callers = refusal, [], []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+
+    def serve(self):
+        while True:
+            try:
+                caller = self.server.accept()[0]
+            except OSError:
+                return
+            self.callers.append(caller)
+            head = b""
+            while len(head) < 9 and (more := caller.recv(9 - len(head))):  # type, length, 0 4 M Q T T, level
+                head += more
+            self.levels += head[8:]
+            if head[8:] == b"\x04":
+                caller.sendall(bytes([0x20, 2, 0, 0]))
+            else:
+                caller.sendall(self.refusal)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *what):
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.thread.join(LONG)
+        for one in (self.server, *self.callers):
+            one.close()
 
 
 VERSIONS = pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -262,6 +300,20 @@ def test_a_broker_signed_by_somebody_else_is_not_believed(make, broker, secure, 
     assert bridge.get("$SYS/broker/connection/cloud/state").payload == b"0"
 
 
+def test_a_broker_whose_certificate_has_expired_is_not_believed(make, broker, tmp_path):
+    authority = Authority(tmp_path)
+    cert, key = authority.sign("localhost", file="server", days=-1)
+    broker.write("listener {port} 127.0.0.1", "allow_anonymous true", f"certfile {cert}", f"keyfile {key}")
+    broker.restart()
+    bridge = make()
+    bridge.connect(f"mqtts://localhost:{broker.port}?out=a&ca={authority.file}&name=strict&{QUICK}")
+
+    wait_until(lambda: "certificate expired" in broker.log())  # the alert of RFC 8446 6.2 that we send
+    up(bridge, f"mqtts://localhost:{broker.port}?out=a&ca={authority.file}&verify=no", "lax")
+
+    assert bridge.get("$SYS/broker/connection/strict/state").payload == b"0"
+
+
 def test_a_broker_with_another_name_is_not_believed(make, broker, tmp_path):
     authority = Authority(tmp_path)
     cert, key = authority.sign("elsewhere", san="DNS:elsewhere.example", file="server")
@@ -394,15 +446,32 @@ def test_nobody_there_at_the_start(make, tmp_path):
         broker.stop()
 
 
-def test_closing_while_connecting_is_clean(make, wires):
-    silent = free_port()
+def test_closing_while_connecting_is_clean(make):
+    """In the midst of it: the broker has our CONNECT and never answers; a name is looked up."""
     bridge = make()
-    held = [bridge.connect(f"mqtt://127.0.0.1:{silent}?out=a&name=n{i}&{QUICK}") for i in range(5)]
-    held += [bridge.connect(f"mqtt://no-such-host.invalid?out=a&name=m{i}&{QUICK}") for i in range(2)]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(LONG)
+        held = [bridge.connect(f"mqtt://127.0.0.1:{silent.getsockname()[1]}?out=a&name=n{i}&{QUICK}") for i in range(5)]
+        held += [bridge.connect(f"mqtt://no-such-host.invalid?out=a&name=m{i}&{QUICK}") for i in range(2)]
+        callers = [silent.accept()[0] for _ in range(5)]
+        for caller in callers:
+            caller.settimeout(LONG)
+            assert caller.recv(1) == b"\x10"
 
-    for one in held:
-        one.close()
-    bridge.close()
+        for one in held:
+            one.close()
+        bridge.close()
+        for caller in callers:
+            caller.close()
+
+
+@pytest.mark.parametrize("refusal", [bytes([0x20, 3, 0, 0x84, 0]), bytes([0x20, 2, 0, 1])], ids=["as MQTT 5 says it", "as MQTT 3.1.1 says it"])
+def test_a_broker_that_does_not_speak_mqtt_5_is_spoken_to_in_3_1_1(make, refusal):
+    with OldBroker(refusal) as old:
+        bridge = make()
+        up(bridge, f"mqtt://127.0.0.1:{old.port}?out=a")
+
+        assert old.levels == [5, 4]
 
 
 def test_what_waits_is_sent_before_the_bridge_ends(make, broker):
@@ -418,28 +487,6 @@ def test_what_waits_is_sent_before_the_bridge_ends(make, broker):
 
 
 # ---- limits
-
-@pytest.mark.parametrize("policy, kept", [("new", range(10)), ("old", range(90, 100))])
-def test_over_its_limit_the_buffer_drops_what_the_policy_says(make, broker, policy, kept):
-    broker.kill()
-    bridge = make()
-    bridge.connect(broker.url(f"out=n&name=cloud&max_queue=10&drop={policy}&retry_min=300&retry_max=300"))
-    for i in range(100):
-        bridge.publish("n", str(i), qos=1)
-    bridge.settle()
-    assert (stat(bridge, "queued"), stat(bridge, "dropped_total")) == (10, 90)
-
-    broker.start()
-    heard = broker.clients.subscribe("n", options=("-q", "1", "-F", "%p"))
-    broker.clients.subscribe("n")
-    missed = []
-    wait_until(lambda: stat(bridge, "sent_total") == 10)
-    bridge.publish("n", "end", qos=1)
-    while not missed or missed[-1] != "end":
-        missed.append(heard.line())
-
-    assert [int(n) for n in missed[:-1]] == list(kept)[10 - len(missed) + 1:]
-
 
 def test_bytes_are_a_limit_too(make, broker):
     broker.kill()

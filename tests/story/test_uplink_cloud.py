@@ -1,5 +1,6 @@
 """The fixture `cloud` of libbridge.testing: a broker that fails when it is told to, and what an uplink makes of that."""
 import random
+import time
 
 import pytest
 
@@ -57,6 +58,43 @@ def test_nothing_is_lost_and_the_order_is_kept_however_often_the_wire_breaks(sit
         came.append(int(next(heard)))
     first = list(dict.fromkeys(came))  # what was under way when the wire broke may come twice
     assert first == list(range(count))
+
+
+@pytest.mark.parametrize("policy, kept", [("new", range(10)), ("old", range(90, 100))])
+def test_over_its_limit_the_buffer_drops_what_the_policy_says(site, cloud, policy, kept):
+    heard = cloud.bridge.subscribe("n", timeout=LONG)
+    cloud.outage()
+    uplink = site.connect(f"{cloud.url}?out=n&name=cloud&max_queue=10&drop={policy}&{QUICK}")
+    for i in range(100):
+        site.publish("n", str(i), qos=1)
+    site.settle()
+    stats = site.stats()
+    assert (stats['bridge_uplink_queued{name="cloud"}'], stats['bridge_uplink_dropped_total{name="cloud"}']) == (10, 90)
+
+    cloud.over()
+    uplink.wait_up(LONG)
+
+    assert [int(m) for m in heard.take(10)] == list(kept)
+    site.publish("n", "end", qos=1)
+    assert next(heard).payload == b"end"
+
+
+def test_what_waited_is_sent_no_faster_than_the_broker_is_to_bear(site, cloud):
+    heard = cloud.bridge.subscribe("n", timeout=LONG)
+    cloud.outage()
+    uplink = site.connect(f"{cloud.url}?out=n&name=cloud&drain_rate=100&{QUICK}")
+    for i in range(60):
+        site.publish("n", str(i), qos=1)
+    site.settle()
+    began = time.monotonic()
+    cloud.over()
+    uplink.wait_up(LONG)
+
+    assert [int(m) for m in heard.take(60)] == list(range(60))
+    assert time.monotonic() - began > 0.45  # 100 a second, and at most 11 at once
+    for i in range(200):
+        site.publish("n", str(i), qos=1)  # of these none has waited
+    assert [int(m) for m in heard.take(200)] == list(range(200))
 
 
 def test_a_cloud_that_refuses_and_then_does_not(site, cloud):

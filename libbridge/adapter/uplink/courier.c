@@ -2,23 +2,12 @@
 #include "adapter/uplink/inside.h"
 #include "base/status.h"
 #include "base/text.h"
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <time.h>
 
-/* Paho stops its two threads when its last handle is destroyed, waiting for up to a second and not minding who makes a new one
- * meanwhile.  One idle handle that is never destroyed prevents that: the one thing that all bridges of a process share. */
-static pthread_once_t paho_once = PTHREAD_ONCE_INIT;
-static MQTTAsync paho_keeper;
-
-static void paho_begin(void)
-{
-    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
-
-    init.do_openssl_init = 1;
-    MQTTAsync_global_init(&init);
-    MQTTAsync_create(&paho_keeper, "tcp://127.0.0.1:1", "bridge-keeper", MQTTCLIENT_PERSISTENCE_NONE, NULL);
-}
+enum { NUDGE_MAX = 64 }; /* ms */
 
 /* ---- orders, on the courier */
 
@@ -94,6 +83,8 @@ static void forget_handle(paho_link *k, bool tell)
     if (k->handle) MQTTAsync_destroy(&k->handle);
     pthread_mutex_lock(&k->lock);
     k->up = false;
+    k->torn = k->exact = false;
+    k->nudge = 0;
     link_outbox_clear(k);
     pthread_mutex_unlock(&k->lock);
     if (tell) link_tell(k, link_news_new(k, LINK_RESET, k->attempt));
@@ -183,6 +174,12 @@ static void open_now(paho_link *k, order *o)
     int rc;
 
     k->attempt = o->epoch;
+    pthread_mutex_lock(&k->lock);
+    if (k->torn) {
+        again = false;
+        if (k->exact) s->clean = true; /* new packet ids must not meet those that the broker has of QoS 2 */
+    }
+    pthread_mutex_unlock(&k->lock);
     if (!again) forget_handle(k, true);
     link_settings_free(k->settings);
     k->settings = s;
@@ -197,7 +194,12 @@ static void open_now(paho_link *k, order *o)
         return;
     }
     rc = again ? MQTTASYNC_SUCCESS : make_handle(k, s, host);
-    if (rc == MQTTASYNC_SUCCESS) rc = connect_now(k, s);
+    if (rc == MQTTASYNC_SUCCESS) {
+        pthread_mutex_lock(&k->lock);
+        k->nudge = 1;
+        pthread_mutex_unlock(&k->lock);
+        rc = connect_now(k, s);
+    }
     if (rc != MQTTASYNC_SUCCESS) link_tell_failed(k, LINK_FAILED, rc, MQTTAsync_strerror(rc) ? MQTTAsync_strerror(rc) : "cannot connect");
 }
 
@@ -254,7 +256,7 @@ static void execute(paho_link *k, order *o)
     }
 }
 
-/* Waits for something to do; NULL: look again. */
+/* Waits for something to do; NULL: look again.  While paho connects it is nudged, less and less often: see keeper.c. */
 static order *next_order(paho_link *k)
 {
     order *o = k->orders;
@@ -266,16 +268,21 @@ static order *next_order(paho_link *k)
         return o;
     }
     if (k->kick || k->deaf) return NULL;
-    if (!k->nag) {
+    if (!k->nag && !k->nudge) {
         pthread_cond_wait(&k->work, &k->lock);
         return NULL;
     }
     clock_gettime(CLOCK_REALTIME, &soon);
-    soon.tv_nsec += 10000000;
+    soon.tv_nsec += (k->nag ? 10 : k->nudge) * 1000000L;
     if (soon.tv_nsec >= 1000000000) soon = (struct timespec){soon.tv_sec + 1, soon.tv_nsec - 1000000000};
-    pthread_cond_timedwait(&k->work, &k->lock, &soon);
-    k->nag = false;
-    link_wake(k);
+    if (pthread_cond_timedwait(&k->work, &k->lock, &soon) == ETIMEDOUT && k->nudge) {
+        keeper_nudge();
+        k->nudge = k->nudge < NUDGE_MAX / 2 ? k->nudge * 2 : NUDGE_MAX;
+    }
+    if (k->nag) {
+        k->nag = false;
+        link_wake(k);
+    }
     return NULL;
 }
 
@@ -284,7 +291,7 @@ void *link_courier(void *user)
     paho_link *k = user;
     bool over = false;
 
-    pthread_once(&paho_once, paho_begin);
+    keeper_begin();
     while (!over) {
         bool kicked;
         pthread_mutex_lock(&k->lock);

@@ -39,6 +39,8 @@ struct paho_link {
     unsigned epoch; /* of the last order to open */
     list orphans; /* parcels, to be freed with the link */
     bool posted, nag; /* woken, not yet collected; waking failed */
+    int nudge; /* ms to the next keeper_nudge(); 0: paho is not connecting */
+    bool torn, exact; /* the handle: it has failed to write a message; it has had some of QoS 2 */
     bool up, pumping, kick, closing, deaf; /* deaf: the loop has gone */
     /* the courier's own */
     MQTTAsync handle;
@@ -52,6 +54,10 @@ void link_tell(paho_link *k, link_news *n);
 link_news *link_news_new(paho_link *k, link_kind kind, unsigned epoch);
 
 void link_order_free(paho_link *k, order *o);
+
+/* keeper.c */
+void keeper_begin(void); /* before anything else is asked of paho */
+void keeper_nudge(void); /* paho's receiving thread looks at its sockets now */
 
 /* courier.c */
 void *link_courier(void *link); /* a thread; it has a reference */

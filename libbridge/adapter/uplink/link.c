@@ -39,6 +39,7 @@ void link_tell(paho_link *k, link_news *n)
     pthread_mutex_lock(&k->lock);
     *k->last_news = n;
     k->last_news = &n->next;
+    if (n->kind <= LINK_LOST && n->code != INT32_MIN) k->nudge = 0; /* connected, or not */
     link_wake(k);
     pthread_mutex_unlock(&k->lock);
 }

@@ -30,6 +30,18 @@ static void finish(parcel *p, bool done)
     link_pump(k, false);
 }
 
+/* When the system refuses to take a message of QoS 1 or 2, paho (1.3.12) frees its topic and payload, and keeps pointers to them to send
+ * it again when the session goes on: other bytes would go out, if any.  Such a handle is not connected again. */
+static void unwritable(parcel *p, int code)
+{
+    paho_link *k = p->on;
+
+    if (p->qos == 0 || code != MQTTASYNC_FAILURE) return;
+    pthread_mutex_lock(&k->lock);
+    k->torn = true;
+    pthread_mutex_unlock(&k->lock);
+}
+
 static void on_sent(void *context, MQTTAsync_successData *d)
 {
     (void)d;
@@ -44,7 +56,7 @@ static void on_sent5(void *context, MQTTAsync_successData5 *d)
 
 static void on_unsent(void *context, MQTTAsync_failureData *d)
 {
-    (void)d;
+    unwritable(context, d ? d->code : 0);
     finish(context, ((parcel *)context)->qos == 0);
 }
 
@@ -54,6 +66,7 @@ static void on_unsent5(void *context, MQTTAsync_failureData5 *d)
 
     p->refused = p->qos > 0 && d && d->reasonCode >= 0x80 && d->packet_type >= 4 && d->packet_type <= 7; /* PUBACK to PUBCOMP */
     p->reason = d ? (uint8_t)d->reasonCode : 0;
+    unwritable(p, d ? d->code : 0);
     finish(p, p->refused || p->qos == 0);
 }
 
@@ -137,6 +150,7 @@ static parcel *take_next(paho_link *k) /* lock is held */
     if (!k->outbox) k->last_out = &k->outbox;
     p->next = NULL;
     p->handed = true;
+    if (p->qos == 2) k->exact = true;
     if (p->qos == 0) k->unwritten++;
     else k->unacked++;
     return p;

@@ -5,7 +5,7 @@
  *   out.c       from the hub to the broker               buffer.c, persist.c   what waits
  *   in.c        from the broker to the hub               echo.c     what we said ourselves (MQTT 3.1.1)
  *   mirror.c    another bridge at the other end
- *   link.c, courier.c, answers.c, send.c, arrive.c: paho, behind link.h */
+ *   link.c, keeper.c, courier.c, answers.c, send.c, arrive.c: paho, behind link.h */
 #ifndef ADAPTER_UPLINK_UPLINK_H
 #define ADAPTER_UPLINK_UPLINK_H
 #include "adapter/uplink/buffer.h"
