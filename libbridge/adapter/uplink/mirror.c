@@ -262,10 +262,14 @@ bool mirror_heard(uplink *u, const arrival *a)
     return true;
 }
 
+const char *mirror_replies(const uplink *u)
+{
+    return u->mirror->replies;
+}
+
 void mirror_up(uplink *u)
 {
     if (!u->mirror) return;
-    subscribe_one(u, u->mirror->replies);
     list_each(it, &u->mirror->wishes) subscribe_one(u, list_of(it, wish, link)->filter);
 }
 

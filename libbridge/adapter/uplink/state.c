@@ -261,6 +261,8 @@ static int subscribe_all(uplink *u, bool quiet)
     if (!filters) return BRIDGE_NOMEM;
     for (size_t i = 0; i < t->count; i++)
         if (!t->lines[i].out && (filters[n].filter = mem_text(u->mem, t->lines[i].filter))) filters[n++].qos = t->lines[i].qos;
+    /* Where answers come is subscribed to before anybody can ask. */
+    if (u->mirror && (filters[n].filter = mem_text(u->mem, mirror_replies(u)))) filters[n++].qos = 1;
     return link_subscribe(u->link, filters, n, quiet);
 }
 
@@ -269,7 +271,7 @@ static unsigned count_filters(const uplink *u)
     unsigned n = 0;
 
     for (size_t i = 0; i < u->options.maps.count; i++) n += !u->options.maps.lines[i].out;
-    return n;
+    return n + (u->mirror != NULL);
 }
 
 static void announce(uplink *u) /* everything is subscribed to */

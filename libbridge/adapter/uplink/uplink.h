@@ -107,6 +107,7 @@ int uplink_hops(const uplink *u, const bridge_prop *props, size_t count); /* bri
 /* mirror.c */
 int mirror_new(uplink *u, bridge_error *err);
 void mirror_free(uplink *u);
+const char *mirror_replies(const uplink *u); /* where answers come */
 void mirror_up(uplink *u);   /* subscribe to what is wanted */
 void mirror_down(uplink *u); /* who asked is told */
 bool mirror_heard(uplink *u, const arrival *a); /* was it for it? */
