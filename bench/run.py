@@ -142,7 +142,7 @@ def report(s: Scenario, ours: list[dict], theirs: list[dict]) -> bool:
         row((s.name if i == 0 else "", check.label, a, b, ratio, wanted, verdict))
         good &= verdict != "SHORT"
     for side, runs in (("ours", ours), ("peer", theirs)):
-        broken = [r for r in runs if not r["ok"]]
+        broken = [r for r in runs if not r.get("ok", True)]
         if broken:
             r = broken[0]
             counts = ", ".join(f"{k} {r[k]:g}" for k in ("lost", "extra", "disorder", "wrong", "unacknowledged", "closed",
