@@ -88,14 +88,9 @@ static text described(bridge_peer *peer, const char *name)
 {
     hub *h = peer->port->hub;
     char path[PATH_BYTES + 1];
-    text canonical = text_of(name);
-    ptrie_entry *e;
-    int len;
+    int len = h->descriptions.count ? routes_path_of(h, peer->scheme, text_of(name), path, sizeof path) : 0;
+    ptrie_entry *e = len > 0 ? ptrie_best(&h->descriptions, path, (size_t)len) : NULL;
 
-    if (!h->descriptions.count) return (text){"", 0};
-    len = routes_has_names(h, peer->scheme) ? routes_path_in(h, peer->scheme, canonical, path, sizeof path) : 0;
-    if (len > 0) canonical = (text){path, (size_t)len};
-    e = ptrie_best(&h->descriptions, canonical.p, canonical.len);
     return e ? (text){list_of(e, description, place)->attributes, list_of(e, description, place)->len} : (text){"", 0};
 }
 

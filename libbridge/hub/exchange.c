@@ -4,23 +4,11 @@
 #include "hub/port.h"
 #include <stdio.h>
 
-static int path_of(const bridge_peer *peer, text name, char *out, size_t room)
-{
-    hub *h = peer->port->hub;
-    int len = routes_has_names(h, peer->scheme) ? routes_path_in(h, peer->scheme, name, out, room) : 0;
-
-    if (len > 0) return len;
-    if (name.len >= room) return 0;
-    memcpy(out, name.p, name.len);
-    out[name.len] = 0;
-    return (int)name.len;
-}
-
 bool peer_meets_owner(const bridge_peer *peer, text name)
 {
     hub *h = peer->port->hub;
     char path[PATH_BYTES + 1];
-    int len = h->tree->owners.count ? path_of(peer, name, path, sizeof path) : 0;
+    int len = h->tree->owners.count ? routes_path_of(h, peer->scheme, name, path, sizeof path) : 0;
     bridge_owner *o = len > 0 ? hub_owner(h, path, (size_t)len) : NULL;
 
     return o && o->peer != peer;
@@ -30,7 +18,7 @@ bool peer_meets_value(const bridge_peer *peer, text name)
 {
     hub *h = peer->port->hub;
     char path[PATH_BYTES + 1];
-    int len = path_of(peer, name, path, sizeof path);
+    int len = routes_path_of(h, peer->scheme, name, path, sizeof path);
 
     return len > 0 && values_get(h, (text){path, (size_t)len}) != NULL;
 }

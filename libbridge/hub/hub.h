@@ -313,6 +313,8 @@ static inline bool routes_give_names(const hub *h) /* has any scheme names of it
 bool routes_has_names(const hub *h, uint8_t scheme);
 /* The canonical path that a scheme calls by this name, NUL-terminated: its length; 0: it has no name route. */
 int routes_path_in(hub *h, uint8_t scheme, text name, char *out, size_t room);
+/* The same, or the name itself when it has none; 0: no room. */
+int routes_path_of(hub *h, uint8_t scheme, text name, char *out, size_t room);
 /* The name that a scheme has for a canonical path: its length in out[room], NUL-terminated; 0: none but the path. */
 int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room);
 /* by: the route that says so. */

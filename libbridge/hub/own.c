@@ -56,20 +56,6 @@ void own_watch_ended(bridge_watch *w)
     mem_free(m, i);
 }
 
-/* The canonical filter of a watch, in out: its length, or 0.  A name of its scheme's own is a path by its route; filters with wildcards
- * are taken as they are. */
-static int canonical(const bridge_watch *w, text said, char *out, size_t room)
-{
-    hub *h = w->peer->port->hub;
-    int len = !w->wild && routes_has_names(h, w->peer->scheme) ? routes_path_in(h, w->peer->scheme, said, out, room) : 0;
-
-    if (len > 0) return len;
-    if (said.len >= room) return 0;
-    memcpy(out, said.p, said.len);
-    out[said.len] = 0;
-    return (int)said.len;
-}
-
 static bridge_owner *owner_of(hub *h, text filter, bool wild)
 {
     bridge_owner *o = hub_owner(h, filter.p, filter.len); /* '+' and '#' stand in it as segments: only a wildcard can match them */
@@ -85,15 +71,16 @@ static bridge_owner *owner_of(hub *h, text filter, bool wild)
 static bool began(bridge_watch *w, text said)
 {
     hub *h = w->peer->port->hub;
-    char filter[PATH_BYTES + 1];
-    int len = canonical(w, said, filter, sizeof filter);
-    bridge_owner *o = len > 0 ? owner_of(h, (text){filter, (size_t)len}, w->wild) : NULL;
+    char path[PATH_BYTES + 1];
+    int len = w->wild ? 0 : routes_path_of(h, w->peer->scheme, said, path, sizeof path);
+    text filter = len > 0 ? (text){path, (size_t)len} : said; /* filters with wildcards are taken as they are */
+    bridge_owner *o = owner_of(h, filter, w->wild);
     interest *i;
     bool first;
 
     if (!o || (o->peer == w->peer && o->peer != h->app)) return false; /* the application is many */
     if (w->interest && w->interest->owner == o) return true;
-    i = interest_get(o, (text){filter, (size_t)len}, &first);
+    i = interest_get(o, filter, &first);
     if (!i) return false;
     i->count++;
     own_watch_ended(w); /* it was somebody else's */

@@ -157,6 +157,17 @@ int routes_path_in(hub *h, uint8_t scheme, text name, char *out, size_t room)
     return (int)path.len;
 }
 
+int routes_path_of(hub *h, uint8_t scheme, text name, char *out, size_t room)
+{
+    int len = routes_has_names(h, scheme) ? routes_path_in(h, scheme, name, out, room) : 0;
+
+    if (len > 0) return len;
+    if (name.len >= room) return 0;
+    memcpy(out, name.p, name.len);
+    out[name.len] = 0;
+    return (int)name.len;
+}
+
 int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by)
 {
     struct routes *rs = h->routes;
