@@ -46,6 +46,7 @@ static void through(const transform *t, const pattern *source, const uint8_t *da
     transform_state_free(s);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static char handle[1];
