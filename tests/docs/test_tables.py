@@ -110,7 +110,7 @@ def options_known():
     everybody = words_in("core/url.c", "of_all")
     tls = words_in("loop/tls_said.c", "tls_url_options")
     mqtt = words_in("adapter/mqtt/mqtt.c", "own") | set(re.findall(r"^    X\((\w+), ", source("adapter/mqtt/mqtt.c"), re.M))
-    http = words_in("adapter/http/http.c", "own_options")
+    http = words_in("adapter/http/http.c", "own_options") | words_in("adapter/http/cors.c", "cors_options")
     hook, far = (words_in("adapter/http/out.c", f"{kind}_options") for kind in ("hook", "far"))
     coap = words_in("adapter/coap/coap.c", "options")
     coaps = words_in("adapter/coap/dtls.c", "coap_dtls_options")

@@ -290,33 +290,6 @@ def test_a_reader_may_expect_something_too(http):
     assert http.request("PUT", "/resources/new", "2", If_Unmodified_Since="Fri, 01 Jan 2010 00:00:00 GMT").status == 201
 
 
-# ---- CORS
-
-def test_any_page_may_ask_by_default(http):
-    preflight = http.request("OPTIONS", "/resources/a", Origin="http://page.example", Access_Control_Request_Method="PUT")
-
-    assert preflight.status == 204 and "PUT" in preflight["access-control-allow-methods"]
-    assert http.request("GET", "/resources/a", Origin="http://page.example")["access-control-allow-origin"] == "*"
-
-
-def test_cors_can_be_one_origin_or_off(start_bridged):
-    for word, said in (("http://page.example", "http://page.example"), ("off", None)):
-        with Http(start_bridged(f"http://127.0.0.1:0/resources?cors={quote(word, safe='')}").port("http")) as http:
-            assert http.request("GET", "/resources/a", Origin="http://page.example")["access-control-allow-origin"] == said
-
-
-def test_a_page_of_a_stranger_cannot_act_where_cors_is_off(start_bridged):
-    port = start_bridged("http://127.0.0.1:0/resources?cors=off").port("http")
-    with Http(port) as http:
-        stranger, own = {"Origin": "http://page.example"}, {"Origin": f"http://127.0.0.1:{port}", "Host": f"127.0.0.1:{port}"}
-
-        assert http.request("POST", "/resources/a", "x", headers=stranger).status == 403  # no preflight comes before it
-        assert http.request("PUT", "/resources/a", "x", headers=own).status == 201
-        assert http.request("PUT", "/resources/a", "x").status == 204
-    with WebSocket(port, headers=stranger) as ws:
-        assert ws.said.status == 403
-
-
 # ---- events
 
 def test_a_path_is_watched_with_server_sent_events(port, http):

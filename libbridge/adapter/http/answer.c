@@ -1,4 +1,5 @@
 #include "adapter/http/answer.h"
+#include "adapter/http/cors.h"
 #include "adapter/http/event.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,6 +74,17 @@ static void put(answer *a, const void *p, size_t len)
     if (a->rc == 0) a->rc = buf_put(a->out, p, len);
 }
 
+/* An answer that is the same for all says so; one that depends on who asks must not be kept for others (Fetch 3.3.7). */
+static void put_cors(answer *a, const cors *rules)
+{
+    const http_conn *c = a->conn;
+
+    if (!rules->any) answer_text(a, "Vary: Origin\r\n");
+    if (rules->any) answer_text(a, "Access-Control-Allow-Origin: *\r\n");
+    else if (c->allowed) answer_field(a, "Access-Control-Allow-Origin", text_of(c->origin));
+    if (c->allowed) answer_text(a, rules->always);
+}
+
 void answer_begin(answer *a, http_conn *c, int status)
 {
     http_port *p = c->port;
@@ -83,11 +95,7 @@ void answer_begin(answer *a, http_conn *c, int status)
     else answer_print(a, "HTTP/1.1 %d %s\r\nDate: ", status, http_reason(status));
     put(a, date_now(p), DATE_LEN);
     answer_text(a, "\r\n");
-    if (p->cors) {
-        answer_field(a, "Access-Control-Allow-Origin", text_of(p->cors));
-        if (c->cross) answer_text(a, "Access-Control-Expose-Headers: *\r\n");
-        if (p->cors[0] != '*') answer_text(a, "Vary: Origin\r\n");
-    }
+    if (p->cors) put_cors(a, p->cors);
     if (!c->keep_alive) answer_text(a, "Connection: close\r\n");
     else if (c->minor0) answer_text(a, "Connection: keep-alive\r\n");
 }

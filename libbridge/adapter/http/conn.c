@@ -1,5 +1,6 @@
 /* A connection: bytes become requests, one after the other; time runs out; it ends. */
 #include "adapter/http/answer.h"
+#include "adapter/http/cors.h"
 #include "adapter/http/gather.h"
 #include "adapter/http/hc.h"
 #include "adapter/http/h2.h"
@@ -173,6 +174,17 @@ static int find_body(http_conn *c, const http_head *h, const char *data, size_t 
     return rc;
 }
 
+/* Kept for the answer, which may come late.  Without memory it is a stranger's. */
+static void take_origin(http_conn *c, text origin)
+{
+    c->cross = origin.p != NULL;
+    c->allowed = c->cross && cors_allows(c->port->cors, origin);
+    if (!c->allowed || c->port->cors->any || (c->origin && text_is(origin, c->origin))) return;
+    mem_free(c->port->mem, c->origin);
+    c->origin = mem_text_len(c->port->mem, origin.p, origin.len);
+    c->allowed = c->origin != NULL;
+}
+
 static void serve(http_conn *c, const http_head *h, const char *data, size_t head_len, size_t end)
 {
     request r = {.conn = c, .head = h, .raw = data, .raw_len = head_len, .body = (const uint8_t *)data + head_len};
@@ -181,7 +193,7 @@ static void serve(http_conn *c, const http_head *h, const char *data, size_t hea
     c->head_only = text_is(h->method, "HEAD");
     c->keep_alive = h->keep_alive && !c->port->closing;
     c->minor0 = h->minor == 0;
-    c->cross = h->first[HEAD_ORIGIN] != 0;
+    take_origin(c, head_value(h, HEAD_ORIGIN));
     c->port->requests++;
     r.body_len = end - head_len;
     if (h->chunked) {
@@ -214,7 +226,7 @@ static size_t take_request(http_conn *c, const char *data, size_t len)
     c->minor0 = rc > 0 && h.minor == 0;
     if (rc > 0) body = find_body(c, &h, data, len, (size_t)rc, &end, &why);
     if (rc < 0 || body < 0) {
-        c->head_only = c->cross = false;
+        c->head_only = c->cross = c->allowed = false;
         conn_refuse(c, rc < 0 ? -rc : -body, why);
         return len;
     }
@@ -312,6 +324,7 @@ static void on_close(void *user, int status)
     hc_gone(c);
     bridge_peer_free(c->peer);
     mem_free(p->mem, c->kept);
+    mem_free(p->mem, c->origin);
     list_remove(&c->link);
     if (c->inside) p->inside--;
     else p->count--;

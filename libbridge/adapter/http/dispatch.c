@@ -1,5 +1,6 @@
 /* Which handler a request has. */
 #include "adapter/http/answer.h"
+#include "adapter/http/cors.h"
 #include "adapter/http/hc.h"
 
 /* RFC 9110 9.3.7; a browser's preflight is the same with an Access-Control-Request-Method. */
@@ -11,11 +12,7 @@ static void serve_options(request *r)
     answer_begin(&a, c, 204);
     answer_text(&a, "Allow: GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS\r\n"
                     "Accept-Patch: application/merge-patch+json, application/json-patch+json\r\n");
-    if (c->port->cors)
-        answer_text(&a, "Access-Control-Allow-Methods: GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS\r\n"
-                        "Access-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, If-Match, "
-                        "If-None-Match, Last-Event-ID, Prefer, Range, Traceparent\r\n"
-                        "Access-Control-Max-Age: 86400\r\n");
+    if (c->allowed || (c->port->cors && c->port->cors->any)) answer_text(&a, c->port->cors->preflight);
     answer_end(&a, NULL, 0, NULL);
 }
 
@@ -24,9 +21,8 @@ static void serve_options(request *r)
 bool origin_may(const request *r)
 {
     text origin = head_value(r->head, HEAD_ORIGIN), host = head_value(r->head, HEAD_HOST), scheme, rest;
-    const char *cors = r->conn->port->cors;
 
-    if (!origin.p || (cors && (strcmp(cors, "*") == 0 || text_is(origin, cors)))) return true;
+    if (!origin.p || r->conn->allowed) return true;
     if (!text_cut(origin, ':', &scheme, &rest) || rest.len < 2) return false;
     return text_same((text){rest.p + 2, rest.len - 2}, host);
 }

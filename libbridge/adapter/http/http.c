@@ -1,6 +1,7 @@
 /* adapter/http/http.c - HTTP with server-sent events and WebSocket, as an adapter.  README.md says what of them is in. */
-#include "adapter/http/h2.h"
+#include "adapter/http/cors.h"
 #include "adapter/http/forward.h"
+#include "adapter/http/h2.h"
 #include "adapter/http/out.h"
 #include "adapter/http/server.h"
 #include "base/status.h"
@@ -9,7 +10,7 @@
 #include "hub/port.h"
 #include "loop/tls.h"
 
-static const char *const own_options[] = {"cors", "hc", "idle", "max_connections", "proxy", NULL};
+static const char *const own_options[] = {"hc", "idle", "max_connections", "proxy", NULL};
 
 static void port_done(http_port *p)
 {
@@ -19,7 +20,7 @@ static void port_done(http_port *p)
     buf_done(&p->name);
     buf_done(&p->frame);
     mem_free(p->mem, p->mount);
-    mem_free(p->mem, p->cors);
+    cors_free(p->cors);
     allowed_free(p->targets);
 }
 
@@ -33,15 +34,6 @@ static int read_mount(http_port *p, const url *u)
     return p->mount ? 0 : BRIDGE_NOMEM;
 }
 
-static int read_cors(http_port *p, const url *u)
-{
-    const char *said = url_get(u, "cors");
-
-    if (said && (strcmp(said, "off") == 0 || strcmp(said, "no") == 0 || !*said)) return 0;
-    p->cors = mem_text(p->mem, said ? said : "*");
-    return p->cors ? 0 : BRIDGE_NOMEM;
-}
-
 static int read_options(http_port *p, const url *u, bridge_error *err)
 {
     uint64_t idle;
@@ -51,11 +43,7 @@ static int read_options(http_port *p, const url *u, bridge_error *err)
     if (rc < 0) return rc;
     p->idle_time = (int64_t)idle * 1000;
     rc = read_mount(p, u);
-    if (rc == 0) rc = read_cors(p, u);
-    if (rc < 0) return fail_nomem(err);
-    for (const char *at = p->cors; at && *at; at++)
-        if (*at <= ' ' || *at == 0x7f) return fail(err, BRIDGE_INVALID, "cors is an origin, \"*\" or \"off\"");
-    return 0;
+    return rc < 0 ? fail_nomem(err) : cors_new(&p->cors, p->mem, u, err);
 }
 
 static bool is_secure(const char *scheme)
@@ -88,6 +76,7 @@ static int check_options(const url *u, bridge_error *err)
     size_t n = 0;
 
     for (const char *const *at = own_options; *at; at++) known[n++] = *at;
+    for (const char *const *at = cors_options; *at; at++) known[n++] = *at;
     for (const char *const *at = tls_url_options; is_secure(u->scheme) && *at && n < 63; at++) known[n++] = *at;
     known[n] = NULL;
     return url_check(u, known, err);

@@ -58,7 +58,7 @@ typedef struct http_port {
     struct tls *tls;
     char *mount; /* "/resources", "" for the root */
     struct allowed *targets; /* of /hc/; or NULL */
-    char *cors;  /* Access-Control-Allow-Origin, or NULL */
+    struct cors *cors; /* NULL: pages of other origins may not */
     bool sockets_only; /* ws://, wss://, mqtt+ws:// */
     bool closing, told_closed;
     size_t max_body;
@@ -89,7 +89,8 @@ typedef struct http_conn {
     bridge_peer *peer;      /* NULL until the first request that needs one */
     uint8_t login[32];      /* digest of the Authorization that made the peer */
     uint8_t state;          /* conn_state */
-    bool head_only, keep_alive, minor0, cross; /* of the request at hand; cross: it has an Origin */
+    bool head_only, keep_alive, minor0, cross, allowed; /* of the request at hand; cross: it has an Origin; allowed: and
+                                                               * cors lets that in */
     bool continued;         /* its body is awaited */
     bool fresh;             /* nothing has come yet: HTTP/2 may */
     bool inside;            /* one request of an HTTP/2 connection */
@@ -98,6 +99,7 @@ typedef struct http_conn {
     size_t seen;            /* of the head that is coming */
     chunks body;
     size_t drained;
+    char *origin;           /* of the request at hand, or of one before it; NULL: none that CORS allows was seen */
     char *kept;             /* the head of the request that is ASKED */
     size_t kept_len;
     bridge_ticket *ticket;
