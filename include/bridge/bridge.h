@@ -301,7 +301,9 @@ BRIDGE_API const char *bridge_call_capture(const bridge_call *call, const char *
 BRIDGE_API const char *bridge_call_query(const bridge_call *call); /* borrow; "pmin=10&gt=5" as in a URI, or NULL */
 BRIDGE_API int64_t bridge_call_timeout(const bridge_call *call);   /* ms until nobody waits for the answer */
 BRIDGE_API bridge_call *bridge_call_ref(bridge_call *call);                            /* [any] to answer later */
-BRIDGE_API void bridge_call_reply(bridge_call *call, int status, bridge_msg *msg); /* [any] first one wins; msg may be NULL */
+/* [any] The first one wins; msg may be NULL.  CREATED to a POST: its path says where that is which was made, the user property
+ * "location-query" ("a=1&b=2") which query belongs to it. */
+BRIDGE_API void bridge_call_reply(bridge_call *call, int status, bridge_msg *msg);
 BRIDGE_API void bridge_call_unref(bridge_call *call); /* [any] last one unanswered: TIMEOUT */
 
 /* What lists of resources say of the paths that match: link attributes as in RFC 6690, rt="temperature";if="sensor";ct=50.  The

@@ -338,6 +338,16 @@ derived *msg_derive(bridge_msg *msg, derived *d)
     return d;
 }
 
+const char *msg_prop(const bridge_msg *msg, const char *name)
+{
+    bridge_fields f = {.size = sizeof f};
+
+    bridge_msg_look(msg, &f);
+    for (size_t i = 0; i < f.prop_count; i++)
+        if (strcmp(f.props[i].name, name) == 0) return f.props[i].value;
+    return NULL;
+}
+
 bool msg_sentence(const bridge_msg *msg, char *out, size_t room)
 {
     if (!msg || msg->format != BRIDGE_TEXT || msg->len == 0 || msg->len >= room || !text_is_utf8(msg_data(msg), msg->len))

@@ -69,6 +69,9 @@ bool msg_expired(const bridge_msg *msg, int64_t now);     /* now: ms since 1970 
 int64_t msg_ttl_left(const bridge_msg *msg, int64_t now); /* ms, never below 0; INT64_MAX: for ever */
 /* What somebody said with a refusal, as a C text for people: false when it is none (no message, no text, empty, longer than room). */
 bool msg_sentence(const bridge_msg *msg, char *out, size_t room);
+const char *msg_prop(const bridge_msg *msg, const char *name); /* the first user property of that name, or NULL */
+/* The property in which an owner says the query of what it has made, "first=1&second=2" as in a URI; its path is the message's. */
+#define MSG_LOCATION_QUERY "location-query"
 size_t msg_bytes(const bridge_msg *msg);                           /* memory it takes, without what is derived */
 
 /* derived things: get is lock-free; put takes ownership of d, and answers what is there (d, or an earlier one with that key

@@ -158,11 +158,23 @@ static void tell_watchers(bridge_call *c)
     bridge_msg_unref(copy);
 }
 
+/* What a POST has made lies where its owner's reply says, not where was asked; the asker's scheme may have a name for that. */
+static int take_made(bridge_call *c, bridge_msg **out)
+{
+    char name[PATH_BYTES + 1];
+    int len = c->from && routes_give_names(c->hub) ? routes_name_out(c->hub, c->from->scheme, msg_path(c->reply), name, sizeof name) : 0;
+
+    if (len > 0) return msg_renamed(c->reply, (text){name, (size_t)len}, out);
+    *out = bridge_msg_ref(c->reply);
+    return 0;
+}
+
 static int take_reply(bridge_call *c, bridge_msg **out)
 {
     const char *name = c->asked ? c->asked : c->msg->path;
 
     if (!c->reply || !out) return 0;
+    if (c->verb == BRIDGE_POST && c->status == BRIDGE_CREATED && strcmp(c->reply->path, c->msg->path) != 0) return take_made(c, out);
     if (c->asked && c->from) return routes_as_asked(c->hub, c->from, c->msg, name, c->reply, out);
     if (strcmp(c->reply->path, name) != 0) return msg_renamed(c->reply, text_of(name), out);
     *out = bridge_msg_ref(c->reply);

@@ -10,8 +10,8 @@ import queue
 import socket
 import threading
 
-from .coap import (ACK, ACCEPT, BLOCK1, BLOCK2, CON, CONTENT_FORMAT, DELETE, ETAG, FETCH, GET, IF_MATCH, MAX_AGE, NON, OBSERVE,
-                   POST, PUT, RST, URI_PATH, Message, block, code, uint)
+from .coap import (ACK, ACCEPT, BLOCK1, BLOCK2, CON, CONTENT_FORMAT, DELETE, ETAG, FETCH, GET, IF_MATCH, IF_NONE_MATCH, MAX_AGE, NON,
+                   OBSERVE, POST, PUT, RST, URI_PATH, Message, block, code, uint)
 
 
 class Device:
@@ -195,6 +195,8 @@ class Device:
         if wanted and (path not in self.values or (b"" not in wanted and self.etag(path) not in wanted)):
             return Message(code=code("4.12"), options=echo)
         new = path not in self.values
+        if not new and m.option(IF_NONE_MATCH) is not None:
+            return Message(code=code("4.12"), options=echo)
         self.values[path] = body
         if m.option(CONTENT_FORMAT) is not None:
             self.formats[path] = m.uint(CONTENT_FORMAT)

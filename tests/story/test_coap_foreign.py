@@ -74,6 +74,22 @@ def test_put_post_and_delete_are_the_devices(site, device):
     assert status == 201 and device.values["light"] == b"dim" and device.formats["light"] == 0
 
 
+def test_where_a_post_has_made_something_is_told_as_a_path_here(site, device):
+    device.answer["sensors/make"] = lambda *_: coap.Message(code=code("2.01"), options=[
+        (coap.LOCATION_PATH, b"sensors"), (coap.LOCATION_PATH, "ü x".encode()), (coap.LOCATION_QUERY, b"a=1&2"), (coap.LOCATION_QUERY, b"b")])
+    device.answer["sensors/outside"] = lambda *_: coap.Message(code=code("2.01"), options=[(coap.LOCATION_PATH, b"elsewhere")])
+    join(site, device, base="/sensors")
+
+    with Socket(port_of(site, "coap")) as client:
+        answer = client.post("r/plant/make", b"x")
+        assert (answer.says, answer.all(coap.LOCATION_PATH)) == ("2.01", [b"r", b"plant", "ü x".encode()])
+        assert answer.all(coap.LOCATION_QUERY) == [b"a=1&2", b"b"]
+        answer = client.post("r/plant/outside", b"x")
+        assert (answer.says, b"elsewhere" in answer.all(coap.LOCATION_PATH)) == ("2.01", False)
+    status, head = curl("-i", "-X", "POST", "-d", "x", listener(site, "http") + "/plant/make")
+    assert status == 201 and b"Location: /resources/plant/%C3%BC%20x?a=1%262&b\r\n" in head.replace(b"location:", b"Location:")
+
+
 def test_what_is_published_is_put_to_the_device(site, device):
     join(site, device)
 

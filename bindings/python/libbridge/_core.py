@@ -224,13 +224,16 @@ class Registration(Slot):
 
 
 class Reply:
-    """What a resource answers when a value alone does not say it: a format, a life, or that something was created."""
+    """What a resource answers when a value alone does not say it: a format, a life, or that something was created, and at which
+    path (location) and query ("first=1&second=2", as in a URI) it is now."""
 
-    __slots__ = ("value", "format", "ttl", "created", "props")
+    __slots__ = ("value", "format", "ttl", "created", "props", "location")
 
     def __init__(self, value: Value = None, *, format: FormatLike | None = None, ttl: Any = None, created: bool = False,
-                 props: Iterable[tuple[str, str]] | None = None):
-        self.value, self.format, self.ttl, self.created, self.props = value, format, ttl, created, props
+                 props: Iterable[tuple[str, str]] | None = None, location: str | None = None, query: str | None = None):
+        self.value, self.format, self.ttl, self.location = value, format, ttl, location
+        self.created = created or location is not None or query is not None
+        self.props = props if query is None else (*(props or ()), ("location-query", query))
 
 
 class Request:
@@ -267,8 +270,8 @@ class Request:
         status, reply = 0, None
         if isinstance(result, Reply):
             status = 1 if result.created else 0
-            if result.value is not None or result.format is not None:
-                reply = make(self.path, result.value, result.format, ttl=result.ttl, props=result.props)
+            if result.value is not None or result.format is not None or result.created:
+                reply = make(result.location or self.path, result.value, result.format, ttl=result.ttl, props=result.props)
         elif result is not None:
             reply = result if isinstance(result, Message) else make(self.path, result, None)
         call, self._call = self._call, None

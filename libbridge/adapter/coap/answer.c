@@ -1,5 +1,7 @@
 /* Outcomes and values become replies: docs/status.md, mapping of ETag, Max-Age and Content-Format. */
 #include "adapter/coap/coap.h"
+#include "base/text.h"
+#include "core/message.h"
 
 static const struct {
     int status;
@@ -134,22 +136,39 @@ static void put_segments(const char *path, coap_option *where, unsigned *count)
     for (const char *end; *count < LOCATION_MAX; path = end + 1) {
         end = strchr(path, '/');
         where[*count] = (coap_option){COAP_LOCATION_PATH, (uint32_t)(end ? (size_t)(end - path) : strlen(path)), (const uint8_t *)path};
-        if (where[*count].len > COAP_SEGMENT_MAX) *count = LOCATION_MAX; /* it cannot be said */
-        else ++*count;
+        if (where[*count].len > COAP_SEGMENT_MAX) break; /* it cannot be said */
+        ++*count;
         if (!end) return;
     }
     *count = LOCATION_MAX + 1;
 }
 
-/* Where that which a POST has made is: the path of the owner's reply, else that of the request.  Late answers know the former only. */
-static void put_location(const coap_port *cp, const coap_request *r, const bridge_msg *value, coap_option *where, coap_reply *reply)
+/* "a=1&b=%20": one Location-Query each, escapes taken away; they lie in room. */
+static void put_queries(const char *query, buf *room, coap_option *where, unsigned *count)
 {
+    text rest = text_of(query), part;
+    size_t at;
+
+    buf_room(room, rest.len + 1); /* none of them moves again */
+    for (bool more = true; more && *count < LOCATION_MAX;) {
+        more = text_cut(rest, '&', &part, &rest);
+        at = room->len;
+        if (text_percent_decode(room, part) < 0 || room->len - at > COAP_SEGMENT_MAX) return;
+        where[(*count)++] = (coap_option){COAP_LOCATION_QUERY, (uint32_t)(room->len - at), room->data + at};
+    }
+}
+
+/* Where that which a POST has made is: the path of the owner's reply, else that of the request.  Late answers know the former only. */
+static void put_location(const coap_port *cp, const coap_request *r, const bridge_msg *value, coap_option *where, buf *room, coap_reply *reply)
+{
+    const char *query = value ? msg_prop(value, MSG_LOCATION_QUERY) : NULL;
     unsigned count = 0;
 
     if (!value && !r->packet) return;
     if (value && *cp->mount) put_segments(cp->mount, where, &count);
     put_segments(value ? value->path : cp->path, where, &count);
     if (count > LOCATION_MAX) return;
+    if (query) put_queries(query, room, where, &count);
     reply->extra = where;
     reply->extra_count = count;
 }
@@ -161,13 +180,15 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
     coap_option where[LOCATION_MAX];
     bridge_msg *made = NULL;
     char said[256];
+    buf room;
 
     if (status < 0) {
         cp->errors++;
         coap_answer_status(r, status, verb, msg_sentence(value, said, sizeof said) ? said : NULL); /* RFC 7252 5.5.2 */
         return;
     }
-    if (value) {
+    buf_init(&room, cp->mem, 65536);
+    if (value && (value->len || verb == BRIDGE_GET)) {
         coap_answer_value(cp, &reply, value, wish, &made);
         if (reply.code == COAP_CONTENT && verb != BRIDGE_GET) { /* what a POST says is not a representation of the path */
             reply.code = coap_code_of(status, verb);
@@ -177,11 +198,12 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
         reply.code = coap_code_of(status, verb);
     }
     if (observer && reply.code == COAP_CONTENT) ((coap_watcher *)coap_observer_user(observer))->format = value ? 1 + reply.format : 0;
-    if (status == BRIDGE_CREATED && r->code == COAP_POST) put_location(cp, r, value, where, &reply); /* RFC 7252 5.8.2 */
+    if (status == BRIDGE_CREATED && r->code == COAP_POST) put_location(cp, r, value, where, &room, &reply); /* RFC 7252 5.8.2 */
     if (observer && coap_class(reply.code) != 2) {
         coap_unwatch(coap_observer_user(observer), 0);
         reply.observer = NULL;
     }
     coap_respond(r, &reply);
+    buf_done(&room);
     bridge_msg_unref(made);
 }

@@ -2,6 +2,7 @@
 #include "adapter/coap/coap.h"
 #include "adapter/coap/names.h"
 #include "base/status.h"
+#include "core/path.h"
 #include "core/url.h"
 #include <stdio.h>
 
@@ -24,6 +25,24 @@ int foreign_path(foreign *f, text path, char *out, size_t room)
         len += t.len;
     }
     return (int)len;
+}
+
+/* The pattern's beginning, then what lies below the URL: where pattern and URL end in the same way.  0: not of ours. */
+int foreign_path_here(const foreign *f, text target, buf *out)
+{
+    size_t base = strlen(f->base);
+    text rest;
+    int rc;
+
+    if (target.len == 0 || *target.p != '/' || !pattern_has_rest(f->pattern) || f->pattern->captures != 1) return 0;
+    rest = (text){target.p + 1, target.len - 1};
+    if (base && (rest.len <= base || memcmp(rest.p, f->base, base) != 0 || rest.p[base] != '/')) return 0;
+    if (base) rest = (text){rest.p + base + 1, rest.len - base - 1};
+    if (rest.len == 0) return 0;
+    rc = buf_put(out, f->pattern->text, f->pattern->segments[f->pattern->count - 1].at);
+    if (rc == 0) rc = text_percent_decode(out, rest);
+    if (rc == 0) rc = buf_cstr(out) ? 0 : BRIDGE_NOMEM;
+    return rc == 0 && path_check((const char *)out->data, out->len, NULL) == 0;
 }
 
 void foreign_say_where(foreign *f, coap_saying *s, text far_path)

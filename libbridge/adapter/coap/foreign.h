@@ -52,6 +52,8 @@ void foreign_stats(const foreign *f, bridge_stat_fn fn, void *user);
 
 void foreign_heard(foreign *f, int status); /* of each exchange: is it up? */
 int foreign_path(foreign *f, text path, char *out, size_t room); /* the path over there: its length, or negative */
+/* The path here of what is at "/a/b%20" over there, NUL-terminated in out.  1, 0: not ours, or negative. */
+int foreign_path_here(const foreign *f, text target, buf *out);
 void foreign_say_where(foreign *f, coap_saying *s, text far_path);
 int64_t foreign_ttl(const foreign *f, const coap_answer *a); /* ms */
 

@@ -1,6 +1,8 @@
 /* Questions to the owner become questions to the foreign server, and its answers theirs. */
 #include "adapter/coap/foreign.h"
 #include "adapter/coap/options.h"
+#include "core/message.h"
+#include "core/path.h"
 
 typedef struct question {
     list link;
@@ -71,6 +73,39 @@ static void keep(question *q, const coap_answer *a, int64_t ttl)
                                              .format = like.format < 0 ? BRIDGE_FORMAT_AUTO : (bridge_format)like.format});
 }
 
+/* Where that which a POST has made is, as a path of ours (RFC 7252 5.10.7).  m points into path and said. */
+static bool take_location(const question *q, const coap_answer *a, bridge_fields *m, bridge_prop *query, buf *path, buf *said)
+{
+    const char *location = a->code == COAP_CREATED && bridge_call_verb(q->call) == BRIDGE_POST ? coap_answer_location(a, said) : NULL;
+    size_t len = location ? strcspn(location, "?") : 0;
+
+    if (!location || (len && foreign_path_here(q->f, (text){location, len}, path) <= 0)) return false;
+    if (len) m->path = (const char *)path->data;
+    if (location[len]) {
+        *query = (bridge_prop){MSG_LOCATION_QUERY, location + len + 1};
+        m->props = query;
+        m->prop_count = 1;
+    }
+    return true;
+}
+
+static void reply_done(question *q, const coap_answer *a, int status)
+{
+    bridge_fields m = {.size = sizeof m, .path = path_of(q), .data = a->body, .len = a->body_len, .format = BRIDGE_FORMAT_AUTO};
+    bridge_prop query;
+    buf path, said;
+    bool located;
+
+    buf_init(&path, q->f->mem, PATH_BYTES);
+    buf_init(&said, q->f->mem, 65536);
+    located = take_location(q, a, &m, &query, &path, &said);
+    if (a->meta->has & COAP_HAS_CONTENT_FORMAT) m.format = (bridge_format)a->meta->format;
+    if (is_get(q)) m.ttl = foreign_ttl(q->f, a);
+    reply(q, status, is_get(q) || a->body_len || located ? &m : NULL);
+    buf_done(&path);
+    buf_done(&said);
+}
+
 static void on_success(question *q, const coap_answer *a)
 {
     foreign *f = q->f;
@@ -87,10 +122,7 @@ static void on_success(question *q, const coap_answer *a)
     } else if (is_get(q) && a->meta->etag_count && a->code == COAP_CONTENT) {
         keep(q, a, ttl);
     } else {
-        bridge_fields m = {.size = sizeof m, .path = path_of(q), .data = a->body, .len = a->body_len, .format = BRIDGE_FORMAT_AUTO};
-        if (a->meta->has & COAP_HAS_CONTENT_FORMAT) m.format = (bridge_format)a->meta->format;
-        if (is_get(q)) m.ttl = ttl;
-        reply(q, status, is_get(q) || a->body_len ? &m : NULL);
+        reply_done(q, a, status);
     }
 }
 

@@ -32,24 +32,6 @@ bool foreign_is_list(foreign *f, bridge_call *call)
     return false;
 }
 
-/* The pattern's beginning, then what lies below the URL: where pattern and URL end in the same way.  0: not of ours. */
-static int path_here(const foreign *f, text target, buf *out)
-{
-    size_t base = strlen(f->base);
-    text rest;
-    int rc;
-
-    if (target.len == 0 || *target.p != '/' || !pattern_has_rest(f->pattern) || f->pattern->captures != 1) return 0;
-    rest = (text){target.p + 1, target.len - 1};
-    if (base && (rest.len <= base || memcmp(rest.p, f->base, base) != 0 || rest.p[base] != '/')) return 0;
-    if (base) rest = (text){rest.p + base + 1, rest.len - base - 1};
-    if (rest.len == 0) return 0;
-    rc = buf_put(out, f->pattern->text, f->pattern->segments[f->pattern->count - 1].at);
-    if (rc == 0) rc = text_percent_decode(out, rest);
-    if (rc == 0) rc = buf_cstr(out) ? 0 : BRIDGE_NOMEM;
-    return rc == 0 && path_check((const char *)out->data, out->len, NULL) == 0;
-}
-
 static void found_add(foreign *f, const char *path, size_t len)
 {
     found *o;
@@ -76,7 +58,7 @@ static void take_links(foreign *f, text links)
         buf path;
 
         buf_init(&path, f->mem, PATH_BYTES);
-        if (!memchr(item.target.p, '?', item.target.len) && path_here(f, item.target, &path) > 0) found_add(f, (char *)path.data, path.len);
+        if (!memchr(item.target.p, '?', item.target.len) && foreign_path_here(f, item.target, &path) > 0) found_add(f, (char *)path.data, path.len);
         buf_done(&path);
     }
 }

@@ -132,24 +132,6 @@ static far_kept *keep(passage *p, const coap_answer *a)
     return far_cache_put(&p->f->cache, p->key, p->key_len, &like, a->body);
 }
 
-/* Location-Path and -Query as a reference; out has room. */
-static const char *location_of(const coap_answer *a, buf *out)
-{
-    coap_options walk = coap_options_of(a->packet);
-    coap_option o;
-    bool query = false;
-    int rc = 0;
-
-    while (rc == 0 && coap_next_option(&walk, &o)) {
-        text t = {(const char *)o.p, o.len};
-        if (o.number == COAP_LOCATION_PATH) rc = buf_put(out, "/", 1);
-        else if (o.number == COAP_LOCATION_QUERY) rc = buf_put(out, query ? "&" : "?", 1), query = true;
-        else continue;
-        if (rc == 0) rc = text_percent_encode(out, t, "!$'()*,;:@=");
-    }
-    return rc == 0 && out->len ? buf_cstr(out) : NULL;
-}
-
 static void answer_as_is(const passage *p, const coap_answer *a)
 {
     bridge_forwarded f = {.code = a->code, .format = -1, .max_age = -1, .data = a->body, .len = a->body_len};
@@ -162,7 +144,7 @@ static void answer_as_is(const passage *p, const coap_answer *a)
         f.etag.len = (uint8_t)a->meta->etags[0].len;
         memcpy(f.etag.bytes, a->meta->etags[0].p, f.etag.len);
     }
-    f.location = location_of(a, &location);
+    f.location = coap_answer_location(a, &location);
     p->fn(p->user, &f);
     buf_done(&location);
 }

@@ -134,3 +134,20 @@ bool coap_etag_same(const coap_answer *a, const uint8_t *etag, size_t len)
 {
     return len && a->meta->etag_count && a->meta->etags[0].len == len && memcmp(a->meta->etags[0].p, etag, len) == 0;
 }
+
+const char *coap_answer_location(const coap_answer *a, buf *out)
+{
+    coap_options walk = coap_options_of(a->packet);
+    coap_option o;
+    bool query = false;
+    int rc = 0;
+
+    while (rc == 0 && coap_next_option(&walk, &o)) {
+        text t = {(const char *)o.p, o.len};
+        if (o.number == COAP_LOCATION_PATH) rc = buf_put(out, "/", 1);
+        else if (o.number == COAP_LOCATION_QUERY) rc = buf_put(out, query ? "&" : "?", 1), query = true;
+        else continue;
+        if (rc == 0) rc = text_percent_encode(out, t, "!$'()*,;:@=");
+    }
+    return rc == 0 && out->len ? buf_cstr(out) : NULL;
+}

@@ -25,5 +25,7 @@ void coap_say_free(coap_saying *s);
 
 int coap_status_of_code(uint8_t code); /* a bridge_status; RFC 8075 7 by way of docs/status.md */
 uint32_t coap_answer_age(const coap_answer *a); /* seconds; 60 when it was not said (RFC 7252 5.10.5) */
+/* Location-Path and -Query as a reference: "/a/b?c=1", "?c=1"; it lies in out.  NULL: none was told. */
+const char *coap_answer_location(const coap_answer *a, buf *out);
 bool coap_etag_same(const coap_answer *a, const uint8_t *etag, size_t len);
 #endif

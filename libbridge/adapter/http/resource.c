@@ -69,12 +69,14 @@ static int make_message(request *r, bridge_verb verb, const char *name, bridge_m
 
 /* ---- answers */
 
-static void put_location(answer *a, http_conn *c, const char *path)
+static void put_location(answer *a, http_conn *c, const char *path, const char *query)
 {
     buf *b = &c->port->body;
 
     buf_clear(b);
     if (a->rc == 0) a->rc = target_put(b, text_of(c->port->mount), text_of(path));
+    if (a->rc == 0 && query) a->rc = buf_text(b, "?");
+    if (a->rc == 0 && query) a->rc = text_percent_encode(b, text_of(query), "!$&'()*+,;=:@/?%"); /* escaped it is already, if it is in order */
     if (a->rc == 0) answer_field(a, "Location", (text){(char *)b->data, b->len});
 }
 
@@ -103,7 +105,7 @@ void resource_finish(request *r, bridge_verb verb, const char *name, int outcome
         resource_answer(r, 200, reply);
     } else if (outcome == BRIDGE_CREATED) {
         answer_begin(&a, c, 201);
-        put_location(&a, c, verb == BRIDGE_POST && reply ? reply->path : name);
+        put_location(&a, c, verb == BRIDGE_POST && reply ? reply->path : name, reply ? msg_prop(reply, MSG_LOCATION_QUERY) : NULL);
         if (reply && reply->version) {
             etag_print(tag, reply->version, false, 0);
             answer_field(&a, "ETag", text_of(tag));
