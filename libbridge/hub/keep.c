@@ -125,6 +125,24 @@ static int level_of(const bridge_peer *from, const bridge_msg *msg)
     return level < 0 ? (int)h->store->level : level;
 }
 
+static int port_level(const bridge_port *port)
+{
+    const bridge_store *s = port->hub->store;
+
+    return !s ? (int)STORE_NONE : port->level < 0 ? (int)s->level : port->level;
+}
+
+bool port_promises(const bridge_port *port)
+{
+    return port_level(port) != STORE_NONE;
+}
+
+void port_promise(bridge_port *port, bridge_store_wait *w)
+{
+    bridge_store_when(port->hub->store, w);
+    if (port_level(port) == STORE_FULL) store_sync(port->hub->store);
+}
+
 int keep_may(bridge_peer *from, bridge_verb verb, const bridge_msg *msg)
 {
     hub *h = from->port->hub;

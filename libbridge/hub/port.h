@@ -3,6 +3,7 @@
 #define HUB_PORT_H
 #include "base/text.h"
 #include "bridge/sys/adapter.h"
+#include "bridge/sys/store.h"
 #include "loop/loop.h"
 
 typedef struct limits {
@@ -23,6 +24,10 @@ void peer_pass_on(bridge_peer *peer, bridge_msg *msg);
 int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, uint8_t qos, bool retain, bridge_msg **out);
 
 void peer_more(bridge_peer *peer); /* it is hungry again: see bridge_adapter.hungry */
+
+/* ---- keep.c: what a listener's acknowledgements promise (its durability=, else the store's); for what no path says better */
+bool port_promises(const bridge_port *port); /* they wait for the disk */
+void port_promise(bridge_port *port, bridge_store_wait *w); /* bridge_store_when(), and synced if that is what is promised */
 
 /* ---- exchange.c: questions and answers of a protocol that has neither; names are those of the peer's protocol */
 bool peer_meets_owner(const bridge_peer *peer, text name); /* does somebody else answer for it? */

@@ -17,22 +17,26 @@ int store_level_of(const char *word)
 typedef struct words { /* what a store's URL says */
     const bridge_store_engine *engine; /* NULL: memory */
     char where[1024];
-    uint64_t commit, pending;
+    uint64_t commit, pending, wait;
     int level;
 } words;
 
+static int take_ms(text value, uint64_t *out, const char *name, bridge_error *err)
+{
+    if (value.len > 2 && memcmp(value.p + value.len - 2, "ms", 2) == 0) value.len -= 2;
+    if (text_to_u64(value, 60000, out)) return 0;
+    return fail(err, BRIDGE_INVALID, "store option %s=%.*s: milliseconds, up to 60000, are wanted", name, (int)(value.len < 40 ? value.len : 40), value.p);
+}
+
 static int one_option(words *w, text key, text value, bridge_error *err)
 {
-    static const char *const known[] = {"commit", "durability", "pending", NULL};
+    static const char *const known[] = {"commit", "durability", "pending", "wait", NULL};
     char word[40] = "", name[40] = "";
 
     snprintf(name, sizeof name, "%.*s", (int)key.len, key.p);
     snprintf(word, sizeof word, "%.*s", (int)value.len, value.p);
-    if (text_is(key, "commit")) {
-        if (value.len > 2 && memcmp(value.p + value.len - 2, "ms", 2) == 0) value.len -= 2;
-        if (text_to_u64(value, 60000, &w->commit)) return 0;
-        return fail(err, BRIDGE_INVALID, "store option commit=%s: milliseconds, up to 60000, are wanted", word);
-    }
+    if (text_is(key, "commit")) return take_ms(value, &w->commit, "commit", err);
+    if (text_is(key, "wait")) return take_ms(value, &w->wait, "wait", err);
     if (text_is(key, "pending")) {
         if (text_to_u64(value, (uint64_t)1 << 40, &w->pending) && w->pending >= 65536) return 0;
         return fail(err, BRIDGE_INVALID, "store option pending=%s: bytes, at least 65536, are wanted", word);
@@ -51,7 +55,7 @@ static int read_words(words *w, const char *url, bridge_error *err)
     text scheme, rest, where, query, one, key, value;
     int rc = 0;
 
-    *w = (words){.commit = STORE_COMMIT, .pending = STORE_PENDING, .level = STORE_FULL};
+    *w = (words){.commit = STORE_COMMIT, .pending = STORE_PENDING, .wait = STORE_WAIT, .level = STORE_FULL};
     if (!text_cut(text_of(url), ':', &scheme, &rest))
         return fail(err, BRIDGE_SYNTAX, "store \"%.100s\": memory: or sqlite:FILE is wanted", url);
     text_cut(rest, '?', &where, &query);
@@ -117,7 +121,7 @@ static void unmake(bridge_store *s)
 static int begin(bridge_store *s, const words *w, bridge_error *err)
 {
     bridge_error note = {0};
-    int rc = s->engine->open(&s->state, w->where, &note, err);
+    int rc = s->engine->open(&s->state, w->where, (int)w->wait, &note, err);
 
     if (rc < 0) return rc;
     if (*note.text) log_line(s->log, BRIDGE_LOG_ERROR, "store", "%s: %s", s->name, note.text);

@@ -14,13 +14,14 @@ typedef enum sqlite_query { Q_PUT, Q_REMOVE, Q_REMOVE_BELOW, Q_APPEND, Q_TRIM, Q
 typedef struct sqlite_state {
     sqlite3 *db;
     sqlite3_stmt *q[Q_COUNT];
+    int wait; /* ms for others */
     int lock; /* of FILE.lock; -1: none */
     bool in_transaction, synced;
     char *file;
     char why[200];
 } sqlite_state;
 
-int sqlite_open(void **out, const char *where, bridge_error *note, bridge_error *err);
+int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bridge_error *err);
 void sqlite_close(void *e);
 int sqlite_failed(sqlite_state *s, int rc); /* remembers why; BUSY for a full disk, else IO */
 bool sqlite_is_corrupt(int rc);

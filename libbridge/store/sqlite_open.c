@@ -169,7 +169,7 @@ static int open_db(sqlite_state *s)
     if (rc != SQLITE_OK) return rc;
     if (sqlite3_db_readonly(s->db, NULL) == 1) return SQLITE_READONLY; /* SQLite takes what it gets */
     sqlite3_extended_result_codes(s->db, 1);
-    sqlite3_busy_timeout(s->db, 2000); /* somebody's sqlite3 tool */
+    sqlite3_busy_timeout(s->db, s->wait); /* somebody's sqlite3 tool */
     rc = number_of(s, "PRAGMA application_id", &id);
     if (rc == SQLITE_OK) rc = number_of(s, "PRAGMA user_version", &version);
     if (rc == SQLITE_OK) rc = number_of(s, "SELECT count(*) FROM sqlite_master", &tables);
@@ -192,7 +192,7 @@ static int explain(sqlite_state *s, int rc, bridge_error *err)
     return fail(err, (rc & 0xff) == SQLITE_CANTOPEN ? BRIDGE_DENIED : BRIDGE_IO, "store %s: %s", s->file, s->db ? sqlite3_errmsg(s->db) : "no memory");
 }
 
-int sqlite_open(void **out, const char *where, bridge_error *note, bridge_error *err)
+int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bridge_error *err)
 {
     sqlite_state *s = mem_zalloc(mem_default(), sizeof *s);
     int rc;
@@ -201,6 +201,7 @@ int sqlite_open(void **out, const char *where, bridge_error *note, bridge_error 
         mem_free(mem_default(), s);
         return fail_nomem(err);
     }
+    s->wait = wait;
     rc = lock_file(s, err);
     if (rc == 0) {
         rc = open_db(s);

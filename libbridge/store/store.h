@@ -20,6 +20,7 @@ int store_level_of(const char *word); /* "none", "normal", "full"; INVALID */
 
 enum {
     STORE_COMMIT = 5,       /* ms from one commit to the next */
+    STORE_WAIT = 2000,      /* ms for another program that writes into the file */
     STORE_KEY_MAX = 70000,  /* bytes */
     STORE_RETRY_MIN = 100,  /* ms after a failure */
     STORE_RETRY_MAX = 2000

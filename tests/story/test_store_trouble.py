@@ -104,6 +104,7 @@ def test_a_disk_that_takes_nothing_is_told_in_each_protocols_words_until_it_take
     watcher = mqtt.Client(port, version=5).connect("w")
     watcher.subscribe(("event", 1))
     old = mqtt.Client(port, version=4).connect("old", clean=True)
+    mqtt.Client(port, version=5).connect("was there", clean=False, props={"session_expiry": 1000}).drop()
     peer = coap.Socket(bridged.port("coap"))
     for n in range(5):  # more than 64 KB
         assert http(bridged, "PUT", f"before/{n}", PIECE)[0] == 201
@@ -129,7 +130,13 @@ def test_a_disk_that_takes_nothing_is_told_in_each_protocols_words_until_it_take
     old.send(mqtt.publish("o", b"1", qos=1, pid=9, retain=True))  # 3.1.1 has no word for it [MQTT-3.3.5-2]
     with pytest.raises(mqtt.Closed):
         old.receive()
+    mqtt.Client(port, version=5).connect("new", reason=0x97, clean=False, props={"session_expiry": 1000})
+    mqtt.Client(port, version=4).connect("new", reason=3, clean=False)
+    assert peer.post("rd", b"</a>", query=("ep=n",), options=[(coap.CONTENT_FORMAT, coap.uint(40))]).says == "4.29"
     # What needs no disk goes on.
+    assert mqtt.Client(port, version=5).connect("was there", clean=False, props={"session_expiry": 1000}).connack.session_present
+    assert mqtt.Client(port, version=5).connect("here and now").publish("event", b"now", qos=1).reason in (0, 0x10)
+    assert watcher.message().payload == b"now"
     assert http(bridged, "GET", "before/4")[2] == PIECE
     assert peer.get("r/before/0").says == "2.05"
     assert client.publish("event", b"e", qos=1).reason in (0, 0x10)

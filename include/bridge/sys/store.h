@@ -105,8 +105,8 @@ typedef struct bridge_store_engine {
     size_t size;        /* sizeof(bridge_store_engine) */
     const char *scheme; /* "sqlite" of "sqlite:FILE?commit=5ms" */
     /* where: what stands between the scheme and '?'.  note: a sentence for the log when all is well but something happened (a file was
-     * moved aside); else left alone. */
-    int (*open)(void **out, const char *where, bridge_error *note, bridge_error *err);
+     * moved aside); else left alone.  wait: ms for others who write there. */
+    int (*open)(void **out, const char *where, int wait, bridge_error *note, bridge_error *err);
     void (*close)(void *e);
     int (*begin)(void *e, bool sync); /* sync: it shall survive the loss of power, not only of the process */
     int (*put)(void *e, unsigned kind, const void *key, size_t key_len, const void *value, size_t len);

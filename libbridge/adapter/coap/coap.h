@@ -51,7 +51,7 @@ typedef struct coap_port {
     uint64_t requests, errors;
 } coap_port;
 
-/* A request whose owner has not answered yet. */
+/* A request whose owner, or whose disk, has not answered yet. */
 typedef struct coap_wait {
     list link;
     coap_port *cp;
@@ -64,6 +64,9 @@ typedef struct coap_wait {
     uint8_t tags[4][9]; /* ETags of the request: length and bytes */
     timer leisure;      /* an answer to multicast, which waits a while */
     buf late;
+    bridge_store_wait disk; /* promise.c */
+    uint8_t code;
+    buf where; /* Location-Path: texts, each with its NUL */
 } coap_wait;
 
 typedef struct coap_watcher { /* one observation */
@@ -112,6 +115,13 @@ coap_port *coap_home(coap_port *cp); /* what all listeners of a bridge share; NU
 /* serve.c */
 void coap_serve(void *user, coap_request *r);
 void coap_wait_dropped(coap_wait *w);
+void coap_wait_free(coap_wait *w);
+
+/* ---- promise.c: registrations and topics, which the hub does not keep
+ * 0; BUSY: the disk takes nothing now.  Ask before anything is changed. */
+int coap_may_promise(coap_port *cp);
+/* Answers when all that was said to the store so far is on disk; without one at once.  folder: of Location-Path, before name; or NULL. */
+void coap_promise(coap_port *cp, coap_request *r, uint8_t code, const char *folder, const char *name, const buf *body);
 enum { COAP_LEISURE = 5000 }; /* ms; DEFAULT_LEISURE, RFC 7252 4.8 */
 void coap_answer_at_leisure(coap_port *cp, coap_request *r, buf *links); /* takes the bytes */
 

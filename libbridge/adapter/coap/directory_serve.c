@@ -133,13 +133,12 @@ static int check_name(asking *a)
     return there ? may_touch(a, there) : may(a, BRIDGE_PUT, a->e.ep);
 }
 
-static void answer_location(coap_request *r, uint64_t id)
+static void answer_location(asking *a, uint64_t id)
 {
     char number[24];
-    int len = snprintf(number, sizeof number, "%llu", (unsigned long long)id);
-    coap_option where[] = {{COAP_LOCATION_PATH, 2, (const uint8_t *)"rd"}, {COAP_LOCATION_PATH, (uint32_t)len, (const uint8_t *)number}};
 
-    coap_respond(r, COAP_REPLY(.code = COAP_CREATED, .extra = where, .extra_count = 2));
+    snprintf(number, sizeof number, "%llu", (unsigned long long)id);
+    coap_promise(a->cp, a->r, COAP_CREATED, "rd", number, NULL);
 }
 
 static void serve_register(asking *a)
@@ -149,6 +148,7 @@ static void serve_register(asking *a)
     bool created;
     int rc = check_name(a);
 
+    if (rc == 0) rc = coap_may_promise(a->cp);
     if (rc == 0 && m->has & COAP_HAS_CONTENT_FORMAT && m->format != BRIDGE_LINKS) rc = BRIDGE_FORMAT;
     if (rc == 0 && a->r->body_len && !links_are_fine((text){(const char *)a->r->body, a->r->body_len})) {
         refuse(a, BRIDGE_SYNTAX, "not link-format");
@@ -158,7 +158,7 @@ static void serve_register(asking *a)
     if (rc < 0)
         refuse(a, rc, rc == BRIDGE_INVALID ? "ep is missing" : NULL);
     else
-        answer_location(a->r, made->id);
+        answer_location(a, made->id);
 }
 
 /* ---- simple registration: the device is asked for its links (RFC 9176 5.1) */
@@ -255,25 +255,27 @@ static void serve_simple(asking *a)
 
 static void serve_update(asking *a, registration *r)
 {
-    int rc = a->r->body_len || a->e.ep.p || a->e.d.p ? BRIDGE_INVALID : directory_update(r, &a->e);
+    int rc = a->r->body_len || a->e.ep.p || a->e.d.p ? BRIDGE_INVALID : coap_may_promise(a->cp);
 
+    if (rc == 0) rc = directory_update(r, &a->e);
     if (rc < 0)
         refuse(a, rc, rc == BRIDGE_INVALID ? "lt, base and attributes can be updated; links by registering again" : NULL);
     else
-        coap_respond(a->r, COAP_REPLY(.code = COAP_CHANGED));
+        coap_promise(a->cp, a->r, COAP_CHANGED, NULL, NULL, NULL);
 }
 
 static void serve_one(asking *a, registration *r)
 {
     int rc = a->r->code == COAP_GET ? may(a, BRIDGE_GET, r->ep) : may_touch(a, r);
 
+    if (rc == 0 && a->r->code == COAP_DELETE) rc = coap_may_promise(a->cp);
     if (rc < 0) {
         refuse(a, rc, NULL);
     } else if (a->r->code == COAP_POST) {
         serve_update(a, r);
     } else if (a->r->code == COAP_DELETE) {
         directory_remove(r);
-        coap_respond(a->r, COAP_REPLY(.code = COAP_DELETED));
+        coap_promise(a->cp, a->r, COAP_DELETED, NULL, NULL, NULL);
     } else if (a->r->code == COAP_GET) {
         coap_respond(a->r, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = r->links, .len = r->links_len));
     } else {

@@ -27,18 +27,20 @@ static coap_wait *wait_spare(coap_port *cp)
     return cp->spare;
 }
 
-static void wait_free(coap_wait *w)
+void coap_wait_free(coap_wait *w)
 {
     list_remove(&w->link);
     timer_stop(&w->leisure);
+    bridge_store_forget(&w->disk);
     buf_done(&w->late);
+    buf_done(&w->where);
     mem_free(w->cp->mem, w);
 }
 
 void coap_wait_dropped(coap_wait *w)
 {
     if (w->ticket) bridge_ticket_cancel(w->ticket);
-    wait_free(w);
+    coap_wait_free(w);
 }
 
 /* RFC 7252 8.2: those who are asked all at once do not answer all at once. */
@@ -50,7 +52,7 @@ static void on_leisure(timer *t)
 
     r->user = NULL;
     coap_respond(r, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = w->late.data, .len = w->late.len));
-    wait_free(w);
+    coap_wait_free(w);
     turn_end_want(cp->loop, &cp->flush);
 }
 
@@ -91,7 +93,7 @@ static void on_done(void *user, int status, bridge_msg *reply)
         o = NULL;
     }
     coap_answer_outcome(cp, r, status, w->verb, reply, &wish, o);
-    wait_free(w);
+    coap_wait_free(w);
     turn_end_want(cp->loop, &cp->flush);
 }
 

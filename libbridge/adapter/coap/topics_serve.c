@@ -39,15 +39,15 @@ static bool take_config(asking *a)
 
 static void answer_topic(asking *a, uint8_t code, const topic *o, unsigned wanted)
 {
-    coap_option where[] = {{COAP_LOCATION_PATH, 2, (const uint8_t *)"ps"}, {COAP_LOCATION_PATH, (uint32_t)strlen(o->id), (const uint8_t *)o->id}};
     buf b;
 
     buf_init(&b, a->cp->mem, 0);
     if (topic_config_write(&b, o, wanted) < 0)
         refuse(a, BRIDGE_NOMEM, NULL);
+    else if (code == COAP_CONTENT)
+        coap_respond(a->r, COAP_REPLY(.code = code, .format = COAP_SAY(TOPICS_FORMAT), .data = b.data, .len = b.len));
     else
-        coap_respond(a->r, COAP_REPLY(.code = code, .format = COAP_SAY(TOPICS_FORMAT), .data = b.data, .len = b.len, .extra = where,
-                                      .extra_count = code == COAP_CREATED ? 2 : 0));
+        coap_promise(a->cp, a->r, code, code == COAP_CREATED ? "ps" : NULL, o->id, &b);
     buf_done(&b);
 }
 
@@ -139,7 +139,8 @@ static void serve_create(asking *a)
     int rc;
 
     if (!take_config(a)) return;
-    rc = a->c.has & 1u << TOPIC_FILTER ? BRIDGE_INVALID : topic_new(a->t, &a->c, &made);
+    rc = a->c.has & 1u << TOPIC_FILTER ? BRIDGE_INVALID : coap_may_promise(a->cp);
+    if (rc == 0) rc = topic_new(a->t, &a->c, &made);
     if (rc < 0) {
         refuse(a, rc, rc == BRIDGE_INVALID ? "topic-name and resource-type; a name or path that is in use, or none; a date that is over" : NULL);
         return;
@@ -178,7 +179,7 @@ static void serve_update(asking *a, topic *o, bool whole)
     if (!take_config(a)) return;
     if (whole && !(a->c.has & 1u << TOPIC_NAME && a->c.has & 1u << TOPIC_RESOURCE_TYPE))
         rc = BRIDGE_INVALID;
-    else
+    else if ((rc = coap_may_promise(a->cp)) == 0)
         rc = topic_update(o, &a->c, whole);
     topic_keep(o); /* some of it may have been taken */
     if (rc < 0)
@@ -199,7 +200,7 @@ static void serve_delete(asking *a, topic *o)
         return;
     }
     topic_remove(o);
-    coap_respond(a->r, COAP_REPLY(.code = COAP_DELETED));
+    coap_promise(a->cp, a->r, COAP_DELETED, NULL, NULL, NULL);
 }
 
 static void serve_topic(asking *a, topic *o)

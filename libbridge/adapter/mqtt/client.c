@@ -62,7 +62,7 @@ void mqtt_kick(mqtt_client *c, uint8_t reason, const char *why)
         mqtt_explain(c, &p, why);
         mqtt_send(c, &p);
     }
-    mqtt_leave(c, true);
+    mqtt_leave(c, c->state != MQTT_ENTERING); /* [5: 3.1.2-7] a will is for who was let in */
 }
 
 void mqtt_leave(mqtt_client *c, bool with_will)
@@ -170,17 +170,19 @@ static void take_packet(mqtt_client *c, const uint8_t *p, size_t len)
 
 static void on_rested(timer *t)
 {
-    mqtt_client *c = list_of(t, mqtt_client, rest);
-    c->resting = false;
-    stream_read(c->stream, true);
-    stream_again(c->stream);
+    mqtt_client_listen(list_of(t, mqtt_client, rest), true);
+}
+
+void mqtt_client_listen(mqtt_client *c, bool on)
+{
+    c->resting = !on;
+    stream_read(c->stream, on);
+    if (on) stream_again(c->stream);
 }
 
 void mqtt_client_rest(mqtt_client *c)
 {
-    if (c->state == MQTT_GONE || timer_start(&c->rest, c->stream->loop, 1, on_rested) < 0) return;
-    c->resting = true;
-    stream_read(c->stream, false);
+    if (c->state != MQTT_GONE && timer_start(&c->rest, c->stream->loop, 1, on_rested) == 0) mqtt_client_listen(c, false);
 }
 
 static size_t on_data(void *user, const uint8_t *data, size_t len)

@@ -90,7 +90,7 @@ static bool same_user(const mqtt_session *s, const char *user)
 
 /* [5: 3.1.4-3] the old connection ends; [5: 3.1.2-4 to -6] then its session goes on, or a new one begins.  A session is only
  * handed on to the name it belongs to. */
-static int take_session(mqtt_client *c, const wire_connect *k, const login *l, bool *present)
+static int take_session(mqtt_client *c, const wire_connect *k, const login *l, bool *present, bool *wiped)
 {
     mqtt_shared *sh = c->port->shared;
     mqtt_session *s = mqtt_session_find(sh, l->id);
@@ -100,6 +100,7 @@ static int take_session(mqtt_client *c, const wire_connect *k, const login *l, b
         s = mqtt_session_find(sh, l->id);
     }
     if (s && (k->clean || !same_user(s, l->user))) {
+        *wiped = mqtt_persists(s);
         mqtt_session_free(s);
         s = NULL;
     }
@@ -149,7 +150,25 @@ static void reply_room(const mqtt_session *s, char *room, wire_props *props)
     props->response_info = (wire_slice){(const uint8_t *)room, (uint32_t)n};
 }
 
-static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool assigned)
+void mqtt_connect_done(mqtt_client *c)
+{
+    c->state = MQTT_ONLINE;
+    c->corked = false;
+    mqtt_client_arm(c);
+    if (c->session) mqtt_queue_pump(c->session);
+}
+
+/* [5: 3.2.0-1] before anything else.  That a session is there, or one that was there is not any more, is a promise (docs/store.md). */
+static int say_welcome(mqtt_client *c, const wire_packet *k, bool present, bool wiped)
+{
+    if (!(mqtt_persists(c->session) || wiped) || !port_promises(c->via)) return mqtt_send(c, k);
+    c->state = MQTT_ENTERING;
+    c->corked = true;
+    mqtt_client_listen(c, false);
+    return mqtt_persist_welcome(c->session, k, !present);
+}
+
+static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool wiped, bool assigned)
 {
     const mqtt_limits *most = &c->port->limits;
     mqtt_session *s = c->session;
@@ -157,7 +176,7 @@ static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool assi
     wire_props *props = &k.props;
     uint32_t wanted = p->props.has & WIRE_HAS_SESSION_EXPIRY ? p->props.session_expiry : 0;
     char room[sizeof HUB_REPLIES + MAX_REPLY_ID + 1];
-    if (c->version != WIRE_V5) return mqtt_send(c, &k);
+    if (c->version != WIRE_V5) return say_welcome(c, &k, present, wiped);
     if ((p->props.has & WIRE_HAS_WANTS_RESPONSE_INFO) && p->props.wants_response_info) reply_room(s, room, props);
     if (s->expiry != wanted) props->has |= WIRE_HAS_SESSION_EXPIRY, props->session_expiry = s->expiry;
     if (most->receive_max < UINT16_MAX) props->has |= WIRE_HAS_RECEIVE_MAX, props->receive_max = (uint16_t)most->receive_max;
@@ -169,7 +188,7 @@ static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool assi
         props->has |= WIRE_HAS_SERVER_KEEP_ALIVE, props->server_keep_alive = c->keep_alive;
     if (c->auth) mqtt_auth_props(c, props);
     if (assigned) props->has |= WIRE_HAS_ASSIGNED_ID, props->assigned_id = (wire_slice){(uint8_t *)s->id, s->id_len};
-    return mqtt_send(c, &k);
+    return say_welcome(c, &k, present, wiped);
 }
 
 /* ---- */
@@ -195,12 +214,21 @@ static int refuse(mqtt_client *c, uint8_t reason, const char *why)
     return 0;
 }
 
+/* A session that would have to be written, and nothing can be now?  One that is there goes on. */
+static bool is_unkept(const mqtt_client *c, const wire_packet *p, const login *l)
+{
+    mqtt_shared *sh = c->port->shared;
+    bool there = !p->connect.clean && mqtt_session_find(sh, l->id);
+    return !there && expiry_of(c, p) > 0 && bridge_store_ready(sh->store) < 0;
+}
+
 /* Let in: the session, its will, the welcome. */
 static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assigned)
 {
-    bool present;
+    bool present, wiped = false;
+    if (is_unkept(c, p, l)) return refuse(c, c->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "the disk takes nothing now");
     if (mqtt_user_enter(c, l->user) < 0) return refuse(c, WIRE_QUOTA, "too many connections of this user");
-    int rc = take_session(c, &p->connect, l, &present);
+    int rc = take_session(c, &p->connect, l, &present, &wiped);
     if (rc == BRIDGE_BUSY) return refuse(c, c->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "too many sessions");
     if (rc < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
     c->state = MQTT_ONLINE;
@@ -212,9 +240,9 @@ static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assi
     }
     c->port->shared->count.connects++;
     mqtt_persist_session(c->session);
-    welcome(c, p, present, assigned); /* [5: 3.2.0-1] before anything else */
-    mqtt_client_arm(c);
-    if (c->session) mqtt_queue_pump(c->session);
+    rc = welcome(c, p, present, wiped, assigned);
+    if (c->state == MQTT_ONLINE) mqtt_connect_done(c);
+    else if (rc < 0) mqtt_leave(c, false);
     return 0;
 }
 

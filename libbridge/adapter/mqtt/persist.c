@@ -1,4 +1,5 @@
 #include "adapter/mqtt/persist.h"
+#include "hub/port.h"
 #include "store/store.h"
 
 enum { PERSIST_VERSION = 1 };
@@ -10,6 +11,7 @@ typedef struct mqtt_later { /* a packet that waits for the disk */
     uint8_t type, reason;
     uint16_t id;
     uint32_t len;     /* of packet; 0: an acknowledgement */
+    bool fresh;       /* CONNACK: the session is new */
     uint8_t packet[];
 } mqtt_later;
 
@@ -197,6 +199,27 @@ bool mqtt_persist_may_send(mqtt_session *s, uint64_t seq)
     return false;
 }
 
+/* The disk takes nothing: a session that is new is none, one that was there goes on. */
+static void on_welcome(bridge_store_wait *w, int status)
+{
+    mqtt_later *l = list_of(w, mqtt_later, wait);
+    mqtt_session *s = l->session;
+    mqtt_client *c = s->client;
+    bool refused = status < 0 && l->fresh, gone = status == BRIDGE_CLOSED || !c;
+
+    list_remove(&l->link);
+    if (!gone && !refused) stream_write(c->stream, l->packet, l->len);
+    mem_free(s->shared->mem, l);
+    if (gone) return;
+    if (refused) {
+        s->expiry = 0;
+        mqtt_refuse(c, c->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "the disk takes nothing now");
+        return;
+    }
+    mqtt_connect_done(c);
+    if (c->state == MQTT_ONLINE) mqtt_client_listen(c, true);
+}
+
 static void on_later(bridge_store_wait *w, int status)
 {
     mqtt_later *l = list_of(w, mqtt_later, wait);
@@ -239,16 +262,34 @@ void mqtt_persist_send(mqtt_session *s, wire_type type, uint16_t id, uint8_t rea
     bridge_store_when(s->shared->store, &l->wait);
 }
 
-int mqtt_persist_send_packet(mqtt_session *s, const wire_packet *p)
+static mqtt_later *later_packet(mqtt_session *s, const wire_packet *p)
 {
     size_t size = wire_measure(p);
+    mqtt_later *l = size ? later_new(s, size) : NULL;
+
+    if (l) wire_write(p, l->packet);
+    return l;
+}
+
+int mqtt_persist_send_packet(mqtt_session *s, const wire_packet *p)
+{
     mqtt_later *l;
 
-    if (!s->queue) return mqtt_send(s->client, p);
-    l = size ? later_new(s, size) : NULL;
+    if (!s->queue || !port_promises(s->client->via)) return mqtt_send(s->client, p);
+    l = later_packet(s, p);
     if (!l) return BRIDGE_NOMEM;
-    wire_write(p, l->packet);
-    bridge_store_when(s->shared->store, &l->wait);
+    port_promise(s->client->via, &l->wait);
+    return 0;
+}
+
+int mqtt_persist_welcome(mqtt_session *s, const wire_packet *p, bool fresh)
+{
+    mqtt_later *l = later_packet(s, p);
+
+    if (!l) return BRIDGE_NOMEM;
+    l->fresh = fresh;
+    l->wait.fn = on_welcome;
+    port_promise(s->client->via, &l->wait);
     return 0;
 }
 

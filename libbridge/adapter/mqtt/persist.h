@@ -33,6 +33,7 @@ bool mqtt_persist_may_send(mqtt_session *s, uint64_t seq);
 /* Sends this once all that was said so far is on disk, if the connection is still the same. */
 void mqtt_persist_send(mqtt_session *s, wire_type type, uint16_t id, uint8_t reason);
 int mqtt_persist_send_packet(mqtt_session *s, const wire_packet *p);
+int mqtt_persist_welcome(mqtt_session *s, const wire_packet *connack, bool fresh); /* then mqtt_connect_done() */
 void mqtt_persist_offline(mqtt_session *s); /* nothing of what waits is sent any more */
 
 /* ---- persist_load.c */

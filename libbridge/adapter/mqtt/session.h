@@ -94,10 +94,11 @@ struct mqtt_shared {
 
 /* A connection.
  *
- *     NEW --CONNECT--> ONLINE --DISCONNECT, error, limit, takeover--> GONE      then on_close frees it
- *      |                  ^                                             ^
- *      `--CONNECT--> ASKING --AUTH--> ASKING ... ---- error, timeout ---'        (enhanced authentication)  */
-typedef enum mqtt_state { MQTT_NEW, MQTT_ASKING, MQTT_ONLINE, MQTT_GONE } mqtt_state;
+ *     NEW --CONNECT--> (ENTERING -->) ONLINE --DISCONNECT, error, limit, takeover--> GONE      then on_close frees it
+ *      |                  ^                                                            ^
+ *      `--CONNECT--> ASKING --AUTH--> ASKING ... ---- error, timeout ------------------'        (enhanced authentication)
+ * ENTERING: its session is on its way to the disk, and CONNACK waits for that; what the client sends meanwhile waits, too. */
+typedef enum mqtt_state { MQTT_NEW, MQTT_ASKING, MQTT_ENTERING, MQTT_ONLINE, MQTT_GONE } mqtt_state;
 
 typedef struct mqtt_auth { /* enhanced authentication [5: 4.12]; lives as long as the connection */
     char *method;
@@ -119,7 +120,7 @@ struct mqtt_client {
     bridge_port *via; /* where it logs in: port->port, or that of the adapter that handed it over */
     stream *stream;
     mqtt_user *account; /* counted for max_per_user */
-    mqtt_session *session; /* while ONLINE */
+    mqtt_session *session; /* while ENTERING and ONLINE */
     timer timer;           /* until CONNECT its timeout, then keep-alive */
     timer rest;            /* it asked for much: others first, see mqtt_client_rest() */
     uint8_t *codes;        /* of the SUBSCRIBE that is half done, or NULL */
@@ -137,7 +138,7 @@ struct mqtt_client {
     uint8_t version, state;
     bool problem_info, bridge;
     uint8_t over; /* it came over a limit and only waits to be told: the reason */
-    bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first */
+    bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first; while ENTERING: CONNACK does */
     bool pumping; /* queue.c is at work */
     bool resting;
 };
@@ -231,6 +232,7 @@ void mqtt_send_ack(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason);
 void mqtt_kick(mqtt_client *c, uint8_t reason, const char *why);
 /* Lets everybody else have a turn before this client's next packet, or the rest of this one. */
 void mqtt_client_rest(mqtt_client *c);
+void mqtt_client_listen(mqtt_client *c, bool on); /* off: what it sends waits.  On: what has waited is taken now */
 void mqtt_client_arm(mqtt_client *c); /* keep-alive begins */
 /* Adds a reason string, if the client wants one and it fits. */
 void mqtt_explain(const mqtt_client *c, wire_packet *packet, const char *why);
@@ -307,6 +309,7 @@ uint8_t mqtt_reason(int status); /* of a bridge_status, for PUBACK and PUBREC */
 int mqtt_handle_connect(mqtt_client *c, const wire_packet *p, const uint8_t *raw, size_t len);
 int mqtt_connect_go_on(mqtt_client *c, wire_slice data); /* AUTH after a challenge */
 void mqtt_refuse(mqtt_client *c, uint8_t reason, const char *why); /* CONNACK with an error, and close */
+void mqtt_connect_done(mqtt_client *c); /* CONNACK has gone: ONLINE */
 int mqtt_handle_publish(mqtt_client *c, const wire_packet *p);
 int mqtt_handle_pubrel(mqtt_client *c, const wire_packet *p);
 void mqtt_acks_forget(mqtt_session *s);
