@@ -1,4 +1,5 @@
 """What was acknowledged survives: kill -9, a damaged file, a second process (docs/store.md)."""
+import concurrent.futures
 import stat
 import urllib.error
 import urllib.request
@@ -105,6 +106,43 @@ def test_a_session_its_subscriptions_and_what_waits_for_it_come_back(start, vers
     assert d.connack.session_present
     got = [d.message() for _ in range(6)]
     assert [(m.topic, m.payload) for m in got] == [(f"a/{n}", b"x%d" % n) for n in range(5)] + [("b", b"later")]
+
+
+def responds(c, filter):
+    pid = next(c.pids)
+    c.send(mqtt.subscribe(pid, (filter, 1), props=[("user", ("responder", "true"))], version=5))
+    return c.wait_for(mqtt.SUBACK, pid).codes
+
+
+def test_what_a_session_answers_for_comes_back_with_it(start):
+    one = start()
+    c = client(one, "device")
+    assert responds(c, "dev/+") == [1] and responds(c, "other") == [1]
+    c.unsubscribe("other")
+    kill(one)
+    two = start()
+
+    with pytest.raises(urllib.error.HTTPError) as away:  # somebody answers for it, who is not there
+        get(two, "dev/a")
+    with pytest.raises(urllib.error.HTTPError) as nobody:
+        get(two, "other")
+    assert away.value.code >= 500 and nobody.value.code == 404
+    assert responds(client(two, "somebody"), "dev/+") == [0x83]  # it is taken
+    c = client(two, "device")
+    assert c.connack.session_present
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, two, "dev/a")
+        question = c.message()
+        assert question.topic == "dev/a"
+        c.send(mqtt.publish(question.props["response_topic"], b"21", version=5, props=[("correlation", question.props["correlation"])]))
+        assert answer.result()[0] == "21"
+    c.drop()
+    client(two, "device", expiry=0).disconnect()  # its end
+    put(two, "sync", "1")
+    kill(two)
+    with pytest.raises(urllib.error.HTTPError) as gone:
+        get(start(), "dev/a")
+    assert gone.value.code == 404
 
 
 def test_qos_2_is_not_doubled_by_a_kill_at_any_step(start):

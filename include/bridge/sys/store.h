@@ -33,6 +33,7 @@ typedef enum bridge_kept {
     BRIDGE_KEPT_WRITER = 10,      /* a writer beside the store: the number of its queue */
     BRIDGE_KEPT_HISTORY = 11,     /* path: its number in the history */
     BRIDGE_KEPT_TOPIC = 12,       /* CoAP pub/sub: a topic's configuration */
+    BRIDGE_KEPT_RESPONDER = 13,   /* MQTT client id NUL filter: what it answers for */
     BRIDGE_KEPT_OTHER = 64        /* from here on: adapters that are not in this tree */
 } bridge_kept;
 

@@ -81,9 +81,10 @@ static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_fi
     if (rc == 0 && is_too_long(c, filter)) rc = BRIDGE_INVALID;
     if (rc == 0 && peer_watches(s->peer) + s->responder_count >= c->port->limits.max_subscriptions) rc = BRIDGE_BUSY;
     if (rc == 0 && mqtt_persists(s)) rc = bridge_store_ready(s->shared->store);
-    if (rc == 0 && wants_to_respond(p))
+    if (rc == 0 && wants_to_respond(p)) {
         rc = group ? BRIDGE_UNSUPPORTED : mqtt_respond(s, filter, (uint8_t)qos);
-    else if (rc == 0) {
+        if (rc == 0) mqtt_persist_responder(s, filter, (uint8_t)qos);
+    } else if (rc == 0) {
         rc = bridge_peer_watch(s->peer, filter, &options, group ? s : NULL, NULL); /* user: is it shared? */
         if (rc == 0) mqtt_persist_subscribe(s, filter, &options);
     }
@@ -95,6 +96,7 @@ static uint8_t unsubscribe_one(mqtt_client *c, const wire_filter *f)
     const char *filter, *group;
     int rc = spell(c, f->text, &filter, &group);
     bool answered = rc == 0 && !group && mqtt_respond_no_more(c->session, filter);
+    if (answered) mqtt_persist_responder_not(c->session, filter);
     if (rc == 0) rc = bridge_peer_unwatch(c->session->peer, filter, group);
     if (rc == 0) mqtt_persist_unsubscribe(c->session, filter, group);
     if (rc == BRIDGE_NOTFOUND && answered) rc = 0;

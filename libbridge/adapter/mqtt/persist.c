@@ -56,6 +56,7 @@ void mqtt_persist_end(mqtt_session *s)
     if (!s->queue) return;
     bridge_store_remove(store, BRIDGE_KEPT_SESSION, s->id, s->id_len);
     bridge_store_remove_below(store, BRIDGE_KEPT_SUBSCRIPTION, s->id, s->id_len + 1); /* with its NUL */
+    bridge_store_remove_below(store, BRIDGE_KEPT_RESPONDER, s->id, s->id_len + 1);
     bridge_store_remove_below(store, BRIDGE_KEPT_INFLIGHT, s->id, s->id_len + 1);
     bridge_store_trim(store, s->queue, UINT64_MAX);
     s->queue = 0;
@@ -94,6 +95,32 @@ void mqtt_persist_unsubscribe(mqtt_session *s, const char *filter, const char *g
 
     if (!s->queue) return;
     if (key_of(s, &key, filter, group) == 0) bridge_store_remove(s->shared->store, BRIDGE_KEPT_SUBSCRIPTION, key.data, key.len);
+    buf_done(&key);
+}
+
+void mqtt_persist_responder(mqtt_session *s, const char *filter, uint8_t qos)
+{
+    uint8_t value[2] = {PERSIST_VERSION, qos};
+    buf key;
+    int rc;
+
+    if (!s->queue) return;
+    buf_init(&key, s->shared->mem, STORE_KEY_MAX);
+    rc = buf_put(&key, s->id, s->id_len + 1);
+    if (rc == 0) rc = buf_put(&key, filter, strlen(filter));
+    if (rc == 0) rc = bridge_store_put(s->shared->store, BRIDGE_KEPT_RESPONDER, key.data, key.len, value, sizeof value);
+    buf_done(&key);
+    if (rc < 0) lost(s, "what it answers for");
+}
+
+void mqtt_persist_responder_not(mqtt_session *s, const char *filter)
+{
+    buf key;
+
+    if (!s->queue) return;
+    buf_init(&key, s->shared->mem, STORE_KEY_MAX);
+    if (buf_put(&key, s->id, s->id_len + 1) == 0 && buf_put(&key, filter, strlen(filter)) == 0)
+        bridge_store_remove(s->shared->store, BRIDGE_KEPT_RESPONDER, key.data, key.len);
     buf_done(&key);
 }
 

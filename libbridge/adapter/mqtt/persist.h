@@ -2,6 +2,7 @@
  *
  *   SESSION       client id                       expiry, queue, since when it is away, user, will
  *   SUBSCRIPTION  client id NUL group NUL filter  options
+ *   RESPONDER     client id NUL filter            what it answers for
  *   INFLIGHT      client id NUL id                QoS 2 that came in
  *   its queue     first_seq + place in the ring   a message for it; or only that it was released
  * The packet identifier of a message follows from its number in the queue, so that one that was sent before a crash is sent again
@@ -23,6 +24,8 @@ void mqtt_persist_session(mqtt_session *s); /* came, went, has another expiry or
 void mqtt_persist_end(mqtt_session *s);     /* the session is over */
 void mqtt_persist_subscribe(mqtt_session *s, const char *filter, const bridge_watch_options *o);
 void mqtt_persist_unsubscribe(mqtt_session *s, const char *filter, const char *group);
+void mqtt_persist_responder(mqtt_session *s, const char *filter, uint8_t qos);
+void mqtt_persist_responder_not(mqtt_session *s, const char *filter);
 void mqtt_persist_in(mqtt_session *s, uint16_t id, bool there);
 /* The ring's messages: seq is first_seq and the place. */
 void mqtt_persist_push(mqtt_session *s, mqtt_out *o, uint64_t seq);

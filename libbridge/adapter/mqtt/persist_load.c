@@ -56,6 +56,20 @@ static int on_subscription(void *user, const void *key, size_t key_len, const vo
     return 0;
 }
 
+static int on_responder(void *user, const void *key, size_t key_len, const void *value, size_t len)
+{
+    loading *l = user;
+    mqtt_session *s = l->session;
+    const uint8_t *v = value;
+    const char *at = (const char *)key + s->id_len + 1;
+    char *filter = len == 2 && v[0] == 1 ? mem_text_len(l->sh->mem, at, key_len - s->id_len - 1) : NULL;
+    int rc = filter ? mqtt_respond(s, filter, v[1] & 3) : BRIDGE_SYNTAX;
+
+    mem_free(l->sh->mem, filter);
+    if (rc < 0) l->broken++; /* somebody else answers for it now, or it may not any more */
+    return 0;
+}
+
 static int on_inflight(void *user, const void *key, size_t key_len, const void *value, size_t len)
 {
     loading *l = user;
@@ -174,6 +188,7 @@ static void load_one(loading *l, const found *f)
     mqtt_session *s = l->session;
     l->sh->loading = true;
     bridge_store_each(store, BRIDGE_KEPT_SUBSCRIPTION, s->id, s->id_len + 1, on_subscription, l);
+    bridge_store_each(store, BRIDGE_KEPT_RESPONDER, s->id, s->id_len + 1, on_responder, l);
     bridge_store_each(store, BRIDGE_KEPT_INFLIGHT, s->id, s->id_len + 1, on_inflight, l);
     bridge_store_items(store, s->queue, 0, 0, on_message, l);
     l->sh->loading = false;
