@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -45,10 +46,8 @@ class Postgres:
                 pwd.getpwnam("postgres")
             except KeyError:
                 pytest.skip("needs the user postgres")
-            for parent in [folder, *folder.parents][:-1]:
-                if parent.owner() == "root" and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
-            self.folder.mkdir()
+            # Not below tmp_path: another user may not go in there, and each start of pytest on this machine sees to that again.
+            self.folder = Path(tempfile.mkdtemp(prefix="bridge-postgres-"))
             shutil.chown(self.folder, "postgres")
             self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
         subprocess.run([*self.as_user, self.BIN / "initdb", "-D", self.folder, "-A", "trust", "-U", "bridge", "-N", "-E", "UTF8"], check=True,
@@ -67,6 +66,10 @@ class Postgres:
             self.process.send_signal(2)
             self.process.wait(PATIENCE)
             self.process = None
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder)
 
     def ask(self, sql):
         done = subprocess.run(["psql", "-X", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bridge", "postgres", "-c", sql],
@@ -104,6 +107,8 @@ store-enabled = false
             self.process.wait(PATIENCE)
             self.process = None
 
+    remove = stop  # its files are pytest's to throw away
+
     def ask(self, query, post=False):
         url = f"http://127.0.0.1:{self.port}/query?" + urllib.parse.urlencode({"db": "bridge", "q": query, "epoch": "ms"})
         try:
@@ -117,9 +122,7 @@ store-enabled = false
 def server(request, tmp_path):
     made = request.param(tmp_path)
     yield made
-    made.stop()
-
-
+    made.remove()
 
 
 def publish(bridged, *messages):
@@ -209,6 +212,8 @@ class SecondInflux:
 
     def stop(self):
         self.server.shutdown()
+
+    remove = stop
 
 
 @pytest.mark.parametrize("server", [SecondInflux], indirect=True)
