@@ -79,6 +79,10 @@ int pattern_compare(const pattern *a, const pattern *b);
 bool pattern_overlaps(const pattern *a, const pattern *b); /* is there a path that both match? */
 bool pattern_covers(const pattern *a, const pattern *b);   /* does a match all that b matches? */
 
+/* As an MQTT filter, NUL-terminated: names are '+', a rest is '#', and "{room}-lamp" is '+' (what the fixed text excludes matches all the
+ * same).  Its length; TOOBIG. */
+int pattern_filter(const pattern *p, char *out, size_t room);
+
 /* Where a target's captures come from: once for a route.  INVALID when the source does not have them, or has one
  * segment where the target wants the rest or the other way round. */
 typedef struct pattern_link {

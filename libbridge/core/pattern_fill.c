@@ -80,3 +80,19 @@ int pattern_fill(const pattern *target, const pattern_link *link, const captures
     out[f.len] = 0;
     return (int)f.len;
 }
+
+int pattern_filter(const pattern *p, char *out, size_t room)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < p->count; i++) {
+        segment_kind kind = (segment_kind)p->segments[i].kind;
+        text s = kind == SEGMENT_LITERAL ? pattern_text(p, i) : text_of(kind == SEGMENT_REST ? "#" : "+");
+        if (n + s.len + 2 > room) return BRIDGE_TOOBIG;
+        if (i) out[n++] = '/';
+        memcpy(out + n, s.p, s.len);
+        n += s.len;
+    }
+    out[n] = 0;
+    return (int)n;
+}

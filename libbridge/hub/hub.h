@@ -3,7 +3,8 @@
  *   hub.c       life of a bridge's inside           port.c      listeners, their events, logins
  *   plan.c      the way out, remembered
  *   peer.c      who talks to us, what they watch    submit.c    the way in: the page to read
- *   routes.c    copies; names in routes_names.c, what they do to messages in routes_change.c      fanout.c    the way out
+ *   routes.c    copies; names in routes_names.c, what they do to messages in routes_change.c, uplinks in routes_far.c
+ *   fanout.c    the way out
  *   describe.c  link attributes of paths
  *   own.c       who answers for what                request.c   calls to them, tickets
  *   values.c    what is kept, how long, how much     life.c      how long names stay
@@ -82,6 +83,7 @@ struct bridge_peer {
     list watches, tickets, owns;
     size_t watch_count;
     mem *port_mem; /* set when it is gone: the port may go before */
+    struct far *reached; /* it is the uplink that routes call so; or NULL */
     uint64_t mark; /* the fan-out that has met it last */
     uint32_t hit;  /* where in that fan-out's list */
     unsigned flags;
@@ -324,6 +326,7 @@ int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *b
 /* Carries an accepted message over the routes that copy.  from may be NULL. */
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
 void routes_explain(hub *h, text path, buf *out);
+void far_lost(bridge_peer *peer); /* routes that name it wait for another */
 int functions_add(hub *h, const char *name, bridge_transform_fn fn, void *user, void **out, bridge_error *err); /* EXISTS */
 void functions_remove(void *function);
 void routes_stats(hub *h, bridge_stat_fn fn, void *user);

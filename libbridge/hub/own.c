@@ -89,21 +89,11 @@ static bool began(bridge_watch *w, text said)
     return true;
 }
 
-/* A filter as MQTT spells it: names are wildcards. */
 static int spell(const pattern *p, char *out, size_t room)
 {
-    size_t n = 0;
-
-    for (int i = 0; i < p->count; i++) {
-        text s = pattern_text(p, i);
-        if (p->segments[i].kind == SEGMENT_PART) return 0;
-        if (p->segments[i].kind != SEGMENT_LITERAL) s = text_of(p->segments[i].kind == SEGMENT_REST ? "#" : "+");
-        if (n + s.len + 2 > room) return 0;
-        if (i) out[n++] = '/';
-        memcpy(out + n, s.p, s.len);
-        n += s.len;
-    }
-    return (int)n;
+    for (int i = 0; i < p->count; i++)
+        if (p->segments[i].kind == SEGMENT_PART) return 0; /* a filter would be more than it */
+    return pattern_filter(p, out, room);
 }
 
 bool own_watch_began(bridge_watch *w, const pattern *p)

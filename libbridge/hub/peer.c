@@ -67,6 +67,7 @@ void bridge_peer_free(bridge_peer *peer)
     h = peer->port->hub;
     peer->gone = true;
     peer->port_mem = h->mem;
+    far_lost(peer);
     while (!list_empty(&peer->watches))
         bridge_watch_close(list_of(peer->watches.next, bridge_watch, link));
     while (!list_empty(&peer->owns))

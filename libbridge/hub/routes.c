@@ -4,6 +4,7 @@
  *   home/{room}/light -> mqtt:lights/{room}   the same from the other side                              scheme mqtt
  *   *:old/{x...} -> new/{x...}                a name that every scheme has
  *   raw/{x...} -> archive/{x...}              a copy: what is published there is published here as well
+ *   raw/{x...} -> uplink.cloud:{x...}         a copy to another broker                             routes_far.c
  * A route lives in the tries below and is read by nobody outside of this file. */
 #include "hub/routes.h"
 #include "base/status.h"
@@ -23,6 +24,7 @@ int routes_new(hub *h)
     list_init(&rs->all);
     list_init(&rs->dead);
     list_init(&rs->functions);
+    list_init(&rs->fars);
     h->routes = rs;
     return 0;
 }
@@ -56,6 +58,7 @@ void routes_free(hub *h)
         routes_remove(h, list_of(rs->all.next, route, link));
     routes_bury(h);
     functions_free(h);
+    fars_free(h);
     for (int i = 0; i <= EVERY; i++) {
         ptrie_done(&rs->names[i].in);
         ptrie_done(&rs->names[i].out);
@@ -83,16 +86,36 @@ const char *route_label(const route *r)
 
 /* ---- adding: routes_read.c has read and checked what was said */
 
+static struct names *names_of(hub *h, const route *r)
+{
+    if (r->kind != ROUTE_NAME) return NULL;
+    return &h->routes->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme];
+}
+
+static ptrie *forth_of(hub *h, const route *r)
+{
+    struct names *n = names_of(h, r);
+
+    return n ? &n->in : r->from_far ? far_in(r->from_far) : &h->routes->copies;
+}
+
+static ptrie *back_of(hub *h, const route *r)
+{
+    struct names *n = names_of(h, r);
+
+    return n ? &n->out : r->to_far ? far_in(r->to_far) : &h->routes->copies;
+}
+
 static int enter(hub *h, route *r)
 {
     struct routes *rs = h->routes;
-    struct names *n = r->kind == ROUTE_NAME ? &rs->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme] : NULL;
-    int rc = ptrie_add(n ? &n->in : &rs->copies, &r->forth.entry);
+    struct names *n = names_of(h, r);
+    int rc = ptrie_add(forth_of(h, r), &r->forth.entry);
 
     if (rc < 0) return rc;
-    if (r->back_too) rc = ptrie_add(n ? &n->out : &rs->copies, &r->back.entry);
+    if (r->back_too) rc = ptrie_add(back_of(h, r), &r->back.entry);
     if (rc < 0) {
-        ptrie_remove(n ? &n->in : &rs->copies, &r->forth.entry);
+        ptrie_remove(forth_of(h, r), &r->forth.entry);
         return rc;
     }
     if (n) n->count++, h->naming_routes++;
@@ -102,14 +125,28 @@ static int enter(hub *h, route *r)
     return 0;
 }
 
-static bool is_there(const hub *h, const route *r)
+static void take_out(hub *h, route *r)
 {
-    const struct routes *rs = h->routes;
-    const ptrie *t = r->kind == ROUTE_COPY ? &rs->copies : &rs->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme].in;
+    struct routes *rs = h->routes;
+    struct names *n = names_of(h, r);
 
-    for (const ptrie_entry *e = ptrie_same(t, r->from); e; e = e->next)
-        if (e->priority == r->forth.entry.priority && (r->kind == ROUTE_NAME || pattern_compare(route_of(e)->to, r->to) == 0))
-            return true;
+    r->removed = true;
+    ptrie_remove(forth_of(h, r), &r->forth.entry);
+    ptrie_remove(back_of(h, r), &r->back.entry);
+    if (n) n->count--, h->naming_routes--;
+    rs->count--;
+    rs->changes++;
+    list_remove(&r->link);
+    list_push(&rs->dead, &r->link);
+}
+
+static bool is_there(hub *h, const route *r)
+{
+    for (const ptrie_entry *e = ptrie_same(forth_of(h, r), r->from); e; e = e->next) {
+        const route *o = route_of(e);
+        if (e->priority != r->forth.entry.priority) continue;
+        if (r->kind == ROUTE_NAME || (o->to_far == r->to_far && strcmp(o->to_target->text, r->to_target->text) == 0)) return true;
+    }
     return false;
 }
 
@@ -126,31 +163,22 @@ int routes_add(hub *h, const bridge_route *said, route **out, bridge_error *err)
         route_free(h->mem, r);
         return rc == BRIDGE_NOMEM ? fail_nomem(err) : rc;
     }
+    rc = far_join(r, err);
+    if (rc < 0) {
+        take_out(h, r);
+        hub_mourn(h);
+        return rc == BRIDGE_NOMEM ? fail_nomem(err) : rc;
+    }
     if (out) *out = r;
     return 0;
 }
 
 void routes_remove(hub *h, route *r)
 {
-    struct routes *rs = h->routes;
-
     timer_stop(&r->timer);
-    if (!rs->ending) route_transform_flush(r);
-    r->removed = true;
-    if (r->kind == ROUTE_NAME) {
-        struct names *n = &rs->names[r->scheme == SCHEME_ANY ? EVERY : r->scheme];
-        ptrie_remove(&n->in, &r->forth.entry);
-        ptrie_remove(&n->out, &r->back.entry);
-        n->count--;
-        h->naming_routes--;
-    } else {
-        ptrie_remove(&rs->copies, &r->forth.entry);
-        ptrie_remove(&rs->copies, &r->back.entry);
-    }
-    rs->count--;
-    rs->changes++;
-    list_remove(&r->link);
-    list_push(&rs->dead, &r->link);
+    if (!h->routes->ending) route_transform_flush(r);
+    far_leave(r);
+    take_out(h, r);
     hub_mourn(h);
 }
 
@@ -163,24 +191,39 @@ static bool crossed(const crossing *came, const route *r, unsigned *hops)
     return false;
 }
 
-static void copy_over(hub *h, bridge_peer *from, ptrie_entry *e, bridge_msg *msg, bridge_verb verb, const crossing *came)
+void routes_carry_one(hub *h, bridge_peer *from, ptrie_entry *e, bridge_msg *msg, bridge_verb verb, const crossing *came)
 {
     route *r = route_of(e);
     bool forth = e == &r->forth.entry;
+    const far *source = forth ? r->from_far : r->to_far, *target = forth ? r->to_far : r->from_far;
     crossing here = {came, r};
     char path[PATH_BYTES + 1];
     unsigned hops;
     int len;
 
+    if (target && far_is_from(target, from, msg)) return;
     if (crossed(came, r, &hops) || hops >= HUB_MAX_HOPS || msg->hops >= HUB_MAX_HOPS) {
         h->count.dropped_loops++;
         return;
     }
     len = route_fill(r, forth, forth ? r->from : r->to, msg_path(msg), path, sizeof path);
-    if (len >= 0) route_carry(h, from, r, forth, msg, (text){path, (size_t)len}, verb, &here);
+    if (len >= 0 && source && !target && (len = far_may(source, verb, path)) == 0) len = (int)strlen(path);
+    if (len >= 0 && target && !source && far_may(target, BRIDGE_NOTIFY, msg->path) < 0) return;
+    if (len >= 0) route_carry(from, r, forth, msg, (text){path, (size_t)len}, (int)verb, &here);
     else
         log_limited(&h->log, &r->budget, loop_now(h->loop), BRIDGE_LOG_WARN, "route", "%s: %s was not carried over: %s", r->label,
                     msg->path, bridge_status_text(len));
+}
+
+void routes_carry_kept(route *r, bool forth, bridge_msg *value)
+{
+    const far *target = forth ? r->to_far : r->from_far;
+    char path[PATH_BYTES + 1];
+    crossing here = {NULL, r};
+    int len = far_is_from(target, NULL, value) || far_may(target, BRIDGE_NOTIFY, value->path) < 0
+                  ? 0 : route_fill(r, forth, forth ? r->from : r->to, msg_path(value), path, sizeof path);
+
+    if (len > 0) route_carry(r->hub->app, r, forth, value, (text){path, (size_t)len}, VERB_KEPT, &here);
 }
 
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came)
@@ -190,25 +233,33 @@ void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, c
 
     if (rs->copies.count == 0 || ptrie_all(&rs->copies, msg->path, msg->path_len, &found) < 0) return;
     for (size_t i = 0; i < found.count; i++)
-        if (found.at[i]->node) copy_over(h, from ? from : h->app, found.at[i], msg, verb, came); /* node 0: removed meanwhile */
+        if (found.at[i]->node) routes_carry_one(h, from ? from : h->app, found.at[i], msg, verb, came); /* node 0: removed meanwhile */
     ptrie_found_done(&found);
 }
 
 /* ---- in words */
 
+static void explain_copy(const ptrie_entry *e, text path, buf *out)
+{
+    const route *r = route_of(e);
+    bool forth = e == &r->forth.entry;
+    const far *target = forth ? r->to_far : r->from_far;
+    char name[PATH_BYTES + 1];
+
+    if (route_fill(r, forth, forth ? r->from : r->to, path, name, sizeof name) <= 0) return;
+    buf_print(out, "copied to %s%s%s%s%s (route %s%s%s)%s\n", target ? "uplink " : "", target ? far_name(target) : "", target ? " as " : "", name,
+              r->does ? ", transformed" : "", r->label, r->does ? "; " : "", r->does ? transform_text(r->does) : "",
+              target && !far_is_up(target) ? "; there is no uplink of this name now" : "");
+}
+
 void routes_explain(hub *h, text path, buf *out)
 {
     ptrie_found found = {.mem = h->mem};
-    char name[PATH_BYTES + 1];
 
     names_explain(h, path, out);
+    fars_explain(h, path, out);
     if (ptrie_all(&h->routes->copies, path.p, path.len, &found) < 0) return;
-    for (size_t i = 0; i < found.count; i++) {
-        const route *r = route_of(found.at[i]);
-        bool forth = found.at[i] == &r->forth.entry;
-        if (route_fill(r, forth, forth ? r->from : r->to, path, name, sizeof name) > 0)
-            buf_print(out, "copied to %s%s (route %s%s%s)\n", name, r->does ? ", transformed" : "", r->label, r->does ? "; " : "",
-                      r->does ? transform_text(r->does) : "");
-    }
+    for (size_t i = 0; i < found.count; i++)
+        explain_copy(found.at[i], path, out);
     ptrie_found_done(&found);
 }

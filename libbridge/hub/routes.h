@@ -6,6 +6,8 @@
 
 typedef enum route_kind { ROUTE_NAME, ROUTE_COPY } route_kind;
 
+typedef struct far far; /* an uplink by its name; routes_far.c */
+
 typedef struct route_end { /* its place in a trie */
     ptrie_entry entry;
     struct route *route;
@@ -17,6 +19,7 @@ struct route {
     uint8_t scheme;    /* NAME: whose; SCHEME_ANY: everybody's */
     bool back_too;     /* NAME: shown to the scheme under the name; COPY: also from target to source */
     route_end forth, back;
+    far *from_far, *to_far; /* COPY: this side is an uplink's; NULL: it is a path of ours */
     pattern *from, *to;               /* NAME: the scheme's name, the canonical path.  COPY: source, target */
     pattern *from_target, *to_target; /* the same, for filling in */
     pattern_link from_link, to_link;
@@ -47,6 +50,7 @@ struct routes {
     ptrie copies;
     list all, dead;
     list functions; /* that transformations may call: routes_change.c */
+    list fars;
     bool ending;
     size_t count;
     uint64_t changes; /* one more with each route that comes or goes: what was remembered is stale */
@@ -64,6 +68,23 @@ void names_explain(hub *h, text path, buf *out);
 /* The other side's path for one that `matched`, in out[room]: its length, or negative. */
 int route_fill(const route *r, bool forth, const pattern *matched, text name, char *out, size_t room);
 
+/* ---- routes.c: one copy, over the route of this entry */
+void routes_carry_one(hub *h, bridge_peer *from, ptrie_entry *e, bridge_msg *msg, bridge_verb verb, const crossing *came);
+void routes_carry_kept(route *r, bool forth, bridge_msg *value); /* to an uplink that was not there before */
+
+/* ---- routes_far.c.  One that was named stays as long as the bridge: routes point to it. */
+far *far_named(hub *h, text name); /* NULL: no memory */
+ptrie *far_in(far *f);
+const char *far_name(const far *f);
+int far_join(route *r, bridge_error *err); /* tells the uplinks that it names; it is in the tries */
+void far_leave(route *r);
+bool far_is_from(const far *f, const bridge_peer *from, const bridge_msg *msg);
+bool far_is_up(const far *f);
+int far_may(const far *f, bridge_verb verb, const char *path); /* 0, DENIED: as the uplink's user */
+int far_send(const far *f, bridge_verb verb, bridge_msg *msg, bool kept);
+void fars_free(hub *h);
+void fars_explain(hub *h, text path, buf *out);
+
 /* ---- routes_read.c
  * Reads and checks what was said; *out is whole but in no trie. */
 int route_read(hub *h, const bridge_route *said, route **out, bridge_error *err);
@@ -74,7 +95,8 @@ int route_apply(hub *h, route *r, bridge_msg *msg, bridge_verb verb, text path, 
 /* For a name, on the way out: as the scheme has it. */
 int route_show(hub *h, route *r, bridge_msg *msg, text name, bridge_msg **out);
 /* For a copy: none, one or several messages, now or later. */
-void route_carry(hub *h, bridge_peer *from, route *r, bool forth, bridge_msg *msg, text path, bridge_verb verb, const crossing *came);
+void route_carry(bridge_peer *from, route *r, bool forth, bridge_msg *msg, text path, int verb, const crossing *came);
+enum { VERB_KEPT = -2 }; /* no news: a PUT for an uplink that has just come */
 int route_transform_read(hub *h, route *r, const bridge_route *said, bridge_error *err);
 void route_transform_flush(route *r); /* what is held back goes on */
 void route_transform_free(mem *m, route *r);

@@ -99,7 +99,6 @@ int route_transform_read(hub *h, route *r, const bridge_route *said, bridge_erro
     const char *why;
     int rc;
 
-    r->hub = h;
     if ((int)said->on_error < BRIDGE_ERROR_DROP || said->on_error > BRIDGE_ERROR_PASS) return fail(err, BRIDGE_INVALID, "unknown on_error option");
     r->pass_bad = said->on_error == BRIDGE_ERROR_PASS;
     if (!said->transform) return 0;
@@ -214,14 +213,15 @@ typedef struct carrying {
     bridge_peer *from;
     route *route;
     const crossing *here;
-    int verb; /* of what comes out now; -1: as it was when it was held back */
+    const far *target; /* to this uplink; or NULL */
+    int verb; /* of what comes out now; -1: as it was when it was held back; VERB_KEPT */
 } carrying;
 
 static int carry(const carrying *c, bridge_msg *msg, text target, bridge_error *err)
 {
     hub *h = c->hub;
     route *r = c->route;
-    bridge_verb verb = c->verb >= 0 ? (bridge_verb)c->verb : (bridge_verb)msg->verb;
+    bridge_verb verb = c->verb >= 0 ? (bridge_verb)c->verb : c->verb == VERB_KEPT ? BRIDGE_PUT : (bridge_verb)msg->verb;
     bridge_msg *converted = NULL, *copy = NULL;
     int rc = in_format(r, msg, &converted, err);
 
@@ -232,7 +232,7 @@ static int carry(const carrying *c, bridge_msg *msg, text target, bridge_error *
         h->count.crossed++;
         if (verb == BRIDGE_POST && copy->retain) verb = BRIDGE_PUT;
         if (verb == BRIDGE_PUT && !copy->retain && r->retain == BRIDGE_KEEP_NEVER) verb = BRIDGE_POST;
-        rc = hub_cross(h, c->from, verb, copy, c->here);
+        rc = c->target ? far_send(c->target, verb, copy, c->verb == VERB_KEPT) : hub_cross(h, c->from, verb, copy, c->here);
     }
     bridge_msg_unref(copy);
     bridge_msg_unref(converted);
@@ -277,7 +277,7 @@ static void tick(route *r, bool all)
 {
     hub *h = r->hub;
     crossing here = {NULL, r};
-    carrying c = {.hub = h, .from = h->app, .route = r, .here = &here, .verb = -1};
+    carrying c = {.hub = h, .from = h->app, .route = r, .here = &here, .target = r->to_far, .verb = -1};
     transform_way way = {.source = r->from, .now = loop_now(h->loop), .out = on_out, .user = &c};
 
     hub_enter(h);
@@ -302,19 +302,20 @@ static bool removes(const route *r)
     return !r->does || transform_keeps_paths(r->does);
 }
 
-void route_carry(hub *h, bridge_peer *from, route *r, bool forth, bridge_msg *msg, text path, bridge_verb verb, const crossing *here)
+void route_carry(bridge_peer *from, route *r, bool forth, bridge_msg *msg, text path, int verb, const crossing *here)
 {
+    hub *h = r->hub;
     const transform *t = forth ? r->does : r->undoes;
-    carrying c = {.hub = h, .from = from, .route = r, .here = here, .verb = (int)verb};
+    carrying c = {.hub = h, .from = from, .route = r, .here = here, .target = forth ? r->to_far : r->from_far, .verb = verb};
     transform_way way = {.source = forth ? r->from : r->to, .now = loop_now(h->loop), .out = on_out, .user = &c};
     bridge_error err = {0};
     int rc;
 
-    if (t && verb == BRIDGE_DELETE) {
+    if (t && verb == (int)BRIDGE_DELETE) {
         if (!removes(r)) return;
         if (r->state) transform_forget(r->state, path);
     }
-    if (!t || !says_value(verb)) {
+    if (!t || !(verb == VERB_KEPT || says_value((bridge_verb)verb))) {
         on_out(&c, msg, path);
         return;
     }

@@ -6,7 +6,7 @@
 
 typedef struct side {
     int scheme; /* its number; SCHEME_ANY; -1: none, a canonical path */
-    text path;
+    text path, far; /* far: "cloud" of "uplink.cloud:", then path is a name there */
 } side;
 
 static size_t scheme_length(const char *said)
@@ -35,6 +35,8 @@ static int unknown_scheme(hub *h, text scheme, bridge_error *err)
                 (int)scheme.len, scheme.p, near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "");
 }
 
+static const text uplinks = {"uplink.", 7};
+
 static int read_side(hub *h, const char *said, side *out, bridge_error *err)
 {
     size_t n = scheme_length(said);
@@ -44,6 +46,10 @@ static int read_side(hub *h, const char *said, side *out, bridge_error *err)
     if (n == 0) return 0;
     out->path = text_of(said + n + 1);
     if (text_is(scheme, "path")) return 0;
+    if (n > uplinks.len && memcmp(said, uplinks.p, uplinks.len) == 0) {
+        out->far = (text){said + uplinks.len, n - uplinks.len};
+        return 0;
+    }
     if (text_is(scheme, "*")) {
         out->scheme = SCHEME_ANY;
         return 0;
@@ -104,6 +110,18 @@ static int label(hub *h, route *r, const bridge_route *said)
     return r->label ? 0 : BRIDGE_NOMEM;
 }
 
+/* An uplink has no names of ours: what goes there or comes from there is copied. */
+static int settle_far(hub *h, route *r, side s, side t, bridge_error *err)
+{
+    if (!s.far.p && !t.far.p) return 0;
+    if (s.scheme >= 0 || t.scheme >= 0)
+        return fail(err, BRIDGE_INVALID, "a route to or from an uplink has a path of the bridge, or another uplink, at its other side, and no protocol's name");
+    if (s.far.p && t.far.p && text_same(s.far, t.far)) return fail(err, BRIDGE_INVALID, "\"%.*s\" would get what it has said itself", (int)s.far.len, s.far.p);
+    if (s.far.p) r->from_far = far_named(h, s.far);
+    if (t.far.p) r->to_far = far_named(h, t.far);
+    return (s.far.p && !r->from_far) || (t.far.p && !r->to_far) ? fail_nomem(err) : 0;
+}
+
 static int settle(hub *h, route *r, const bridge_route *said, side s, side t, bridge_error *err)
 {
     text from = s.path, to = t.path;
@@ -119,7 +137,8 @@ static int settle(hub *h, route *r, const bridge_route *said, side s, side t, br
     }
     r->kind = s.scheme < 0 && t.scheme < 0 ? ROUTE_COPY : ROUTE_NAME;
     r->scheme = (uint8_t)(turned ? t.scheme : s.scheme >= 0 ? s.scheme : 0);
-    rc = read_patterns(h, r, from, to, err);
+    rc = settle_far(h, r, s, t, err);
+    if (rc == 0) rc = read_patterns(h, r, from, to, err);
     if (rc < 0) return rc;
     rc = read_backwards(h, r, from, to, &back);
     if (rc == BRIDGE_NOMEM) return fail_nomem(err);
@@ -127,7 +146,7 @@ static int settle(hub *h, route *r, const bridge_route *said, side s, side t, br
     if (rc < 0 && said->ways == BRIDGE_BOTH_WAYS)
         return fail(err, BRIDGE_INVALID, "\"%s\" does not tell what \"%s\" was, so there is no way back", said->target, said->source);
     if (rc < 0 && turned) return fail(err, BRIDGE_INVALID, "\"%s\" can never be shown as \"%s\": %s", said->source, said->target, back.text);
-    if (r->to && r->kind == ROUTE_COPY && strcmp(r->from->text, r->to->text) == 0)
+    if (r->to && r->kind == ROUTE_COPY && r->from_far == r->to_far && strcmp(r->from->text, r->to->text) == 0)
         return fail(err, BRIDGE_INVALID, "\"%s\" would be copied to itself", said->source);
     return 0;
 }
@@ -144,6 +163,7 @@ int route_read(hub *h, const bridge_route *given, route **out, bridge_error *err
     r = *out = mem_new(h->mem, route);
     if (!r) return BRIDGE_NOMEM;
     list_init(&r->link);
+    r->hub = h;
     rc = read_side(h, said.source, &s, err);
     if (rc == 0) rc = read_side(h, said.target, &t, err);
     if (rc == 0) rc = read_options(r, &said, err);

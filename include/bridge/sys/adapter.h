@@ -71,6 +71,9 @@ typedef struct bridge_adapter {
     /* Optional: the bridge has a store, and its first listener or uplink is about to open: what sleeps in there (sessions, registrations)
      * comes back now, so that it misses nothing.  home: as bridge_port_home(). */
     void (*restore)(bridge_port *home);
+    /* Optional, for uplinks that routes may name; see bridge_peer_reach().  filter: topics of the other side that are wanted, or, as often as
+     * they were, are not any more; what comes for it goes to bridge_peer_arrived().  INVALID with a sentence: it cannot be had. */
+    int (*want)(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
 } bridge_adapter;
 
 /* ---- Ports */
@@ -127,6 +130,10 @@ int bridge_peer_watch(bridge_peer *peer, const char *pattern, const bridge_watch
 void bridge_watch_close(bridge_watch *watch); /* NULL is fine */
 int bridge_peer_unwatch(bridge_peer *peer, const char *pattern, const char *group); /* by pattern; NOTFOUND */
 
+/* From now on until it is freed this peer is what routes call "uplink.NAME:".  What they carry there comes to deliver() without a watch and
+ * user NULL; path is the name at the other side.  want() is called for what comes from there; kept values are delivered before it returns. */
+int bridge_peer_reach(bridge_peer *peer, const char *name);
+
 /* Conditions of a request. */
 typedef struct bridge_terms {
     const uint64_t *if_match; /* versions; the value must have one of them */
@@ -148,6 +155,9 @@ enum { BRIDGE_PENDING = 100 };
  * terms, reply, done, out may be NULL; with done NULL nothing is PENDING (an owner's answer is thrown away). */
 int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const bridge_terms *terms,
                        bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out);
+/* The same for what came from the other side of an uplink and goes over the routes that name it: its path is the name there.  verb: PUT, POST or
+ * DELETE.  NOTFOUND: no route takes it. */
+int bridge_peer_arrived(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, bridge_done_fn done, void *user, bridge_ticket **out);
 void bridge_ticket_cancel(bridge_ticket *ticket); /* done is not called any more */
 /* The part of a value that a FETCH (RFC 8132 2) asks for: question is the message it came as, wanted AUTO or a format. */
 int bridge_peer_fetch(bridge_peer *peer, bridge_msg *value, const bridge_msg *question, bridge_format wanted, bridge_msg **out);

@@ -40,6 +40,12 @@ static int message_of(uplink *u, const arrival *a, const map_line *l, const char
     return rc;
 }
 
+static int submit(uplink *u, const map_line *l, bridge_verb verb, bridge_msg *msg)
+{
+    if (l->routes) return bridge_peer_arrived(u->peer, verb, msg, NULL, NULL, NULL);
+    return bridge_peer_submit(u->peer, verb, msg, NULL, NULL, NULL, NULL, NULL);
+}
+
 void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path)
 {
     bridge_msg *msg = NULL;
@@ -48,9 +54,9 @@ void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *p
 
     if (rc == 0) {
         verb = !msg->retain ? BRIDGE_POST : msg->len ? BRIDGE_PUT : BRIDGE_DELETE;
-        rc = bridge_peer_submit(u->peer, verb, msg, NULL, NULL, NULL, NULL, NULL);
+        rc = submit(u, l, verb, msg);
         if (rc == BRIDGE_NOTFOUND && verb == BRIDGE_DELETE) /* nothing to remove; those who listen hear it all the same */
-            rc = bridge_peer_submit(u->peer, BRIDGE_POST, msg, NULL, NULL, NULL, NULL, NULL);
+            rc = submit(u, l, BRIDGE_POST, msg);
     }
     if (rc < 0 && rc != BRIDGE_NOTFOUND) {
         u->count.rejected++;
@@ -61,6 +67,7 @@ void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *p
 
 static void take_one(uplink *u, const arrival *a)
 {
+    static const map_line by_route = {.qos = 2, .routes = true};
     const map_table *t = &u->options.maps;
 
     u->count.received++;
@@ -83,6 +90,7 @@ static void take_one(uplink *u, const arrival *a)
         uplink_submit(u, a, &t->lines[i], u->name_room);
         return; /* no two of them overlap */
     }
+    if (!list_empty(&u->wants)) uplink_submit(u, a, &by_route, a->topic);
 }
 
 void uplink_receive(uplink *u, arrival *a)

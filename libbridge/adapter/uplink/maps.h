@@ -18,6 +18,7 @@ typedef struct map_line { /* one direction */
     uint8_t qos;        /* at most */
     bridge_keep retain; /* override of the retain flag */
     bool out;
+    bool routes; /* no map: the bridge's routes know what to do with it */
 } map_line;
 
 typedef struct map_table {

@@ -79,8 +79,8 @@ static int read_maps(uplink_options *o, const url *u, bridge_error *err)
     if (rc == 0) rc = maps_check(&o->maps, err);
     if (rc == 0 && o->mirror && !o->mirror_as) rc = fail(err, BRIDGE_INVALID, "where do its paths begin here? as=site/{path...} is wanted");
     if (rc == 0 && !o->mirror && o->mirror_as) rc = fail(err, BRIDGE_INVALID, "as= is for another bridge: bridge+%s://", u->scheme);
-    if (rc == 0 && !o->mirror && o->maps.count == 0)
-        rc = fail(err, BRIDGE_INVALID, "an uplink needs to know what to carry: out=, in= or both=, as in out=telemetry/{p...}>site7/{p...}");
+    if (rc == 0 && !o->mirror && o->maps.count == 0 && !url_get(u, "name"))
+        rc = fail(err, BRIDGE_INVALID, "an uplink needs to know what to carry: out=, in= or both=, as in out=telemetry/{p...}>site7/{p...}; or name=, for routes");
     return rc;
 }
 

@@ -41,7 +41,8 @@ void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
         u->count.loops++;
         return;
     }
-    len = map_name(l, msg->path, msg->path_len, u->name_room);
+    len = l ? map_name(l, msg->path, msg->path_len, u->name_room) : msg->path_len; /* no map: a route has named it */
+    if (!l) memcpy(u->name_room, msg->path, msg->path_len + 1u);
     if (len < 0 || has_controls(u->name_room, (size_t)len)) {
         if (len != BRIDGE_NOTFOUND) u->count.rejected++;
         return;
@@ -51,9 +52,9 @@ void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
         u->count.rejected++;
         return;
     }
-    p->qos = least(how->qos, l->qos);
+    p->qos = l ? least(how->qos, l->qos) : how->qos;
     p->gone = how->gone;
-    p->retain = l->retain == BRIDGE_KEEP_ALWAYS || (l->retain == BRIDGE_KEEP_AS_IS && (how->retained || how->gone || msg->retain));
+    p->retain = (l && l->retain == BRIDGE_KEEP_ALWAYS) || ((!l || l->retain == BRIDGE_KEEP_AS_IS) && (how->retained || how->gone || msg->retain));
     uplink_send(u, p);
 }
 

@@ -255,7 +255,7 @@ static void on_watchdog(void *user)
 static int subscribe_all(uplink *u, bool quiet)
 {
     const map_table *t = &u->options.maps;
-    link_filter *filters = mem_new_array(u->mem, link_filter, t->count + 1);
+    link_filter *filters = mem_new_array(u->mem, link_filter, t->count + wants_count(u, false) + 1);
     unsigned n = 0;
 
     if (!filters) return BRIDGE_NOMEM;
@@ -263,15 +263,16 @@ static int subscribe_all(uplink *u, bool quiet)
         if (!t->lines[i].out && (filters[n].filter = mem_text(u->mem, t->lines[i].filter))) filters[n++].qos = t->lines[i].qos;
     /* Where answers come is subscribed to before anybody can ask. */
     if (u->mirror && (filters[n].filter = mem_text(u->mem, mirror_replies(u)))) filters[n++].qos = 1;
+    n += wants_ask(u, filters + n);
     return link_subscribe(u->link, filters, n, quiet);
 }
 
-static unsigned count_filters(const uplink *u)
+static unsigned count_filters(const uplink *u, bool asked)
 {
     unsigned n = 0;
 
     for (size_t i = 0; i < u->options.maps.count; i++) n += !u->options.maps.lines[i].out;
-    return n + (u->mirror != NULL);
+    return n + (u->mirror != NULL) + wants_count(u, asked);
 }
 
 static void announce(uplink *u) /* everything is subscribed to */
@@ -311,14 +312,14 @@ static void on_up(uplink *u, const link_news *n)
     u->drained_at = u->progress_at = loop_now(l);
     on_watchdog(u);
     say_status(u, "1");
-    if (count_filters(u)) subscribe_all(u, n->session_present);
+    if (count_filters(u, false)) subscribe_all(u, n->session_present);
     else announce(u);
     uplink_feed(u);
 }
 
 static void on_subscribed(uplink *u, const link_news *n)
 {
-    unsigned all = count_filters(u);
+    unsigned all = count_filters(u, true);
 
     for (unsigned i = 0; i < n->count && u->subscribed < all; i++) {
         unsigned at = u->subscribed++, which = 0;

@@ -26,6 +26,7 @@ void uplink_free(uplink *u)
 {
     list_remove(&u->link_home);
     mirror_free(u);
+    wants_free(u);
     buffer_done(&u->buffer);
     echo_done(&u->echo);
     mem_free(u->mem, u->name_room);
@@ -76,6 +77,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     u->mem = port_mem(port);
     u->home = home;
     u->hop = home->hop;
+    list_init(&u->wants);
     turn_end_init(&u->feed, on_turn_end);
     rc = options_read(&u->options, u->mem, where, err);
     echo_init(&u->echo, u->mem);
@@ -87,6 +89,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     if (rc == 0 && is_alone(home, u) && (rc = buffer_open(&u->buffer, bridge_port_store(port), u->options.name)) < 0)
         fail(err, rc, "%s: what waited in the store cannot be read: %s", u->options.name, bridge_status_text(rc));
     if (rc == 0) rc = uplink_watch(u, err);
+    if (rc == 0 && (rc = bridge_peer_reach(u->peer, u->options.name)) < 0) fail_nomem(err);
     if (rc == 0 && u->options.mirror) rc = mirror_new(u, err);
     if (rc == 0 && (rc = uplink_begin(u)) < 0) fail(err, rc, "cannot start a thread: %s", bridge_status_text(rc));
     if (rc < 0) {
@@ -152,4 +155,5 @@ const bridge_adapter uplink_adapter = {
     .connects = connects,
     .connect = uplink_connect,
     .check_connect = uplink_check,
+    .want = uplink_want,
 };

@@ -4,7 +4,7 @@
  *   state.c     connecting, and what to do when it fails maps.c     which topics go where
  *   out.c       from the hub to the broker               buffer.c, persist.c   what waits
  *   in.c        from the broker to the hub               echo.c     what we said ourselves (MQTT 3.1.1)
- *   mirror.c    another bridge at the other end
+ *   mirror.c    another bridge at the other end          wants.c    what routes want of the broker
  *   link.c, keeper.c, courier.c, answers.c, send.c, arrive.c: paho, behind link.h */
 #ifndef ADAPTER_UPLINK_UPLINK_H
 #define ADAPTER_UPLINK_UPLINK_H
@@ -58,6 +58,7 @@ typedef struct uplink {
     uplink_counters count;
     char *name_room; /* MAP_NAME bytes to make names in */
     struct mirror *mirror;
+    list wants; /* wants.c */
     /* state.c */
     paho_link *link;
     uplink_state state;
@@ -103,6 +104,12 @@ void uplink_idle(uplink *u); /* state.c: closes when all is sent and it is to cl
 void uplink_receive(uplink *u, arrival *a); /* takes the list */
 void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path);
 int uplink_hops(const uplink *u, const bridge_prop *props, size_t count); /* bridges crossed so far; negative: it came from us, or too far */
+
+/* wants.c */
+int uplink_want(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
+unsigned wants_count(const uplink *u, bool asked); /* asked: those that were in the last wants_ask() */
+unsigned wants_ask(uplink *u, link_filter *out);   /* each as a filter to subscribe to; how many */
+void wants_free(uplink *u);
 
 /* mirror.c */
 int mirror_new(uplink *u, bridge_error *err);
