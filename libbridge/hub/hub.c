@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "hub/app.h"
+#include <stdarg.h>
+#include <stdio.h>
 
 static size_t or_default(size_t said, size_t otherwise)
 {
@@ -152,6 +154,27 @@ int hub_scheme_add(hub *h, const char *name)
 }
 
 /* ---- what dies while messages are handed out is freed when the last of them has been */
+
+int hub_over(hub *h, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(h->why, sizeof h->why, format, args);
+    va_end(args);
+    return BRIDGE_BUSY;
+}
+
+int hub_too_big(hub *h, size_t len)
+{
+    hub_over(h, "a payload of %zu bytes, %zu at most", len, h->limits.max_message);
+    return BRIDGE_TOOBIG;
+}
+
+int hub_short(hub *h)
+{
+    return hub_over(h, "of %zu bytes of memory too few are left", h->mem->limit);
+}
 
 void hub_bury(hub *h)
 {

@@ -132,6 +132,7 @@ struct hub {
     logger log;
     limits limits;
     counters count;
+    char why[96]; /* what the last refusal over a limit was for; see port_why() */
     uint64_t seed, version; /* version: of the last accepted message */
     tree *tree;
     struct routes *routes;
@@ -180,6 +181,10 @@ bool hub_is_closed(hub *h);  /* have they? */
 void hub_free(hub *h);       /* after the loop has run dry of them */
 int hub_scheme(const hub *h, text name);      /* its number, or -1 */
 int hub_scheme_add(hub *h, const char *name); /* its number; BUSY */
+/* Says which limit it is, with its number, for who tells the peer; gives BUSY. */
+int hub_over(hub *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int hub_short(hub *h); /* the same, of memory */
+int hub_too_big(hub *h, size_t len); /* of a payload; gives TOOBIG */
 void hub_bury(hub *h);
 static inline void hub_enter(hub *h) /* around every call into an adapter or an application */
 {

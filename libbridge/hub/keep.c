@@ -149,6 +149,7 @@ int keep_may(bridge_peer *from, bridge_verb verb, const bridge_msg *msg)
 
     if (!h->store || verb == BRIDGE_GET || (!h->store->failing && !store_is_full(h->store))) return 0;
     if (verb == BRIDGE_POST && !(msg->qos && store_is_full(h->store))) return 0; /* who needs no disk goes on */
+    hub_over(h, "the disk %s; %zu bytes wait for it", h->store->failing ? "takes nothing now" : "is behind", store_pending(h->store));
     return bridge_store_ready(h->store);
 }
 

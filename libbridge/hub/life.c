@@ -242,9 +242,13 @@ int life_admit(hub *h, bridge_msg *msg, const bridge_msg *there)
     life_rule *r = rule_of(h, msg);
     int64_t now = loop_calendar(h->loop);
 
-    if (!there && ((r && r->max_children && !has_room(h, msg, r->max_children)) || (h->limits.max_client_names && !may_have_more(h, msg)))) {
+    if (!there && r && r->max_children && !has_room(h, msg, r->max_children)) {
         h->life->refused++;
-        return BRIDGE_BUSY;
+        return hub_over(h, "%zu names there at most", (size_t)r->max_children);
+    }
+    if (!there && h->limits.max_client_names && !may_have_more(h, msg)) {
+        h->life->refused++;
+        return hub_over(h, "%zu values of one client at most", h->limits.max_client_names);
     }
     if (r && r->value_ttl && now + r->value_ttl < msg->expires) msg->expires = now + r->value_ttl;
     if (r && r->unused) {

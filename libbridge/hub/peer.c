@@ -93,7 +93,7 @@ int bridge_peer_msg(bridge_peer *peer, const bridge_fields *fields, bridge_msg *
 {
     hub *h = peer->port->hub;
 
-    if (fields->len > h->limits.max_message) return BRIDGE_TOOBIG;
+    if (fields->len > h->limits.max_message) return hub_too_big(h, fields->len);
     if (fields->time) return msg_new(h->mem, fields, peer->origin, out);
     bridge_fields now = {.format = BRIDGE_FORMAT_AUTO};
     memcpy(&now, fields, fields->size < sizeof now ? fields->size : sizeof now);
@@ -105,7 +105,7 @@ int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, u
 {
     hub *h = peer->port->hub;
 
-    if (len > h->limits.max_message) return BRIDGE_TOOBIG;
+    if (len > h->limits.max_message) return hub_too_big(h, len);
     return msg_new_plain(h->mem, path, data, len, qos, retain, loop_calendar(h->loop), peer->origin, out);
 }
 
@@ -235,6 +235,14 @@ int bridge_peer_unwatch(bridge_peer *peer, const char *filter, const char *group
 size_t peer_watches(const bridge_peer *peer)
 {
     return peer->watch_count;
+}
+
+bool peer_watches_at(bridge_peer *peer, const char *filter, const char *group)
+{
+    pattern_room room;
+    pattern p;
+
+    return pattern_read(&p, &room, filter, strlen(filter), PATTERN_FILTER, NULL) == 0 && find(peer, &p, group ? text_of(group) : (text){NULL, 0});
 }
 
 /* ---- reading what is kept */

@@ -282,6 +282,11 @@ mem *port_mem(bridge_port *port)
     return port->hub->mem;
 }
 
+const char *port_why(const bridge_port *port)
+{
+    return port->hub->why[0] ? port->hub->why : NULL;
+}
+
 const limits *port_limits(bridge_port *port)
 {
     return &port->hub->limits;
@@ -298,8 +303,10 @@ void bridge_port_named(bridge_port *port, const char *name)
 
 int bridge_port_login(bridge_port *port, bridge_ask *ask)
 {
-    int rc = mem_is_short(port->hub->mem) ? BRIDGE_BUSY : policy_login(port, ask);
+    int rc;
 
+    port->hub->why[0] = 0;
+    rc = mem_is_short(port->hub->mem) ? hub_short(port->hub) : policy_login(port, ask);
     port->hub->count.logins++;
     if (rc < 0) port->hub->count.logins_refused++;
     return rc;

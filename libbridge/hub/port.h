@@ -11,6 +11,8 @@ typedef struct limits {
     size_t max_client_names; /* 0: not counted */
 } limits;
 
+/* Which limit the last call refused with BUSY or TOOBIG was over, in a sentence with its number; NULL: it was no limit of the bridge. */
+const char *port_why(const bridge_port *port);
 loop *port_loop(bridge_port *port);
 mem *port_mem(bridge_port *port);
 const limits *port_limits(bridge_port *port);
@@ -18,6 +20,7 @@ const limits *port_limits(bridge_port *port);
 bridge_format msg_format(const bridge_msg *msg);
 uint64_t port_version(bridge_port *port); /* a new one, as for a message that is accepted: an ETag that nobody had before */
 size_t peer_watches(const bridge_peer *peer); /* how many subscriptions it has */
+bool peer_watches_at(bridge_peer *peer, const char *filter, const char *group); /* is this (MQTT filter) one of them? */
 /* A message that a shared subscription of this peer was given goes to another of its group, if there is one. */
 void peer_pass_on(bridge_peer *peer, bridge_msg *msg);
 /* As bridge_peer_msg() for a path that has been checked and nothing but a payload: see msg_new_plain(). */

@@ -284,7 +284,7 @@ int hub_ask(bridge_peer *from, bridge_owner *o, bridge_verb verb, bridge_msg *ms
     bool now;
     int rc;
 
-    if (h->calls >= h->limits.max_calls) return BRIDGE_BUSY;
+    if (h->calls >= h->limits.max_calls) return hub_over(h, "%zu requests wait for owners, no more can", h->calls);
     c = call_new(from, o, verb, msg, asked, terms);
     if (!c) return BRIDGE_NOMEM;
     hub_enter(h);

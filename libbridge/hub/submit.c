@@ -148,10 +148,14 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
     int rc;
 
     h->count.requests++;
-    if (msg->len > h->limits.max_message) return BRIDGE_TOOBIG;
+    h->why[0] = 0;
+    if (msg->len > h->limits.max_message) {
+        h->count.refused++;
+        return hub_too_big(h, msg->len);
+    }
     if (mem_is_short(h->mem) && verb != BRIDGE_GET && verb != BRIDGE_DELETE && peer != h->app) {
         h->count.refused++;
-        return BRIDGE_BUSY;
+        return hub_short(h);
     }
     rc = routes_give_names(h) && !(peer->flags & BRIDGE_PEER_CANONICAL) ? routes_inward(h, peer, msg, verb, &inner) : 0;
     if (rc == 0 && h->store) rc = keep_may(peer, verb, inner ? inner : msg);

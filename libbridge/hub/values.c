@@ -148,7 +148,8 @@ static int put(hub *h, bridge_msg *msg, bool *created)
     if ((!there && h->value_count >= h->limits.max_values) ||
         h->value_bytes + msg_bytes(msg) > h->limits.max_value_bytes + (there ? msg_bytes(there) : 0)) {
         h->count.dropped_values++;
-        return BRIDGE_BUSY;
+        return hub_over(h, "%zu values of %zu bytes are kept, at most %zu and %zu", h->value_count, h->value_bytes, h->limits.max_values,
+                        h->limits.max_value_bytes);
     }
     rc = life_admit(h, msg, there);
     if (rc < 0) return rc;

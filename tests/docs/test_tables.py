@@ -75,7 +75,7 @@ def test_the_coap_column():
 
 def test_the_mqtt_column():
     reasons = dict(re.findall(r"(WIRE_\w+) = (0x\w+|0)\b", source("adapter/mqtt/wire.h")))
-    body = re.search(r"uint8_t mqtt_reason\(.*?\n}", source("adapter/mqtt/message.c"), re.S)[0]
+    body = re.search(r"uint8_t mqtt_reason\(.*?\n}", source("adapter/mqtt/reason.c"), re.S)[0]
     said, waiting = {}, []
     for name, reason in re.findall(r"case BRIDGE_(\w+):(?: return (\w+))?", body):
         waiting.append(name)

@@ -27,7 +27,7 @@ def test_connections_in_a_second(limited):
             reasons.add((answer.reason, answer.props.get("reason_string")))
         if len(reasons) > 1:
             break
-    assert (0x9F, "too many connections in a second") in reasons
+    assert (0x9F, "1 new connections in a second at most") in reasons
 
 
 def proxy(address):
@@ -60,7 +60,7 @@ def test_connections_of_one_name(start_bridged, tmp_path):
     port = start_bridged(f"mqtt://127.0.0.1:0?max_per_user=2&password_file={tmp_path}/people&anonymous=allow").port("mqtt")
     alice = {"user": "alice", "password": "secret"}
     with Client(port, 5).connect("a", **alice), Client(port, 4).connect("b", **alice):
-        assert refused(port, 5, 0x97, **alice).props["reason_string"] == "too many connections of this user"
+        assert refused(port, 5, 0x97, **alice).props["reason_string"] == "2 connections of one user at most"
         refused(port, 4, 3, **alice)
         Client(port, 5).connect("nobody").disconnect()
     for _ in range(200):  # they have gone: told by the next who comes in
@@ -77,7 +77,7 @@ def test_refused_connections_are_limited_too(limited):
     with Client(port, 5).connect("first") as c:
         waiting = [Client(port, 5) for _ in range(100)]
         c.ping()
-        assert refused(port, 5, 0x97).props["reason_string"] == "too many connections"
+        assert refused(port, 5, 0x97).props["reason_string"] == "1 connections at most"
         for w in waiting:
             w.socket.close()
 
@@ -88,10 +88,9 @@ def test_length_and_depth_of_topics(limited):
         assert c.publish("a/b/c", qos=1).reason in (0, 0x10)
         for bad in ("a/b/c/d", "x" * 11):
             answer = c.publish(bad, qos=1)
-            assert (answer.reason, answer.props["reason_string"]) == (0x90, "too long, too deep, or no topic here")
+            assert answer.reason == 0x90 and "at most" in answer.props["reason_string"]
             assert c.publish(bad, qos=2).reason == 0x90
             assert c.subscribe((bad, 0), ("a/b/c", 0), ("x" * 10, 0)) == [0x8F, 0, 0]
-            c.publish(bad)
         c.ping()
     with Client(port, 5).connect("terse", props={"problem_info": 0}) as c:
         assert c.publish("x" * 11, qos=1).props == {}

@@ -159,7 +159,10 @@ static int asked_new(mqtt_session *s, const wire_packet *p, mqtt_asked **out)
 {
     const wire_props *props = &p->props;
     wire_slice r = props->response_topic, c = props->has & WIRE_HAS_CORRELATION ? props->correlation : (wire_slice){NULL, 0};
-    if (s->asked_count >= MQTT_MAX_ASKED) return BRIDGE_BUSY;
+    if (s->asked_count >= MQTT_MAX_ASKED && p->publish.qos) {
+        mqtt_say(s->client, "%u questions wait for their answers, no more can", s->asked_count);
+        return BRIDGE_BUSY;
+    }
     mqtt_asked *q = mem_zalloc(s->shared->mem, sizeof *q + r.len + 1 + c.len);
     if (!q) return BRIDGE_NOMEM;
     q->session = s;
@@ -211,7 +214,8 @@ bool mqtt_ask(mqtt_session *s, const wire_packet *p, wire_slice topic, int *rc)
         asked_free(q);
         return true;
     }
-    int status = ask(s, p, path, &w, q, &reply);
+    /* At QoS 0 there is no PUBACK to say it, so the answer does. */
+    int status = s->asked_count > MQTT_MAX_ASKED ? BRIDGE_BUSY : ask(s, p, path, &w, q, &reply);
     if (status != BRIDGE_PENDING) on_answer(q, status, reply);
     bridge_msg_unref(reply);
     *rc = 0;

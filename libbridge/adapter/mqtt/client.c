@@ -83,6 +83,7 @@ static void on_close(void *user, int status)
     mem_free(port->shared->mem, c->aliases_in);
     mem_free(port->shared->mem, c->aliases_out);
     mem_free(port->shared->mem, c->codes);
+    mqtt_hush(c);
     mem_free(port->shared->mem, c->user);
     mqtt_auth_free(c);
     list_remove(&c->link);
@@ -102,7 +103,8 @@ static void on_keep_alive(timer *t)
         return;
     }
     c->port->shared->count.keep_alive_ends++;
-    mqtt_kick(c, WIRE_KEEP_ALIVE, "nothing heard for one and a half times the keep alive");
+    mqtt_kick(c, WIRE_KEEP_ALIVE, mqtt_say(c, "nothing heard for %u.%u s, one and a half times the keep alive", c->keep_alive * 3u / 2,
+                                           c->keep_alive % 2 * 5u));
 }
 
 void mqtt_client_arm(mqtt_client *c)
@@ -149,9 +151,10 @@ static void take_packet(mqtt_client *c, const uint8_t *p, size_t len)
     int rc = wire_parse(&packet, p, len, c->version, flags);
     if (c->state == MQTT_NEW) {
         c->version = packet.version;
-        if (rc != 0)
-            mqtt_refuse(c, (uint8_t)rc, "CONNECT cannot be understood");
-        else
+        if (rc != 0) {
+            mqtt_say_packet(c, &packet, (uint8_t)rc);
+            mqtt_refuse(c, (uint8_t)rc, c->why);
+        } else
             mqtt_handle_connect(c, &packet, p, len);
         return;
     }
@@ -162,10 +165,27 @@ static void take_packet(mqtt_client *c, const uint8_t *p, size_t len)
     }
     if (rc == 0) rc = handle(c, &packet);
     if (rc == 0) return;
+    mqtt_say_packet(c, &packet, (uint8_t)rc);
     if (c->state == MQTT_ASKING)
-        mqtt_refuse(c, (uint8_t)rc, "authentication");
+        mqtt_refuse(c, (uint8_t)rc, c->why);
     else
-        mqtt_kick(c, (uint8_t)rc, wire_type_name(p[0] >> 4));
+        mqtt_kick(c, (uint8_t)rc, c->why);
+}
+
+enum { HEAD_OF_CONNECT = WIRE_MAX_HEADER + 2 + 6 + 1 }; /* as far as the version of "MQTT" and "MQIsdp" */
+
+/* false: it is a CONNECT that has not said its version yet, so how is it to be told? */
+static bool too_large(mqtt_client *c, const uint8_t *p, size_t len, int64_t size)
+{
+    const char *why = mqtt_say(c, "a packet of %lld bytes, %llu at most", (long long)size, (unsigned long long)c->port->limits.max_packet);
+    if (c->state != MQTT_NEW || p[0] >> 4 != WIRE_CONNECT) {
+        mqtt_kick(c, WIRE_TOO_LARGE, why);
+        return true;
+    }
+    if (len < HEAD_OF_CONNECT) return false;
+    c->version = wire_peek_version(p, len);
+    mqtt_refuse(c, WIRE_TOO_LARGE, why);
+    return true;
 }
 
 static void on_rested(timer *t)
@@ -197,16 +217,16 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
     while (p < end && c->state != MQTT_GONE && !c->resting) {
         int64_t n = wire_frame(p, (size_t)(end - p), &header);
         if (n < 0) {
-            mqtt_kick(c, WIRE_MALFORMED, "remaining length");
+            mqtt_kick(c, WIRE_MALFORMED, "the remaining length is no number");
             break;
         }
         if (n > (int64_t)port->limits.max_packet) { /* [5: 3.2.2-15] */
-            mqtt_kick(c, WIRE_TOO_LARGE, "packet too large");
-            break;
+            if (!too_large(c, p, (size_t)(end - p), n)) break;
+            return len;
         }
         if (n == 0 || n > end - p) break;
         if (port->limits.max_rate && !c->codes && mqtt_too_fast(c)) {
-            mqtt_kick(c, WIRE_RATE, "too many packets in a second");
+            mqtt_kick(c, WIRE_RATE, mqtt_say(c, "more than %llu packets in a second", (unsigned long long)port->limits.max_rate));
             break;
         }
         port->shared->count.packets_in += !c->codes;

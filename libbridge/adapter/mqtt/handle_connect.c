@@ -208,6 +208,11 @@ static wire_slice make_id(char out[24])
     return (wire_slice){(uint8_t *)out, 21};
 }
 
+static unsigned long long number(uint64_t n)
+{
+    return n;
+}
+
 static int refuse(mqtt_client *c, uint8_t reason, const char *why)
 {
     mqtt_refuse(c, reason, why);
@@ -226,18 +231,16 @@ static bool is_unkept(const mqtt_client *c, const wire_packet *p, const login *l
 static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assigned)
 {
     bool present, wiped = false;
-    if (is_unkept(c, p, l)) return refuse(c, c->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "the disk takes nothing now");
-    if (mqtt_user_enter(c, l->user) < 0) return refuse(c, WIRE_QUOTA, "too many connections of this user");
+    if (is_unkept(c, p, l)) return refuse(c, WIRE_QUOTA, "the disk takes nothing now");
+    if (mqtt_user_enter(c, l->user) < 0)
+        return refuse(c, WIRE_QUOTA, mqtt_say(c, "%llu connections of one user at most", number(c->port->limits.max_per_user)));
     int rc = take_session(c, &p->connect, l, &present, &wiped);
-    if (rc == BRIDGE_BUSY) return refuse(c, c->version == WIRE_V5 ? WIRE_QUOTA : WIRE_UNAVAILABLE, "too many sessions");
+    if (rc == BRIDGE_BUSY) return refuse(c, WIRE_QUOTA, mqtt_say(c, "%llu sessions at most", number(c->port->limits.max_sessions)));
     if (rc < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
     c->state = MQTT_ONLINE;
     c->session->expiry = expiry_of(c, p);
     rc = mqtt_will_set(c->session, p);
-    if (rc < 0) {
-        uint8_t reason = rc == BRIDGE_UNPROCESSABLE ? WIRE_BAD_PAYLOAD : rc == BRIDGE_NOMEM ? WIRE_UNSPECIFIED : WIRE_BAD_TOPIC;
-        return refuse(c, reason, "will");
-    }
+    if (rc < 0) return refuse(c, mqtt_reason(rc), c->why ? c->why : "the will cannot be taken");
     c->port->shared->count.connects++;
     mqtt_persist_session(c->session);
     rc = welcome(c, p, present, wiped, assigned);
@@ -262,7 +265,11 @@ static int go_on(mqtt_client *c, const wire_packet *p, wire_slice secret)
         mqtt_auth_send(c, WIRE_CONTINUE_AUTH);
         return 0;
     }
-    if (rc < 0) return refuse(c, login_reason(rc, l.claims), "login");
+    if (rc < 0) {
+        uint8_t reason = login_reason(rc, l.claims);
+        mqtt_is_over(c, rc);
+        return refuse(c, reason, c->why ? c->why : mqtt_reason_text(reason));
+    }
     return enter(c, p, &l, assigned);
 }
 
@@ -277,13 +284,15 @@ int mqtt_handle_connect(mqtt_client *c, const wire_packet *p, const uint8_t *raw
 {
     const wire_connect *k = &p->connect;
     take_settings(c, p);
-    if (!c->over && mqtt_too_eager(c)) c->over = WIRE_CONNECTION_RATE;
-    if (c->over)
-        return refuse(c, p->version == WIRE_V5 ? c->over : WIRE_UNAVAILABLE,
-                      c->over == WIRE_QUOTA ? "too many connections" : "too many connections in a second");
+    if (!c->over && mqtt_too_eager(c)) c->over = MQTT_OVER_ADDRESS;
+    if (c->over) {
+        uint8_t reason = mqtt_say_over(c);
+        return refuse(c, reason, c->why);
+    }
     if (k->client_id.len == 0 && (p->version == WIRE_V31 || (p->version == WIRE_V311 && !k->clean))) /* [3: 3.1.3-8] */
-        return refuse(c, WIRE_BAD_CLIENT_ID, "no client id");
-    if (k->has_will && k->will_qos > c->port->limits.max_qos) return refuse(c, WIRE_NO_QOS, "QoS of the will");
+        return refuse(c, WIRE_BAD_CLIENT_ID, "no client id, and no clean session");
+    if (k->has_will && k->will_qos > c->port->limits.max_qos)
+        return refuse(c, WIRE_NO_QOS, mqtt_say(c, "QoS %u of the will, %llu at most", k->will_qos, number(c->port->limits.max_qos)));
     if (!(p->props.has & WIRE_HAS_AUTH_METHOD)) return go_on(c, p, k->password);
     if (mqtt_auth_new(c, p, raw, len) < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
     return go_on(c, p, p->props.has & WIRE_HAS_AUTH_DATA ? p->props.auth_data : (wire_slice){NULL, 0});

@@ -37,36 +37,28 @@ static bool in_remove(mqtt_session *s, uint16_t id)
 
 /* ---- acknowledgements */
 
-static void refuse(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason)
+static void refuse(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason, const char *why)
 {
     wire_packet p = {.type = (uint8_t)type, .version = c->version, .id = id, .reason = reason};
-    const char *why = NULL;
-    switch (reason) {
-    case WIRE_NOT_AUTHORIZED: why = "not allowed"; break;
-    case WIRE_BAD_TOPIC: why = "too long, too deep, or no topic here"; break;
-    case WIRE_BAD_PAYLOAD: why = "the payload is not what its format says"; break;
-    case WIRE_QUOTA: why = "over a limit"; break;
-    case WIRE_IMPLEMENTATION: why = "not possible at this topic"; break;
-    default: break;
-    }
-    mqtt_explain(c, &p, why);
+    mqtt_explain(c, &p, why ? why : mqtt_reason_text(reason));
     mqtt_send(c, &p);
 }
 
-static void acknowledge(mqtt_session *s, uint16_t id, uint8_t qos, uint8_t reason, bool unkept)
+static void acknowledge(mqtt_session *s, const mqtt_ack *a, const char *why)
 {
     mqtt_client *c = s->client;
-    if (unkept && c && c->version != WIRE_V5) { /* [3: 3.3.5-2] no word for it: close, and it comes again */
-        if (qos == 2) in_remove(s, id);
+    wire_type type = a->qos == 2 ? WIRE_PUBREC : WIRE_PUBACK;
+    if (a->unkept && c && c->version != WIRE_V5) { /* [3: 3.3.5-2] no word for it: close, and it comes again */
+        if (a->qos == 2) in_remove(s, a->id);
         mqtt_kick(c, WIRE_BUSY, "cannot be kept now");
         return;
     }
-    if (qos == 2 && reason >= WIRE_UNSPECIFIED) in_remove(s, id); /* [5: 4.3.3] then the exchange is over */
+    if (a->qos == 2 && a->reason >= WIRE_UNSPECIFIED) in_remove(s, a->id); /* [5: 4.3.3] then the exchange is over */
     if (!c) return;
-    if (reason < WIRE_UNSPECIFIED || c->version != WIRE_V5 || !c->problem_info)
-        mqtt_send_ack(c, qos == 2 ? WIRE_PUBREC : WIRE_PUBACK, id, reason);
+    if (a->reason < WIRE_UNSPECIFIED || c->version != WIRE_V5 || !c->problem_info)
+        mqtt_send_ack(c, type, a->id, a->reason);
     else
-        refuse(c, qos == 2 ? WIRE_PUBREC : WIRE_PUBACK, id, reason);
+        refuse(c, type, a->id, a->reason, why);
 }
 
 static void flush_acks(mqtt_session *s)
@@ -78,7 +70,7 @@ static void flush_acks(mqtt_session *s)
         s->acks_pending--;
         mqtt_shared *sh = s->shared;
         bool last = !a->muted && a->unkept && s->client && s->client->version != WIRE_V5; /* the session may go with it */
-        if (!a->muted) acknowledge(s, a->id, a->qos, a->reason, a->unkept);
+        if (!a->muted) acknowledge(s, a, NULL);
         mem_free(sh->mem, a);
         if (last) return;
     }
@@ -91,9 +83,11 @@ void mqtt_acks_forget(mqtt_session *s)
 }
 
 /* 3.1 and 3.1.1 cannot say no: the publisher is told that we have it [3: 3.3.5-2]. */
-static uint8_t reason_for(const mqtt_session *s, int status)
+static uint8_t reason_for(mqtt_session *s, int status)
 {
-    return s->client && s->client->version == WIRE_V5 ? mqtt_reason(status) : WIRE_SUCCESS;
+    if (s->client && s->client->version == WIRE_V5) return mqtt_reason(status);
+    if (mqtt_reason(status) >= WIRE_UNSPECIFIED) s->shared->count.dropped_refused++;
+    return WIRE_SUCCESS;
 }
 
 static bool is_unkept(const mqtt_session *s, int status)
@@ -139,6 +133,7 @@ static bool alias_known(mqtt_client *c, const wire_packet *p, wire_slice *topic,
     unsigned i = p->props.alias - 1u;
     *rc = 0;
     if (i >= c->port->limits.topic_aliases) {
+        mqtt_say(c, "topic alias %u, %llu at most", i + 1, (unsigned long long)c->port->limits.topic_aliases);
         *rc = WIRE_BAD_ALIAS; /* [5: 3.3.2-9] */
         return false;
     }
@@ -167,12 +162,6 @@ static bool is_ours(wire_slice topic) /* topics that clients may not write to [5
                                  (topic.len >= 7 && memcmp(topic.p, "$share/", 7) == 0));
 }
 
-static bool is_too_long(const mqtt_session *s, wire_slice topic)
-{
-    const mqtt_limits *most = &s->client->port->limits;
-    return topic.len > most->max_topic || (most->max_levels < PATH_LEVELS && path_levels((const char *)topic.p, topic.len) > most->max_levels);
-}
-
 static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_ack *a)
 {
     const wire_publish *m = &p->publish;
@@ -181,7 +170,7 @@ static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_
     int rc = 0;
     if (topic.p[0] == '$' && mqtt_answer(s, p, topic, &rc)) return rc;
     if (is_ours(topic)) return BRIDGE_DENIED;
-    if (is_too_long(s, topic)) return BRIDGE_INVALID;
+    if (!mqtt_topic_fits(s->client, (const char *)topic.p, topic.len)) return BRIDGE_INVALID;
     if ((p->props.has & WIRE_HAS_RESPONSE_TOPIC) && mqtt_ask(s, p, topic, &rc)) return rc;
     rc = mqtt_msg_new(s, &msg, topic, m->payload, m->qos, m->retain, &p->props);
     if (rc < 0) return rc;
@@ -192,6 +181,12 @@ static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_
     return rc;
 }
 
+static int receive_max_exceeded(mqtt_client *c)
+{
+    mqtt_say(c, "%llu at QoS 1 and 2 are not acknowledged, no more may be sent", (unsigned long long)c->port->limits.receive_max);
+    return WIRE_RECEIVE_MAX;
+}
+
 /* QoS 1 and 2.  The hub mostly answers at once; what it does not waits in line, and so does all that comes after. */
 static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
 {
@@ -200,7 +195,7 @@ static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
     const wire_publish *m = &p->publish;
     bool again = m->qos == 2 && in_find(s, p->id) < s->in_count; /* [5: 4.3.3-10] we have it already */
     if (!again && c->version == WIRE_V5 && s->acks_pending + s->in_count >= c->port->limits.receive_max)
-        return WIRE_RECEIVE_MAX; /* [5: 3.3.4-8] */
+        return receive_max_exceeded(c); /* [5: 3.3.4-8] */
     if (!sh->spare && !(sh->spare = mem_new(sh->mem, mqtt_ack))) return WIRE_UNSPECIFIED;
     if (!again && m->qos == 2 && mqtt_in_add(s, p->id) < 0) return WIRE_UNSPECIFIED;
     mqtt_ack *a = sh->spare;
@@ -212,6 +207,7 @@ static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
         return 0;
     }
     if (rc == BRIDGE_PENDING) return wait_in_line(s, a);
+    if (rc < 0) mqtt_is_over(c, rc);
     a->reason = reason_for(s, rc);
     a->unkept = is_unkept(s, rc);
     a->done = true;
@@ -220,10 +216,25 @@ static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
         a->wait.fn = on_identifier_kept;
         bridge_store_when(sh->store, &a->wait);
     }
-    if (!a->done || !list_empty(&s->acks)) return wait_in_line(s, a);
-    acknowledge(s, a->id, a->qos, a->reason, a->unkept);
+    if (!a->done || !list_empty(&s->acks)) {
+        mqtt_hush(c);
+        return wait_in_line(s, a);
+    }
+    acknowledge(s, a, c->why);
+    mqtt_hush(c);
     mem_free(sh->mem, sh->spare);
     sh->spare = a;
+    return 0;
+}
+
+/* QoS 0 has no acknowledgement.  Who went over a limit is told so by DISCONNECT [5: 3.14.2.1]; in 3.1 and 3.1.1, or without the
+ * right to be there, the message is dropped, and counted. */
+static int refused(mqtt_client *c, int status)
+{
+    if (status == BRIDGE_CLOSED || c->state == MQTT_GONE) return 0;
+    if (mqtt_is_over(c, status) && c->version == WIRE_V5) return mqtt_reason(status);
+    c->port->shared->count.dropped_refused++;
+    mqtt_hush(c);
     return 0;
 }
 
@@ -232,11 +243,14 @@ int mqtt_handle_publish(mqtt_client *c, const wire_packet *p)
     wire_slice topic = p->publish.topic;
     int rc = 0;
     c->port->shared->count.messages_in++;
-    if (p->publish.qos > c->port->limits.max_qos) return WIRE_NO_QOS; /* [5: 3.2.2-11] */
+    if (p->publish.qos > c->port->limits.max_qos) { /* [5: 3.2.2-11] */
+        mqtt_say(c, "QoS %u, %llu at most", p->publish.qos, (unsigned long long)c->port->limits.max_qos);
+        return WIRE_NO_QOS;
+    }
     if ((p->props.has & WIRE_HAS_ALIAS) && !alias_known(c, p, &topic, &rc)) return rc;
     if (p->publish.qos > 0) return publish_acked(c, p, topic);
     rc = submit(c->session, p, topic, NULL);
-    return rc == BRIDGE_UNPROCESSABLE && c->version == WIRE_V5 ? WIRE_BAD_PAYLOAD : 0;
+    return rc < 0 ? refused(c, rc) : 0;
 }
 
 int mqtt_handle_pubrel(mqtt_client *c, const wire_packet *p)

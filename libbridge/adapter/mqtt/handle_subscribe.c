@@ -51,25 +51,31 @@ static bool wants_to_respond(const wire_packet *p)
     return yes;
 }
 
-static bool is_too_long(const mqtt_client *c, const char *filter)
-{
-    const mqtt_limits *most = &c->port->limits;
-    size_t len = strlen(filter);
-    return len > most->max_topic || (most->max_levels < PATH_LEVELS && path_levels(filter, len) > most->max_levels);
-}
-
 static uint8_t refused(mqtt_client *c, int rc)
 {
-    c->why = rc == BRIDGE_EXISTS ? "another client answers for this already" : bridge_status_text(rc);
+    if (rc == BRIDGE_EXISTS) mqtt_say(c, "another client answers for this already");
+    if (!mqtt_is_over(c, rc)) mqtt_say(c, "%s", bridge_status_text(rc));
     return code_of(rc, c->version);
+}
+
+/* Is there room for one more?  The same filter again only replaces what is there [5: 3.8.4-3]. */
+static int has_room(mqtt_client *c, const char *filter, const char *group)
+{
+    mqtt_session *s = c->session;
+    uint64_t most = c->port->limits.max_subscriptions;
+    if (peer_watches(s->peer) + s->responder_count < most || peer_watches_at(s->peer, filter, group)) return 0;
+    mqtt_say(c, "%llu subscriptions at most", (unsigned long long)most);
+    return BRIDGE_BUSY;
 }
 
 static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_filter *f)
 {
     mqtt_session *s = c->session;
     const char *filter, *group;
+    char *before = c->why;
     unsigned qos = f->qos < c->port->limits.max_qos ? f->qos : (unsigned)c->port->limits.max_qos;
     int rc = spell(c, f->text, &filter, &group);
+    c->why = NULL; /* what is told in the end is of the last that is refused */
     bridge_watch_options options = {
         .qos = (uint8_t)qos,
         .no_local = f->no_local || c->bridge,
@@ -78,8 +84,8 @@ static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_fi
         .id = p->props.has & WIRE_HAS_SUBSCRIPTION_ID ? p->props.subscription_id : 0,
         .group = group,
     };
-    if (rc == 0 && is_too_long(c, filter)) rc = BRIDGE_INVALID;
-    if (rc == 0 && peer_watches(s->peer) + s->responder_count >= c->port->limits.max_subscriptions) rc = BRIDGE_BUSY;
+    if (rc == 0 && !mqtt_topic_fits(c, filter, strlen(filter))) rc = BRIDGE_INVALID;
+    if (rc == 0) rc = has_room(c, filter, group);
     if (rc == 0 && mqtt_persists(s)) rc = bridge_store_ready(s->shared->store);
     if (rc == 0 && wants_to_respond(p)) {
         rc = group ? BRIDGE_UNSUPPORTED : mqtt_respond(s, filter, (uint8_t)qos);
@@ -88,7 +94,13 @@ static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_fi
         rc = bridge_peer_watch(s->peer, filter, &options, group ? s : NULL, NULL); /* user: is it shared? */
         if (rc == 0) mqtt_persist_subscribe(s, filter, &options);
     }
-    return rc < 0 ? refused(c, rc) : (uint8_t)qos;
+    if (rc >= 0) {
+        mqtt_hush(c);
+        c->why = before;
+        return (uint8_t)qos;
+    }
+    mem_free(c->port->shared->mem, before);
+    return refused(c, rc);
 }
 
 static uint8_t unsubscribe_one(mqtt_client *c, const wire_filter *f)
@@ -128,12 +140,13 @@ static int answer(mqtt_client *c, const wire_packet *p, wire_type type)
     mem *m = c->port->shared->mem;
     if (!c->codes && !(c->codes = mem_alloc(m, p->list.count))) return WIRE_UNSPECIFIED;
     c->corked = true;
-    if (!c->codes_done) c->why = NULL;
+    if (!c->codes_done) mqtt_hush(c);
     if (!go_on(c, p, type)) return 0;
     ack.list.entries = (wire_slice){c->codes, c->codes_done}; /* [5: 3.8.4-6, 3.11.3-1] one for each, in order */
-    mqtt_explain(c, &ack, c->why); /* of the last that was refused */
+    mqtt_explain(c, &ack, c->why);
     if (c->state == MQTT_ONLINE) mqtt_persist_send_packet(c->session, &ack);
     c->corked = false;
+    mqtt_hush(c);
     mem_free(m, c->codes);
     c->codes = NULL;
     c->codes_done = 0;

@@ -92,7 +92,10 @@ int mqtt_msg_new(mqtt_session *s, bridge_msg **out, wire_slice topic, wire_slice
     if (rc < 0) return rc;
     f.path = (const char *)sh->scratch.data;
     bool is_text = (props->has & WIRE_HAS_PAYLOAD_FORMAT) && props->payload_format == 1;
-    if (is_text && !payload_is_text(payload)) return BRIDGE_UNPROCESSABLE; /* [5: 3.3.2.3.2] */
+    if (is_text && !payload_is_text(payload)) { /* [5: 3.3.2.3.2] */
+        if (s->client) mqtt_say(s->client, "the payload is said to be UTF-8, and is not");
+        return BRIDGE_UNPROCESSABLE;
+    }
     rc = bridge_peer_msg(s->peer, &f, out);
     if (rc == 0 && (props->has & WIRE_HAS_PAYLOAD_FORMAT)) (*out)->text_said = is_text ? MSG_TEXT_YES : MSG_TEXT_NO;
     return rc;
@@ -185,25 +188,4 @@ int mqtt_msg_out(mqtt_shared *sh, wire_packet *packet, const bridge_msg *msg, in
     }
     p->extra = (wire_slice){sh->extra.data, (uint32_t)sh->extra.len};
     return 0;
-}
-
-/* ---- outcomes: docs/mapping.md 3 */
-
-uint8_t mqtt_reason(int status)
-{
-    switch (status) {
-    case BRIDGE_UNHEARD: return WIRE_NO_SUBSCRIBERS;
-    case BRIDGE_NOTFOUND: return WIRE_SUCCESS; /* nothing was there to be removed */
-    case BRIDGE_SYNTAX:
-    case BRIDGE_FORMAT:
-    case BRIDGE_UNPROCESSABLE: return WIRE_BAD_PAYLOAD;
-    case BRIDGE_INVALID: return WIRE_BAD_TOPIC;
-    case BRIDGE_UNAUTHENTICATED:
-    case BRIDGE_DENIED: return WIRE_NOT_AUTHORIZED;
-    case BRIDGE_TOOBIG:
-    case BRIDGE_BUSY: return WIRE_QUOTA;
-    case BRIDGE_UNSUPPORTED:
-    case BRIDGE_METHOD: return WIRE_IMPLEMENTATION;
-    default: return status >= 0 ? WIRE_SUCCESS : WIRE_UNSPECIFIED;
-    }
 }

@@ -251,6 +251,7 @@ static void mqtt_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     fn(user, "bridge_mqtt_dropped_total", "reason=\"slow\"", (double)n->dropped_slow);
     fn(user, "bridge_mqtt_dropped_total", "reason=\"queue\"", (double)n->dropped_queue);
     fn(user, "bridge_mqtt_dropped_total", "reason=\"size\"", (double)n->dropped_size);
+    fn(user, "bridge_mqtt_dropped_total", "reason=\"refused\"", (double)n->dropped_refused);
     fn(user, "bridge_mqtt_protocol_errors_total", "", (double)n->protocol_errors);
     fn(user, "bridge_mqtt_keep_alive_ends_total", "", (double)n->keep_alive_ends);
 }

@@ -99,6 +99,7 @@ int wire_props_parse(wire_cursor *c, wire_props *out, wire_type type, unsigned f
     while (in.p < in.end) {
         if (!wire_varint(&in, &id) || id > WIRE_PROP_LAST || rules[id].kind == NONE) return WIRE_MALFORMED;
         const rule *r = &rules[id];
+        out->wrong = (uint8_t)id;
         if (!(r->on >> type & 1)) return WIRE_MALFORMED; /* [5: 2.2.2.2] */
         bool again = out->has >> id & 1;
         out->has |= UINT64_C(1) << id;
@@ -106,6 +107,7 @@ int wire_props_parse(wire_cursor *c, wire_props *out, wire_type type, unsigned f
         if (rc != 0) return rc;
         if (again && !may_repeat(id, type, flags)) return WIRE_PROTOCOL_ERROR;
     }
+    out->wrong = 0;
     return 0;
 }
 

@@ -21,13 +21,24 @@ bool mqtt_too_fast(mqtt_client *c)
 
 uint8_t mqtt_too_many(mqtt_port *port, int64_t now)
 {
-    if (port->limits.max_connections && port->client_count >= port->limits.max_connections) return WIRE_QUOTA;
+    if (port->limits.max_connections && port->client_count >= port->limits.max_connections) return MQTT_OVER_COUNT;
     if (!port->limits.max_connect_rate) return 0;
     if (now / 1000 != port->second) {
         port->second = now / 1000;
         port->connects_in_second = 0;
     }
-    return ++port->connects_in_second > port->limits.max_connect_rate ? WIRE_CONNECTION_RATE : 0;
+    return ++port->connects_in_second > port->limits.max_connect_rate ? MQTT_OVER_RATE : 0;
+}
+
+uint8_t mqtt_say_over(mqtt_client *c)
+{
+    const mqtt_limits *most = &c->port->limits;
+    switch (c->over) {
+    case MQTT_OVER_COUNT: mqtt_say(c, "%llu connections at most", (unsigned long long)most->max_connections); return WIRE_QUOTA;
+    case MQTT_OVER_RATE: mqtt_say(c, "%llu new connections in a second at most", (unsigned long long)most->max_connect_rate); break;
+    default: mqtt_say(c, "%llu connections of one address in a second at most", (unsigned long long)most->max_peer_connects);
+    }
+    return WIRE_CONNECTION_RATE;
 }
 
 bool mqtt_is_crowded(const mqtt_port *port)

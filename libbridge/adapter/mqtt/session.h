@@ -6,6 +6,7 @@
  *   queue.c           what waits, what is in flight     handle_ack.c         PUBACK, PUBREC, PUBCOMP
  *   deliver.c         messages on their way out         message.c            PUBLISH <-> bridge_msg
  *   will.c            the last word of a client           handle_auth.c        AUTH
+ *   reason.c          what is said about a no
  *   ask.c             a client asks                       respond.c            a client answers
  *   persist.c         sessions in the store               persist_load.c       and back
  * The codec below (wire.h) knows nothing of all this. */
@@ -32,7 +33,7 @@ typedef struct mqtt_limits { /* of a listener; docs/limits.md, MQTT */
 
 typedef struct mqtt_counters { /* docs/metrics.md */
     uint64_t connects, refused, taken_over, packets_in, messages_in, messages_out, bytes_in, dropped_slow, dropped_queue,
-        dropped_size, expired, protocol_errors, keep_alive_ends, resent, wills;
+        dropped_size, dropped_refused, expired, protocol_errors, keep_alive_ends, resent, wills;
 } mqtt_counters;
 
 /* A PUBLISH as it goes to everybody who speaks the same version: made once for one message.  Small payloads are part of it. */
@@ -125,7 +126,7 @@ struct mqtt_client {
     timer rest;            /* it asked for much: others first, see mqtt_client_rest() */
     uint8_t *codes;        /* of the SUBSCRIBE that is half done, or NULL */
     uint32_t codes_done;
-    const char *why;       /* a sentence about one of them, or NULL */
+    char *why;             /* what it is going to be told about a refusal, or NULL: reason.c */
     int64_t turn; /* when the first subscription of what it sent last was looked at; 0: none was */
     int64_t seen;          /* when the last packet came */
     mqtt_auth *auth;       /* or NULL */
@@ -137,7 +138,7 @@ struct mqtt_client {
     uint16_t keep_alive, window, alias_max_out;
     uint8_t version, state;
     bool problem_info, bridge;
-    uint8_t over; /* it came over a limit and only waits to be told: the reason */
+    uint8_t over; /* it came over a limit and only waits to be told: MQTT_OVER_* */
     bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first; while ENTERING: CONNACK does */
     bool pumping; /* queue.c is at work */
     bool resting;
@@ -240,7 +241,9 @@ const char *mqtt_client_name(const mqtt_client *c);
 
 /* ---- rate.c */
 bool mqtt_too_fast(mqtt_client *c);                      /* one packet more than it may send in a second? */
-uint8_t mqtt_too_many(mqtt_port *port, int64_t now);     /* one connection more: 0, or the reason against it */
+enum { MQTT_OVER_COUNT = 1, MQTT_OVER_RATE, MQTT_OVER_ADDRESS };
+uint8_t mqtt_too_many(mqtt_port *port, int64_t now);     /* one connection more: 0, or MQTT_OVER_* */
+uint8_t mqtt_say_over(mqtt_client *c);                   /* what c->over is: the reason, and c->why */
 bool mqtt_is_crowded(const mqtt_port *port);             /* so many wait to be refused that the next is just closed */
 bool mqtt_too_eager(mqtt_client *c);                     /* one CONNECT more of its address? */
 void mqtt_addresses_forget(mqtt_shared *sh);
@@ -303,7 +306,16 @@ int mqtt_msg_out(mqtt_shared *sh, wire_packet *packet, const bridge_msg *msg, in
                  unsigned id_count);
 void mqtt_msg_restamp(mqtt_shared *sh, bridge_msg *msg); /* of a message that nobody else has seen: its time is now */
 int64_t mqtt_msg_ttl(const mqtt_shared *sh, const bridge_msg *msg); /* seconds left, rounded up; -1: for ever */
+
+/* ---- reason.c */
 uint8_t mqtt_reason(int status); /* of a bridge_status, for PUBACK and PUBREC */
+const char *mqtt_reason_text(uint8_t reason);
+/* Puts a sentence into c->why, and gives it; it is forgotten with the next, or with mqtt_hush(). */
+const char *mqtt_say(mqtt_client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void mqtt_hush(mqtt_client *c);
+void mqtt_say_packet(mqtt_client *c, const wire_packet *p, uint8_t reason); /* what is wrong with it, unless that is said already */
+bool mqtt_is_over(mqtt_client *c, int status); /* was it a limit?  Then c->why says which */
+bool mqtt_topic_fits(mqtt_client *c, const char *name, size_t len); /* else c->why says why not */
 
 /* ---- handle_*.c: 0, or the reason code to disconnect with */
 int mqtt_handle_connect(mqtt_client *c, const wire_packet *p, const uint8_t *raw, size_t len);

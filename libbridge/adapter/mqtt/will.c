@@ -1,6 +1,7 @@
 /* adapter/mqtt/will.c - the last word of a client [5: 3.1.2.5]: made when it connects, published when it is gone without
  * having taken it back. */
 #include "adapter/mqtt/persist.h"
+#include "hub/port.h"
 #include "store/store.h"
 
 typedef struct mqtt_will {
@@ -9,14 +10,26 @@ typedef struct mqtt_will {
     int64_t delay; /* ms */
 } mqtt_will;
 
+/* What would be refused when it is published, is refused now, while somebody is there to hear it. */
+static int may_be(mqtt_session *s, const wire_connect *k)
+{
+    size_t most = port_limits(s->shared->port)->max_message;
+    if (!mqtt_topic_fits(s->client, (const char *)k->will_topic.p, k->will_topic.len)) return BRIDGE_INVALID;
+    if (k->will_payload.len <= most) return 0;
+    mqtt_say(s->client, "a will of %u bytes, %zu at most", (unsigned)k->will_payload.len, most);
+    return BRIDGE_TOOBIG;
+}
+
 int mqtt_will_set(mqtt_session *s, const wire_packet *connect)
 {
     const wire_connect *k = &connect->connect;
     mqtt_will_drop(s);
     if (!k->has_will) return 0;
+    int rc = may_be(s, k);
+    if (rc < 0) return rc;
     mqtt_will *w = mem_new(s->shared->mem, mqtt_will);
     if (!w) return BRIDGE_NOMEM;
-    int rc = mqtt_msg_new(s, &w->msg, k->will_topic, k->will_payload, k->will_qos, k->will_retain, &k->will);
+    rc = mqtt_msg_new(s, &w->msg, k->will_topic, k->will_payload, k->will_qos, k->will_retain, &k->will);
     if (rc < 0) {
         mem_free(s->shared->mem, w);
         return rc;

@@ -46,6 +46,12 @@ static bool reason_ok(wire_type type, uint8_t code, unsigned flags)
 
 /* ---- packets */
 
+static int bad(wire_packet *out, const char *what, int reason)
+{
+    out->fault = what;
+    return reason;
+}
+
 static int props_if_v5(wire_packet *out, wire_cursor *c, unsigned flags)
 {
     return out->version == WIRE_V5 ? wire_props_parse(c, &out->props, (wire_type)out->type, flags) : 0;
@@ -57,23 +63,24 @@ static int publish_parse(wire_packet *out, uint8_t head, wire_cursor *c, unsigne
     m->qos = head >> 1 & 3;
     m->dup = head & 8;
     m->retain = head & 1;
-    if (m->qos == 3) return WIRE_MALFORMED;                                                  /* [5: 3.3.1-4] */
-    if (m->dup && m->qos == 0 && out->version != WIRE_V31) return WIRE_MALFORMED;            /* [5: 3.3.1-2] */
-    if (!wire_bytes(c, &m->topic)) return WIRE_MALFORMED;
+    if (m->qos == 3) return bad(out, "QoS 3", WIRE_MALFORMED);                               /* [5: 3.3.1-4] */
+    if (m->dup && m->qos == 0 && out->version != WIRE_V31)
+        return bad(out, "DUP at QoS 0", WIRE_MALFORMED);                                     /* [5: 3.3.1-2] */
+    if (!wire_bytes(c, &m->topic)) return bad(out, "topic", WIRE_MALFORMED);
     if (m->qos > 0) {
         if (!wire_u16(c, &out->id)) return WIRE_MALFORMED;
-        if (out->id == 0) return WIRE_PROTOCOL_ERROR;                                        /* [5: 2.2.1-3] */
+        if (out->id == 0) return bad(out, "packet identifier 0", WIRE_PROTOCOL_ERROR);       /* [5: 2.2.1-3] */
     }
     int rc = props_if_v5(out, c, flags);
     if (rc != 0) return rc;
     if (m->topic.len == 0) {                                                                 /* [5: 3.3.2.1] */
-        if (out->version != WIRE_V5) return WIRE_MALFORMED;
-        if (!(out->props.has & WIRE_HAS_ALIAS)) return WIRE_PROTOCOL_ERROR;
+        if (out->version != WIRE_V5) return bad(out, "empty topic", WIRE_MALFORMED);
+        if (!(out->props.has & WIRE_HAS_ALIAS)) return bad(out, "neither topic nor alias", WIRE_PROTOCOL_ERROR);
     } else if (!wire_topic_ok(m->topic, flags & WIRE_STRICT_TEXT)) {                         /* [5: 3.3.2-1, -2] */
-        return WIRE_MALFORMED;
+        return bad(out, "topic", WIRE_MALFORMED);
     }
     if ((out->props.has & WIRE_HAS_SUBSCRIPTION_ID) && !(flags & WIRE_FROM_SERVER))          /* [5: 3.3.4-6] */
-        return WIRE_PROTOCOL_ERROR;
+        return bad(out, "subscription identifier", WIRE_PROTOCOL_ERROR);
     m->payload = (wire_slice){c->p, (uint32_t)(c->end - c->p)};
     c->p = c->end;
     return 0;
@@ -83,10 +90,10 @@ static int publish_parse(wire_packet *out, uint8_t head, wire_cursor *c, unsigne
 static int ack_parse(wire_packet *out, wire_cursor *c, unsigned flags)
 {
     if (!wire_u16(c, &out->id)) return WIRE_MALFORMED;
-    if (out->id == 0) return WIRE_PROTOCOL_ERROR;
+    if (out->id == 0) return bad(out, "packet identifier 0", WIRE_PROTOCOL_ERROR);
     if (out->version != WIRE_V5 || c->p == c->end) return 0; /* a reason of 0 may be left out */
     wire_u8(c, &out->reason);
-    if (!reason_ok((wire_type)out->type, out->reason, flags)) return WIRE_PROTOCOL_ERROR;
+    if (!reason_ok((wire_type)out->type, out->reason, flags)) return bad(out, "reason code", WIRE_PROTOCOL_ERROR);
     return c->p == c->end ? 0 : props_if_v5(out, c, flags);
 }
 
@@ -95,7 +102,7 @@ static int goodbye_parse(wire_packet *out, wire_cursor *c, unsigned flags)
 {
     if (out->version != WIRE_V5 || c->p == c->end) return 0;
     wire_u8(c, &out->reason);
-    if (!reason_ok((wire_type)out->type, out->reason, flags)) return WIRE_PROTOCOL_ERROR;
+    if (!reason_ok((wire_type)out->type, out->reason, flags)) return bad(out, "reason code", WIRE_PROTOCOL_ERROR);
     return c->p == c->end ? 0 : props_if_v5(out, c, flags);
 }
 
@@ -132,17 +139,17 @@ static int filters_parse(wire_packet *out, wire_cursor *c, unsigned flags)
     wire_filter one;
     wire_slice group, filter;
     if (!wire_u16(c, &out->id)) return WIRE_MALFORMED;
-    if (out->id == 0) return WIRE_PROTOCOL_ERROR;                                            /* [5: 2.2.1-3] */
+    if (out->id == 0) return bad(out, "packet identifier 0", WIRE_PROTOCOL_ERROR);           /* [5: 2.2.1-3] */
     int rc = props_if_v5(out, c, flags);
     out->list = (wire_list){{c->p, (uint32_t)(c->end - c->p)}, 0};
-    if (rc == 0 && c->p == c->end) return WIRE_PROTOCOL_ERROR;                               /* [5: 3.8.3-2, 3.10.3-2] */
+    if (rc == 0 && c->p == c->end) return bad(out, "no filter", WIRE_PROTOCOL_ERROR);         /* [5: 3.8.3-2, 3.10.3-2] */
     for (; rc == 0 && c->p < c->end; ++out->list.count) {
         rc = filter_parse(c, out, &one);
-        if (rc == 0 && !wire_filter_ok(one.text, strict)) rc = WIRE_MALFORMED;               /* [5: 4.7.1-1, -2] */
+        if (rc == 0 && !wire_filter_ok(one.text, strict)) rc = bad(out, "filter", WIRE_MALFORMED); /* [5: 4.7.1-1, -2] */
         if (rc == 0) {
             int shared = wire_share(one.text, &group, &filter);
             if (out->version == WIRE_V5 && (shared < 0 || (shared && one.no_local)))
-                rc = WIRE_PROTOCOL_ERROR;                                                    /* [5: 4.8.2-1, 3.8.3-4] */
+                rc = bad(out, "shared subscription", WIRE_PROTOCOL_ERROR);                   /* [5: 4.8.2-1, 3.8.3-4] */
         }
     }
     return rc;
@@ -152,7 +159,7 @@ static int filters_parse(wire_packet *out, wire_cursor *c, unsigned flags)
 static int codes_parse(wire_packet *out, wire_cursor *c, unsigned flags)
 {
     if (!wire_u16(c, &out->id)) return WIRE_MALFORMED;
-    if (out->id == 0) return WIRE_PROTOCOL_ERROR;
+    if (out->id == 0) return bad(out, "packet identifier 0", WIRE_PROTOCOL_ERROR);
     int rc = props_if_v5(out, c, flags);
     if (rc != 0) return rc;
     out->list = (wire_list){{c->p, (uint32_t)(c->end - c->p)}, (unsigned)(c->end - c->p)};
@@ -212,6 +219,8 @@ int wire_parse(wire_packet *out, const uint8_t *p, size_t len, unsigned version,
     int64_t whole = wire_frame(p, len, &header);
     out->version = (uint8_t)version;
     out->type = 0;
+    out->fault = NULL;
+    out->props.wrong = 0;
     if (whole <= 0 || (size_t)whole != len) return WIRE_MALFORMED;
     out->type = p[0] >> 4;
     out->reason = 0;
@@ -220,9 +229,9 @@ int wire_parse(wire_packet *out, const uint8_t *p, size_t len, unsigned version,
     out->props.has = 0;
     out->props.raw = out->props.extra = (wire_slice){NULL, 0};
     if (out->type == WIRE_CONNECT) out->version = 0;
-    if (!head_ok(p[0], version)) return WIRE_MALFORMED;
+    if (!head_ok(p[0], version)) return bad(out, "flags", WIRE_MALFORMED);
     if (version == WIRE_V5 && header > 2 && p[header - 1] == 0) return WIRE_MALFORMED; /* [5: 1.5.5-1] */
     wire_cursor c = {p + header, p + len};
     int rc = body_parse(out, p[0], &c, flags);
-    return rc == 0 && c.p != c.end ? WIRE_MALFORMED : rc;
+    return rc == 0 && c.p != c.end ? bad(out, "more bytes than it has", WIRE_MALFORMED) : rc;
 }

@@ -130,6 +130,7 @@ typedef struct wire_props {
     uint8_t payload_format, problem_info, wants_response_info, max_qos, retain_ok, wildcards_ok, sub_ids_ok, shared_ok;
     wire_slice content_type, response_topic, correlation, assigned_id, auth_method, auth_data, response_info,
         server_reference, reason_string, user;
+    uint8_t wrong;    /* reading: identifier of the one that is wrong, 0: none */
     wire_slice raw;   /* reading: all of them, as they came */
     wire_slice extra; /* writing: user properties and identifiers, encoded; they go last */
 } wire_props;
@@ -166,6 +167,7 @@ typedef struct wire_packet {
         wire_list list;
     };
     wire_props props; /* version 5 only; else .has is 0 */
+    const char *fault; /* reading: what is wrong with it, or NULL when that cannot be said in a word */
 } wire_packet;
 
 typedef struct wire_filter {
@@ -185,6 +187,9 @@ enum {
 };
 /* One whole packet.  version is ignored for CONNECT.  0, or the reason code of what is wrong with it. */
 int wire_parse(wire_packet *out, const uint8_t *p, size_t len, unsigned version, unsigned flags);
+
+/* Of a CONNECT of which only the beginning is here; 0: it does not say. */
+unsigned wire_peek_version(const uint8_t *p, size_t len);
 
 bool wire_next_filter(const wire_packet *packet, wire_slice *rest, wire_filter *out); /* rest starts as list.entries */
 bool wire_next_user(wire_slice *rest, wire_slice *name, wire_slice *value);           /* rest starts as props.raw */

@@ -40,9 +40,14 @@ static int will_parse(wire_packet *out, wire_cursor *c, unsigned flags)
     wire_connect *k = &out->connect;
     bool strict = flags & WIRE_STRICT_TEXT;
     int rc = out->version == WIRE_V5 ? wire_props_parse(c, &k->will, WIRE_WILL, flags) : 0;
-    if (rc != 0) return rc;
+    if (rc != 0) {
+        out->props.wrong = k->will.wrong;
+        return rc;
+    }
     if (!wire_bytes(c, &k->will_topic) || !wire_bytes(c, &k->will_payload)) return WIRE_MALFORMED; /* [5: 3.1.2-9] */
-    return wire_topic_ok(k->will_topic, strict) ? 0 : WIRE_MALFORMED;                             /* [5: 3.1.3-11] */
+    if (wire_topic_ok(k->will_topic, strict)) return 0;
+    out->fault = "topic of the will"; /* [5: 3.1.3-11] */
+    return WIRE_MALFORMED;
 }
 
 /* User name and password.  MQTT 3.1 (3.1): the remaining length takes precedence over the flags. */
@@ -68,7 +73,9 @@ int wire_connect_parse(wire_packet *out, wire_cursor *c, unsigned flags)
     bool bridge = k->bridge;
     *k = (wire_connect){.bridge = bridge};
     if (!wire_u8(c, &bits)) return WIRE_MALFORMED;
+    out->fault = "connect flags";
     if ((rc = flags_check(bits, out->version)) != 0) return rc;
+    out->fault = NULL;
     if (!wire_u16(c, &k->keep_alive)) return WIRE_MALFORMED;
     k->clean = bits & CLEAN;
     k->has_will = bits & WILL;
@@ -81,7 +88,19 @@ int wire_connect_parse(wire_packet *out, wire_cursor *c, unsigned flags)
         if (rc != 0) return rc;
     }
     if (!wire_bytes(c, &k->client_id)) return WIRE_MALFORMED;                          /* [5: 3.1.3-3] */
-    if (!wire_text_ok(k->client_id, flags & WIRE_STRICT_TEXT)) return WIRE_MALFORMED;  /* [5: 3.1.3-4] */
+    if (!wire_text_ok(k->client_id, flags & WIRE_STRICT_TEXT)) {                       /* [5: 3.1.3-4] */
+        out->fault = "client id";
+        return WIRE_MALFORMED;
+    }
     if (k->has_will && (rc = will_parse(out, c, flags)) != 0) return rc;
     return login_parse(out, c, bits, flags);
+}
+
+unsigned wire_peek_version(const uint8_t *p, size_t len)
+{
+    wire_packet packet = {.type = WIRE_CONNECT};
+    unsigned header = 0;
+    wire_frame(p, len, &header);
+    wire_cursor c = {p + (header < len ? header : len), p + len};
+    return version_parse(&packet, &c) == 0 ? packet.version : 0;
 }
