@@ -37,8 +37,9 @@ typedef struct secure {
     pollee poll;
     turn_end goodbye;
     timer patience; /* for the handshake */
-    tls *tls;
+    tls *tls; /* of the listener; NULL: we have called */
     tls_keys *keys;
+    const tls_call *call;
     SSL *ssl;
     char *identity;
     const uint8_t *in; /* ciphertext that OpenSSL has not taken yet */
@@ -180,9 +181,14 @@ static void tls_want_write(stream *s)
     (void)s; /* edge-triggered: EPOLLOUT comes by itself */
 }
 
+static bool shake_hands(secure *t);
+
 static void on_writable(secure *t)
 {
-    int rc = send_wire(t);
+    int rc;
+
+    if (!t->up && t->call && SSL_in_before(t->ssl) && !shake_hands(t)) return; /* connected: we begin */
+    rc = send_wire(t);
 
     if (rc < 0) stream_ended(&t->s, rc);
     else if (is_wire_empty(t) && t->up) stream_writable(&t->s);
@@ -192,20 +198,33 @@ static void on_writable(secure *t)
 
 static void tell(const secure *t, const char *what)
 {
-    if (t->tls->tell) t->tls->tell(t->tls->user, t->s.peer, what);
+    if (t->call) t->call->broke(t->s.user, what);
+    else if (t->tls->tell) t->tls->tell(t->tls->user, t->s.peer, what);
 }
 
 static void broke(secure *t, const char *what)
 {
+    long verdict = t->call && !t->up ? SSL_get_verify_result(t->ssl) : X509_V_OK;
+
+    if (verdict != X509_V_OK) what = X509_verify_cert_error_string(verdict);
     t->broken = true;
     tell(t, what);
     send_wire(t); /* the alert */
     stream_ended(&t->s, BRIDGE_PROTOCOL);
 }
 
+/* A shared key that was offered may have been passed over; then a certificate decides. */
+static void take_identity(secure *t)
+{
+    char *certified = tls_certified(t->ssl, t->keys->identity, t->s.mem);
+
+    if (!certified && (SSL_version(t->ssl) < TLS1_3_VERSION || SSL_session_reused(t->ssl))) return;
+    mem_free(t->s.mem, t->identity);
+    t->identity = certified;
+}
+
 static bool shake_hands(secure *t) /* are we through? */
 {
-    char *certified;
     int rc;
 
     ERR_clear_error();
@@ -221,12 +240,9 @@ static bool shake_hands(secure *t) /* are we through? */
     if (rc != 1) return false;
     t->up = true;
     timer_stop(&t->patience);
-    /* A shared key that was offered may have been passed over; then a certificate decides. */
-    certified = tls_certified(t->ssl, t->keys->identity, t->s.mem);
-    if (certified || (SSL_version(t->ssl) >= TLS1_3_VERSION && !SSL_session_reused(t->ssl))) {
-        mem_free(t->s.mem, t->identity);
-        t->identity = certified;
-    }
+    if (t->call) t->call->up(t->s.user);
+    else take_identity(t);
+    if (t->s.closed) return false;
     if (is_wire_empty(t)) stream_writable(&t->s);
     return !t->s.closed;
 }
@@ -329,13 +345,13 @@ static void on_goodbye(turn_end *end)
 {
     secure *t = list_of(end, secure, goodbye);
 
+    SSL_free(t->ssl); /* before on_close, with which what it stands on may go */
     stream_closed(&t->s);
-    SSL_free(t->ssl);
     spare_give(t->s.loop, t->wire, t->wire_cap);
     mem_free(t->s.mem, t->kept);
     mem_free(t->s.mem, t->identity);
     tls_keys_unref(t->keys);
-    tls_unref(t->tls);
+    if (t->tls) tls_unref(t->tls);
     mem_free(t->s.mem, t);
 }
 
@@ -365,55 +381,94 @@ static void on_impatient(timer *x)
 static const stream_ops tls_ops = {
     .write = tls_write, .want_write = tls_want_write, .read = tls_read, .close = tls_close, .identity = tls_identity};
 
-static int equip(secure *t, loop *l)
+static int equip(secure *t, loop *l, const BIO_METHOD *method, int64_t patience)
 {
     BIO *bio;
 
     if (!l->plain) l->plain = mem_alloc(l->mem, STREAM_HEAD + TLS_PLAIN);
-    t->ssl = l->plain ? SSL_new(t->keys->ctx) : NULL;
-    bio = t->ssl ? BIO_new(t->keys->bio) : NULL;
+    bio = l->plain && t->ssl ? BIO_new(method) : NULL;
     if (!bio) return BRIDGE_NOMEM;
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
-    SSL_set_app_data(t->ssl, &t->identity);
-    SSL_set_accept_state(t->ssl);
-    return timer_start(&t->patience, l, t->tls->said.patience, on_impatient);
+    return timer_start(&t->patience, l, patience, on_impatient);
 }
 
 static void look_again(tls *t, int64_t now);
 
-stream *tls_stream(loop *l, int fd, const char *peer, tls *settings, bool proxied)
+static void secure_init(secure *t, loop *l, int fd, const char *peer)
 {
-    secure *t = mem_new(l->mem, secure);
-    int yes = 1, rc = BRIDGE_NOMEM;
+    int yes = 1;
 
-    if (t) {
-        look_again(settings, loop_now(l));
-        stream_init(&t->s, &tls_ops, l);
-        turn_end_init(&t->goodbye, on_goodbye);
-        strncpy(t->s.peer, peer, sizeof t->s.peer - 1);
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        t->tls = settings;
-        t->keys = settings->keys;
-        t->poll.fd = fd;
-        t->proxied = proxied;
-        t->poll.on_ready = on_ready;
-        rc = equip(t, l);
-    }
-    if (rc == 0) rc = poller_add(l, &t->poll, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-    if (rc == 0) {
-        settings->refs++;
-        t->keys->refs++;
-        return &t->s;
-    }
+    stream_init(&t->s, &tls_ops, l);
+    turn_end_init(&t->goodbye, on_goodbye);
+    strncpy(t->s.peer, peer, sizeof t->s.peer - 1);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    t->poll.fd = fd;
+    t->poll.on_ready = on_ready;
+}
+
+static int secure_begin(secure *t) { return poller_add(t->s.loop, &t->poll, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET); }
+
+static void secure_unmake(secure *t, int fd, loop *l)
+{
     if (t) {
         timer_stop(&t->patience);
         SSL_free(t->ssl);
     }
     close(fd);
     mem_free(l->mem, t);
+}
+
+stream *tls_stream(loop *l, int fd, const char *peer, tls *settings, bool proxied)
+{
+    secure *t = mem_new(l->mem, secure);
+    int rc = BRIDGE_NOMEM;
+
+    if (t) {
+        look_again(settings, loop_now(l));
+        secure_init(t, l, fd, peer);
+        t->tls = settings;
+        t->keys = settings->keys;
+        t->proxied = proxied;
+        t->ssl = SSL_new(t->keys->ctx);
+        rc = equip(t, l, t->keys->bio, settings->said.patience);
+    }
+    if (rc == 0) {
+        SSL_set_app_data(t->ssl, &t->identity);
+        SSL_set_accept_state(t->ssl);
+        rc = secure_begin(t);
+    }
+    if (rc == 0) {
+        settings->refs++;
+        t->keys->refs++;
+        return &t->s;
+    }
+    secure_unmake(t, fd, l);
     return NULL;
+}
+
+int tls_dial(stream **out, loop *l, const struct sockaddr *to, size_t len, SSL *ssl, const BIO_METHOD *method, const tls_call *call)
+{
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc = BRIDGE_NOMEM;
+    secure *t = fd < 0 ? NULL : mem_new(l->mem, secure);
+
+    if (!t) SSL_free(ssl);
+    if (t) {
+        secure_init(t, l, fd, "");
+        t->call = call;
+        t->ssl = ssl;
+        rc = equip(t, l, method, TLS_HANDSHAKE);
+    }
+    if (rc == 0) SSL_set_connect_state(ssl);
+    if (rc == 0 && connect(fd, to, (socklen_t)len) < 0 && errno != EINPROGRESS) rc = BRIDGE_UNREACHABLE;
+    if (rc == 0) rc = secure_begin(t);
+    if (rc == 0) {
+        *out = &t->s;
+        return 0;
+    }
+    if (fd >= 0) secure_unmake(t, fd, l);
+    return rc;
 }
 
 /* ---- files that change */

@@ -22,6 +22,8 @@
 
 typedef struct tls tls;
 struct ssl_st;
+struct bio_method_st;
+struct sockaddr;
 
 enum { TLS_HANDSHAKE = 10000, TLS_LOOK_AGAIN = 1000, TLS_IDENTITY_MAX = 1024, TLS_CERTS_MAX = 10000 };
 
@@ -34,5 +36,14 @@ int tls_reload(tls *t, bridge_error *err); /* now; on failure the old files hold
 /* For transports of other rooms (DTLS): the name in the peer's certificate, yours to free, or NULL.  Only the verified leaf counts; a
  * name with a NUL in it, or longer than TLS_IDENTITY_MAX, is none.  want: "cn", "dns", "email", "uri", or NULL as above. */
 char *tls_certified(const struct ssl_st *ssl, const char *want, mem *m);
+/* Towards others, as stream_dial(): ssl (taken, also on failure) knows its context, the name it asks for and what it verifies; method
+ * is tls_bio_method()'s, and is there until on_close.  What is written before it is up waits.  user of both is stream_start()'s. */
+typedef struct tls_call {
+    void (*up)(void *user);
+    void (*broke)(void *user, const char *why); /* before on_close */
+} tls_call;
+int tls_dial(stream **out, loop *l, const struct sockaddr *to, size_t len, struct ssl_st *ssl, const struct bio_method_st *method,
+             const tls_call *call);
+struct bio_method_st *tls_bio_method(void);
 extern const char *const tls_url_options[]; /* NULL-terminated; for url_check() */
 #endif

@@ -50,6 +50,5 @@ void tls_names_free(tls_names *n);             /* NULL is fine */
 int tls_names_choose(SSL *ssl, void *names);   /* for SSL_CTX_set_cert_cb() */
 
 int tls_take_pair(SSL_CTX *ctx, const tls_pair *pair, bridge_error *err);
-BIO_METHOD *tls_bio_method(void); /* tls.c */
 const char *tls_reason(void);     /* of the last OpenSSL error, which is taken away */
 #endif

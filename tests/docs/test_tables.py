@@ -120,7 +120,7 @@ def options_known():
             "writer": words_in("adapter/writer/writer.c", "own"), "postgres": words_in("adapter/writer/postgres.c", "options"),
             "influx": words_in("adapter/writer/influx.c", "options"),
             "uplinks": words_in("adapter/uplink/options.c", "secure"),
-            "foreign": words_in("adapter/coap/foreign.c", "options"), "secrets": words_in("adapter/coap/client_dtls.c", "coap_secrets_options")}
+            "foreign": words_in("adapter/coap/foreign.c", "options"), "secrets": words_in("adapter/coap/client_secrets.c", "coap_secrets_options")}
 
 
 @pytest.mark.parametrize("family", ["all", "tls", "mqtt", "http", "hook", "far", "coap", "lwm2m", "coaps", "foreign", "secrets", "uplink", "uplinks", "writer", "postgres", "influx"])

@@ -10,7 +10,7 @@ from libbridge import errors
 from peers import coap
 from peers.coap import GET, NON, OBSERVE, Shim, Socket, code
 from peers.coap_device import Device
-from peers.process import Program
+from peers.libcoap import coap_server
 from peers.tools import Mosquitto, coap_client, curl, need
 
 LONG = 20
@@ -464,21 +464,8 @@ def test_a_config_connects(make_bridge, device):
 
 @pytest.fixture
 def libcoap():
-    server = need("coap-server-notls", "coap-server")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
-    program = Program(server, "-A", "127.0.0.1", "-p", str(port), "-d", "10")
-    with Socket(port) as client:                                       # until it answers
-        for _ in range(200):
-            try:
-                client.send(client.request(GET, "time"))
-                client.hear_bytes(timeout=0.1)
-                break
-            except (TimeoutError, ConnectionRefusedError):
-                pass
-    yield port
-    program.stop()
+    with coap_server("-d", "10") as port:
+        yield port
 
 
 def test_libcoaps_server_is_read_written_and_observed(site, libcoap):
@@ -494,12 +481,6 @@ def test_libcoaps_server_is_read_written_and_observed(site, libcoap):
 
 
 # ---- other transports
-
-def free_port(kind):
-    with socket.socket(socket.AF_INET, kind) as place:
-        place.bind(("127.0.0.1", 0))
-        return place.getsockname()[1]
-
 
 def test_a_server_over_tcp(site, make_bridge):
     far = make_bridge("coap+tcp://127.0.0.1:0", clock=None)
@@ -554,20 +535,3 @@ def test_a_wrong_key_is_unreachable(site, make_bridge, tmp_path):
 
     with pytest.raises((errors.Unreachable, errors.Timeout)):
         site.get("plant/temp", timeout=LONG)
-
-
-def test_libcoaps_server_over_dtls(site, tmp_path):
-    server, port = need("coap-server-openssl"), free_port(socket.SOCK_DGRAM)
-    (tmp_path / "key").write_text("me:" + b"secretkey".hex() + "\n")
-    program = Program(server, "-A", "127.0.0.1", "-p", str(port - 1), "-k", "secretkey", "-h", "hint")   # DTLS is at the port above
-    try:
-        site.connect(f"coaps://127.0.0.1:{port}?as=plant/{{path...}}&psk_file={tmp_path / 'key'}&retry=50")
-        for attempt in range(100):
-            try:
-                assert b"libcoap" in site.get("plant", timeout=LONG).payload
-                return
-            except (errors.Unreachable, errors.Timeout):
-                pass
-        raise AssertionError("it never answered")
-    finally:
-        program.stop()

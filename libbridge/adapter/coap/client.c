@@ -1,4 +1,4 @@
-/* Destinations: opened when there is something to ask.  client_udp.c, client_dtls.c and client_link.c carry the bytes. */
+/* Destinations: opened when there is something to ask.  client_udp.c, client_dtls.c and client_link.c carry the bytes, client_secrets.c keeps them safe. */
 #include "adapter/coap/client_inside.h"
 #include "base/status.h"
 #include "core/target.h"

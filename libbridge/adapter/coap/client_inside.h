@@ -71,12 +71,14 @@ struct coap_secrets {
     mem *mem;
     unsigned refs;
     struct ssl_ctx_st *ctx;
-    struct bio_method_st *method; /* DTLS */
+    struct bio_method_st *method;
     char *identity;
     uint8_t key[64];
     unsigned key_len;
     bool verify;
 };
+
+struct ssl_st *secrets_ssl(const coap_far *f); /* that asks for f's name; NULL: no memory */
 
 void client_rearm(coap_client *c);
 void far_up(coap_far *f);

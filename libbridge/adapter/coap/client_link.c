@@ -1,5 +1,6 @@
-/* CoAP over TCP towards others (RFC 8323): our CSM goes out with the connection, theirs must come first. */
+/* CoAP over TCP and TLS towards others (RFC 8323): our CSM goes out with the connection, theirs must come first. */
 #include "adapter/coap/client_inside.h"
+#include "loop/tls.h"
 
 enum { CSM_MAX_MESSAGE_SIZE = 2, CSM_BLOCK_WISE = 4, DEFAULT_MAX_MESSAGE = 1152, SLACK = 4096, OUT_MAX = 4 << 20 };
 
@@ -7,6 +8,7 @@ typedef struct far_link {
     coap_far *far; /* NULL: it is let go of */
     stream *s;
     mem *mem;
+    coap_secrets *secrets; /* TLS: what the stream stands on */
     bool greeted;
 } far_link;
 
@@ -105,7 +107,35 @@ static void on_close(void *user, int status)
         f->stream = NULL;
         far_down(f, BRIDGE_UNREACHABLE, bridge_status_text(status));
     }
+    coap_secrets_unref(l->secrets);
     mem_free(l->mem, l);
+}
+
+static void on_tls_up(void *user) { (void)user; } /* their CSM will tell */
+
+static void on_tls_broke(void *user, const char *why)
+{
+    far_link *l = user;
+
+    if (l->far) far_down(l->far, BRIDGE_UNREACHABLE, why);
+}
+
+static const tls_call call = {on_tls_up, on_tls_broke};
+
+static int dial(far_link *l, coap_far *f)
+{
+    const far_address *to = far_where(f);
+    struct ssl_st *ssl;
+    int rc;
+
+    if (f->transport != COAP_TLS) return stream_dial(&l->s, f->client->loop, &to->any, far_address_len(to), "");
+    ssl = f->secrets ? secrets_ssl(f) : NULL;
+    rc = ssl ? tls_dial(&l->s, f->client->loop, &to->any, far_address_len(to), ssl, f->secrets->method, &call) : BRIDGE_NOMEM;
+    if (rc == 0) {
+        l->secrets = f->secrets;
+        l->secrets->refs++;
+    }
+    return rc;
 }
 
 static const stream_events events = {on_data, NULL, on_close};
@@ -113,12 +143,11 @@ static const stream_events events = {on_data, NULL, on_close};
 void far_link_join(coap_far *f)
 {
     far_link *l = mem_new(f->client->mem, far_link);
-    const far_address *to = far_where(f);
 
     f->via.room = on_room;
     f->via.send = on_send;
     coap_peer_set_stream(f->peer, DEFAULT_MAX_MESSAGE, false);
-    if (!l || f->transport == COAP_TLS || stream_dial(&l->s, f->client->loop, &to->any, far_address_len(to), "") < 0) {
+    if (!l || dial(l, f) < 0) {
         mem_free(f->client->mem, l);
         far_down(f, BRIDGE_UNREACHABLE, "no way there");
         return;

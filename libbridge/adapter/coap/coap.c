@@ -432,7 +432,7 @@ static int coap_connect(bridge_port *port, const bridge_url *u, bridge_error *er
     return foreign_open(&cp->foreign, port, u, err);
 }
 
-static const char *const connects[] = {"coap", "coaps", "coap+tcp", NULL};
+static const char *const connects[] = {"coap", "coaps", "coap+tcp", "coaps+tcp", NULL};
 static const char *const schemes[] = {"coap", "coaps", "coap+tcp", "coaps+tcp", NULL};
 const bridge_adapter coap_adapter = {
     .size = sizeof(bridge_adapter),

@@ -1,4 +1,5 @@
 #include "adapter/coap/dtls.h"
+#include "adapter/coap/dtls_bio.h"
 #include "loop/psk.h"
 #include "loop/tls.h"
 #include "base/clock.h"
@@ -17,7 +18,6 @@
 const char *const coap_dtls_options[] = {"cert", "key", "ca", "crl", "psk_file", NULL};
 
 enum {
-    DTLS_MTU = 1400,             /* of our records; the path's is not asked for */
     DTLS_RESUMABLE = 10000,      /* sessions that may be resumed */
     DTLS_RESUME = 3600,          /* s */
     DTLS_HANDSHAKE = 30000,      /* ms; then a session that is not done is given up */
@@ -36,8 +36,7 @@ typedef struct session {
     coap_peer *peer;
     list link; /* among handshakes, or among those that talk, the longest silent first */
     int64_t began, seen;
-    const uint8_t *in; /* the datagram under way */
-    size_t in_len;
+    dtls_bio io;
     bool ready, over;
     char name[COAP_ADDRESS_TEXT], *user; /* or NULL */
 } session;
@@ -59,44 +58,17 @@ struct coap_dtls {
     unsigned count;
 };
 
-/* ---- OpenSSL reads and writes datagrams through these */
-
-static int on_bio_read(BIO *b, char *out, int room)
+static void on_bio_send(dtls_bio *io, const uint8_t *p, size_t len)
 {
-    session *s = BIO_get_data(b);
-    size_t n = s->in_len < (size_t)room ? s->in_len : (size_t)room;
+    session *s = list_of(io, session, io);
+    uint8_t *room = coap_udp_room(s->d->cp->udp, len);
 
-    BIO_clear_retry_flags(b);
-    if (!s->in) {
-        BIO_set_retry_read(b);
-        return -1;
-    }
-    memcpy(out, s->in, n);
-    s->in = NULL;
-    return (int)n;
+    if (!room) return;
+    memcpy(room, p, len);
+    coap_udp_send(s->d->cp->udp, &s->address, room, len);
 }
 
-static int on_bio_write(BIO *b, const char *p, int len)
-{
-    session *s = BIO_get_data(b);
-    uint8_t *room = coap_udp_room(s->d->cp->udp, (size_t)len);
-
-    if (!room) return len; /* lost, as datagrams are */
-    memcpy(room, p, (size_t)len);
-    coap_udp_send(s->d->cp->udp, &s->address, room, (size_t)len);
-    return len;
-}
-
-static long on_bio_ctrl(BIO *b, int what, long number, void *p)
-{
-    (void)b, (void)number, (void)p;
-    switch (what) {
-    case BIO_CTRL_FLUSH: return 1;
-    case BIO_CTRL_DGRAM_QUERY_MTU:
-    case BIO_CTRL_DGRAM_GET_MTU: return DTLS_MTU;
-    default: return 0;
-    }
-}
+/* ---- What OpenSSL asks */
 
 static session *session_of(SSL *ssl) { return SSL_get_app_data(ssl); }
 
@@ -151,23 +123,18 @@ static void on_send(coap_via *via, const uint8_t *p, size_t len)
 static session *session_new(coap_dtls *d)
 {
     session *s = mem_new(d->cp->mem, session);
-    BIO *b = BIO_new(d->method);
 
     if (s) s->ssl = SSL_new(d->ctx);
-    if (!s || !s->ssl || !b) {
+    if (!s || !s->ssl || !dtls_bio_join(&s->io, s->ssl, d->method)) {
         if (s) SSL_free(s->ssl);
-        BIO_free(b);
         mem_free(d->cp->mem, s);
         return NULL;
     }
     s->d = d;
     list_init(&s->link);
-    BIO_set_data(b, s);
-    BIO_set_init(b, 1);
-    SSL_set_bio(s->ssl, b, b);
+    s->io.send = on_bio_send;
     SSL_set_app_data(s->ssl, s);
-    SSL_set_options(s->ssl, SSL_OP_COOKIE_EXCHANGE | SSL_OP_NO_QUERY_MTU);
-    SSL_set_mtu(s->ssl, DTLS_MTU);
+    SSL_set_options(s->ssl, SSL_OP_COOKIE_EXCHANGE);
     SSL_set_accept_state(s->ssl);
     s->via = (coap_via){.room = on_room, .send = on_send, .name = s->name, .user = NULL};
     return s;
@@ -225,8 +192,8 @@ static void session_input(session *s, const uint8_t *p, size_t len)
     bool well = true;
     int n, why;
 
-    s->in = p;
-    s->in_len = len;
+    s->io.in = p;
+    s->io.in_len = len;
     if (!s->ready) well = session_shake(s);
     while (well && s->ready) {
         n = SSL_read(s->ssl, d->plain, sizeof d->plain);
@@ -241,7 +208,7 @@ static void session_input(session *s, const uint8_t *p, size_t len)
         list_push(&d->talking, &s->link);
         coap_peer_input(s->peer, now, d->plain, (size_t)n);
     }
-    s->in = NULL;
+    s->io.in = NULL;
     if (!well) session_free(s);
 }
 
@@ -313,10 +280,10 @@ static void knock(coap_dtls *d, const coap_address *from, const uint8_t *p, size
     s = d->door;
     if (!s) return;
     s->address = *from;
-    s->in = p;
-    s->in_len = len;
+    s->io.in = p;
+    s->io.in_len = len;
     rc = DTLSv1_listen(s->ssl, d->nobody);
-    s->in = NULL;
+    s->io.in = NULL;
     ERR_clear_error();
     if (rc == 0) return;
     d->door = NULL;
@@ -453,17 +420,6 @@ static void look_again(coap_dtls *d)
     reload(d);
 }
 
-static int method_make(coap_dtls *d)
-{
-    d->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "coap datagram");
-    d->nobody = BIO_ADDR_new();
-    if (!d->method || !d->nobody) return BRIDGE_NOMEM;
-    BIO_meth_set_read(d->method, on_bio_read);
-    BIO_meth_set_write(d->method, on_bio_write);
-    BIO_meth_set_ctrl(d->method, on_bio_ctrl);
-    return 0;
-}
-
 int coap_dtls_open(coap_dtls **out, coap_port *cp, const bridge_url *u, bridge_error *err)
 {
     coap_dtls *d = mem_new(cp->mem, coap_dtls);
@@ -478,7 +434,9 @@ int coap_dtls_open(coap_dtls **out, coap_port *cp, const bridge_url *u, bridge_e
     random_bytes(&seed, sizeof seed);
     random_bytes(d->secret, sizeof d->secret);
     map_init(&d->sessions, cp->mem, seed);
-    rc = method_make(d);
+    d->method = dtls_bio_method();
+    d->nobody = BIO_ADDR_new();
+    rc = d->method && d->nobody ? 0 : BRIDGE_NOMEM;
     if (rc < 0) return fail_nomem(err);
     d->url = u;
     d->looked = loop_now(cp->loop);

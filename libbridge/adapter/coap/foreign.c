@@ -102,7 +102,7 @@ static int take_wishes(const bridge_url *u, wishes *w, bridge_error *err)
     int rc;
 
     for (const char *const *o = options; *o; o++) known[n++] = *o;
-    for (const char *const *o = coap_secrets_options; strcmp(u->scheme, "coaps") == 0 && *o; o++) known[n++] = *o;
+    for (const char *const *o = coap_secrets_options; strncmp(u->scheme, "coaps", 5) == 0 && *o; o++) known[n++] = *o;
     known[n] = NULL;
     rc = url_check(u, known, err);
     if (rc == 0) rc = url_get_u64(u, "timeout", FOREIGN_TIMEOUT, 3600 * 1000, &w->timeout, err);
