@@ -103,14 +103,17 @@ def test_unsubscribing_wants_the_same_characters(mqtt_port):  # MQTT-3.10.4-1, -
         c.message()
 
 
-def test_unsubscribing_does_not_stop_what_is_in_flight(mqtt_port):  # MQTT-3.10.4-3
-    with Client(mqtt_port, 5).connect("under-way", props={"receive_max": 1}) as c:
-        c.subscribe(("uw", 1))
-        c.publish("uw", "1", qos=1)
+@pytest.mark.parametrize("version", [4, 5])
+def test_unsubscribing_does_not_stop_what_is_in_flight(mqtt_port, version):  # MQTT-3.10.4-2, -3
+    topic = f"uw{version}"
+    with Client(mqtt_port, version).connect(topic, **({"props": {"receive_max": 1}} if version == 5 else {})) as c:
+        c.subscribe((topic, 1))
+        c.publish(topic, "1", qos=1)
         p = c.wait_for(PUBLISH)
-        c.unsubscribe("uw")
+        c.unsubscribe(topic)
+        c.publish(topic, "2", qos=1)
         c.send(ack(PUBACK, p.pid))
-        c.nothing()
+        c.nothing()  # and the second is not for it any more
 
 
 # ---- shared subscriptions 4.8.2
