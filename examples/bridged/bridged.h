@@ -11,6 +11,7 @@ typedef struct options {
     const char *explain;  /* --explain */
     const char *dry_run;  /* --dry-run */
     int64_t linger;       /* --linger, ms */
+    const char *as;       /* --as; NULL: nobody */
     char **urls;          /* what stands behind the options */
     int url_count;
     size_t max_memory; /* bytes; 0: no limit */

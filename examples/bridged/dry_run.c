@@ -1,7 +1,9 @@
 /* dry_run.c - recorded messages go through a config that listens nowhere, on a clock that is theirs; what comes out is printed.
  *
  *      plc/7/raw {"temp": 70.7}
- *        -> plant/7/temperature 21.5                                                                                      */
+ *        -> plant/7/temperature 21.5
+ *      plant/7/light on
+ *        refused: not allowed to nobody                                                                                  */
 #include "bridged.h"
 #include "line.h"
 #include <stdlib.h>
@@ -10,6 +12,8 @@
 typedef struct trial {
     bridge *b;
     int64_t now; /* on its clock: that of the record, 0 at the first message */
+    const char *as; /* the user of those of whom the record does not say it */
+    int log_level;
     const char *asked; /* the path that is being published, to tell it from what comes of it */
     bool heard;
 } trial;
@@ -57,6 +61,32 @@ static void advance(trial *t, int64_t to)
     bridge_process(t->b);
 }
 
+/* Whom the bridge would ask, and what it would send to an uplink, it says in its log. */
+static void on_log(void *user, int level, const char *area, const char *text)
+{
+    static const char *const names[] = {"", "error", "warn", "info", "debug"};
+    trial *t = user;
+
+    if (strcmp(area, "dry-run") != 0) {
+        if (level <= t->log_level) fprintf(stderr, "%s %s: %s\n", names[level], area, text);
+        return;
+    }
+    t->heard = true;
+    printf("  -> %s\n", text);
+}
+
+/* As the rules would have it; the bridge does not ask them of what we say to it ourselves. */
+static bool may(const trial *t, const line *l)
+{
+    const char *user = l->user ? l->user : t->as;
+    bridge_verb verb = !l->retain ? BRIDGE_POST : l->len ? BRIDGE_PUT : BRIDGE_DELETE;
+    int rc = bridge_may(t->b, &(bridge_ask){.size = sizeof(bridge_ask), .verb = verb, .who = l->origin, .user = user, .path = l->path});
+
+    if (rc < 0) printf("  refused: %s%s\n", rc == BRIDGE_DENIED || rc == BRIDGE_UNAUTHENTICATED ? "not allowed to " : bridge_status_text(rc),
+                       rc != BRIDGE_DENIED && rc != BRIDGE_UNAUTHENTICATED ? "" : user ? user : "nobody (--as USER)");
+    return rc >= 0;
+}
+
 static void publish(trial *t, const line *l)
 {
     bridge_msg *msg = NULL;
@@ -67,6 +97,10 @@ static void publish(trial *t, const line *l)
     printf("%s", l->path);
     print_payload(&f);
     puts(l->retain ? " (kept)" : "");
+    if (rc == 0 && !may(t, l)) {
+        bridge_msg_unref(msg);
+        return;
+    }
     t->heard = false;
     t->asked = l->path;
     if (rc == 0) rc = bridge_publish(t->b, msg);
@@ -97,7 +131,7 @@ static int feed(trial *t, FILE *f, const char *name)
 
 int dry_run(const options *o, int (*load)(const char *name, bridge *b))
 {
-    trial t = {0};
+    trial t = {.as = o->as, .log_level = o->log_level ? o->log_level : BRIDGE_LOG_INFO};
     bridge_error err = {0};
     FILE *f = strcmp(o->dry_run, "-") == 0 ? stdin : fopen(o->dry_run, "r");
     int code = EXIT_RUNTIME;
@@ -106,7 +140,7 @@ int dry_run(const options *o, int (*load)(const char *name, bridge *b))
         fprintf(stderr, "bridged: cannot read %s\n", o->dry_run);
         return EXIT_USAGE;
     }
-    if (bridge_new(&t.b, BRIDGE_OPTIONS(.clock = on_clock, .user = &t, .offline = true, .sys_interval = -1, .log_level = o->log_level), &err) == 0)
+    if (bridge_new(&t.b, BRIDGE_OPTIONS(.clock = on_clock, .log = on_log, .user = &t, .offline = true, .sys_interval = -1, .log_level = o->log_level), &err) == 0)
         code = o->config ? load(o->config, t.b) : -1;
     if (code < 0 && bridge_subscribe(t.b, "#", on_message, &t, NULL, &err) < 0) code = EXIT_RUNTIME;
     if (code < 0) {

@@ -9,12 +9,14 @@
 
 static const char record_help[] = "usage: bridged record [-u URL] [-o FILE] [-n COUNT] [FILTER...]\n"
                                   "Writes what is published, a line of JSON each, until SIGINT; without FILTER all of it.\n"
-                                  "  -u, --url URL      mqtt://[user:password@]host[:port] (mqtt://127.0.0.1:1883)\n"
+                                  "  -u, --url URL      mqtt://[user:password@]host[:port] (mqtt://127.0.0.1:1883), mqtts://, ws://, wss://;\n"
+                                  "                     with ?ca=FILE&cert=FILE&key=FILE, ?psk_file=FILE or ?verify=no\n"
                                   "  -o, --output FILE  (standard output)\n"
                                   "  -n, --count COUNT  stop after so many messages\n";
 static const char replay_help[] = "usage: bridged replay [-u URL] [-s SPEED] FILE\n"
                                   "Publishes what was recorded, in its own time; FILE - is standard input.\n"
-                                  "  -u, --url URL      mqtt://[user:password@]host[:port] (mqtt://127.0.0.1:1883)\n"
+                                  "  -u, --url URL      mqtt://[user:password@]host[:port] (mqtt://127.0.0.1:1883), mqtts://, ws://, wss://;\n"
+                                  "                     with ?ca=FILE&cert=FILE&key=FILE, ?psk_file=FILE or ?verify=no\n"
                                   "  -s, --speed SPEED  so many times as fast; 0: as fast as it goes (1)\n";
 
 static volatile sig_atomic_t stopped;
@@ -31,6 +33,7 @@ static void stop_on_signals(void)
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 }
 
 typedef struct words {

@@ -1,11 +1,7 @@
 /* wire.c - MQTT 3.1.1 by hand (OASIS mqtt-v3.1.1): CONNECT, SUBSCRIBE, PUBLISH at QoS 0 and 1, PING, DISCONNECT. */
 #include "wire.h"
-#include <errno.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,16 +16,7 @@ static int fail(wire *w, const char *why)
 
 static int send_all(wire *w, const void *p, size_t len)
 {
-    const char *at = p;
-
-    while (len) {
-        ssize_t n = send(w->fd, at, len, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return fail(w, "the connection is gone");
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return pipe_send(&w->pipe, p, len) < 0 ? fail(w, w->pipe.why) : 0;
 }
 
 static int send_packet(wire *w, int type, const void *body, size_t len)
@@ -64,18 +51,16 @@ static size_t whole(const wire *w, size_t *body)
 static int packet(wire *w, size_t *body, size_t *len, int wait_ms)
 {
     while (!(*len = whole(w, body))) {
-        struct pollfd p = {.fd = w->fd, .events = POLLIN};
-        ssize_t n;
-        int rc = poll(&p, 1, wait_ms);
-        if (rc == 0 || (rc < 0 && errno == EINTR)) return 0;
+        int n;
+        if (!pipe_wait(&w->pipe, wait_ms)) return 0;
         if (w->room - w->have < 65536) {
             unsigned char *more = w->room > (size_t)300 << 20 ? NULL : realloc(w->buf, w->room * 2 + 131072);
             if (!more) return fail(w, "out of memory");
             w->buf = more;
             w->room = w->room * 2 + 131072;
         }
-        n = recv(w->fd, w->buf + w->have, w->room - w->have - 1, 0);
-        if (n <= 0) return fail(w, "the other side has closed the connection");
+        n = pipe_read(&w->pipe, w->buf + w->have, w->room - w->have - 1);
+        if (n < 0) return fail(w, w->pipe.why);
         w->have += (size_t)n;
     }
     return 1;
@@ -111,22 +96,6 @@ static size_t put_text(unsigned char *to, const char *p, size_t len)
     return len + 2;
 }
 
-static int dial(wire *w, const char *host, const char *port)
-{
-    struct addrinfo want = {.ai_socktype = SOCK_STREAM}, *all = NULL;
-
-    if (getaddrinfo(host, port, &want, &all) != 0) return fail(w, "no such host");
-    for (struct addrinfo *a = all; a && w->fd < 0; a = a->ai_next) {
-        w->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
-        if (w->fd >= 0 && connect(w->fd, a->ai_addr, a->ai_addrlen) < 0) {
-            close(w->fd);
-            w->fd = -1;
-        }
-    }
-    freeaddrinfo(all);
-    return w->fd < 0 ? fail(w, "nobody listens there") : 0;
-}
-
 static int say_hello(wire *w, const char *user, const char *password)
 {
     unsigned char body[1024], code = 255;
@@ -147,35 +116,20 @@ static int say_hello(wire *w, const char *user, const char *password)
 
 int wire_open(wire *w, const char *url)
 {
-    char host[256] = "", port[16] = "1883", user[256] = "", password[256] = "";
-    const char *at = strncmp(url, "mqtt://", 7) == 0 ? url + 7 : NULL, *sign = at ? strchr(at, '@') : NULL, *end;
+    const char *why = NULL;
+    address a;
 
-    *w = (wire){.fd = -1};
-    if (!at) return fail(w, "only mqtt:// is spoken here");
-    if (sign) {
-        sscanf(at, "%255[^:@]:%255[^@]", user, password);
-        at = sign + 1;
-    }
-    if (*at == '[' && (end = strchr(at, ']'))) {
-        snprintf(host, sizeof host, "%.*s", (int)(end - at - 1), at + 1);
-        at = end + 1;
-    } else {
-        size_t len = strcspn(at, ":/?");
-        snprintf(host, sizeof host, "%.*s", (int)len, at);
-        at += len;
-    }
-    if (*at == ':') snprintf(port, sizeof port, "%.*s", (int)strcspn(at + 1, "/?"), at + 1);
-    return dial(w, host, port) < 0 ? -1 : say_hello(w, user, password);
+    *w = (wire){.pipe = {.fd = -1}};
+    if (!address_read(&a, url, &why)) return fail(w, why);
+    return pipe_open(&w->pipe, &a) < 0 ? fail(w, w->pipe.why) : say_hello(w, a.user, a.password);
 }
 
 void wire_close(wire *w)
 {
-    if (w->fd >= 0) {
-        send_packet(w, DISCONNECT, NULL, 0);
-        close(w->fd);
-    }
+    if (w->pipe.fd >= 0) send_packet(w, DISCONNECT, NULL, 0);
+    pipe_close(&w->pipe);
     free(w->buf);
-    *w = (wire){.fd = -1};
+    *w = (wire){.pipe = {.fd = -1}};
 }
 
 int wire_subscribe(wire *w, char *const *filters, int count)

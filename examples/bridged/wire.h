@@ -2,17 +2,18 @@
 #ifndef BRIDGED_WIRE_H
 #define BRIDGED_WIRE_H
 #include "line.h"
+#include "pipe.h"
 
 typedef struct wire {
-    int fd;
+    pipe_end pipe;
     uint16_t id;
     unsigned char *buf; /* of the packet read last, or being read */
     size_t have, room, used; /* used: of the message that was handed out */
     bool subscribed;
-    char why[128];
+    char why[160];
 } wire;
 
-/* mqtt://[user[:password]@]host[:port].  0 or -1 with a sentence in w->why; so all of them. */
+/* {mqtt,mqtts,ws,wss}://[user[:password]@]host[:port][/path][?ca=&cert=&key=&psk_file=&verify=].  0 or -1 with a sentence in w->why; so all of them. */
 int wire_open(wire *w, const char *url);
 void wire_close(wire *w); /* DISCONNECT, if it is open */
 int wire_subscribe(wire *w, char *const *filters, int count); /* w->subscribed, once wire_next() has seen the answer */

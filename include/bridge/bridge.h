@@ -338,6 +338,9 @@ BRIDGE_API int bridge_ask_reply(const bridge_ask *ask, const void *data, size_t 
 /* A password file (as mosquitto_passwd writes it) and an ACL file (as mosquitto reads it) for all listeners that do not name their
  * own; either may be NULL.  Calling it again reads them again; both NULL takes them away.  SYNTAX with the line, IO. */
 BRIDGE_API int bridge_rules(bridge *b, const char *password_file, const char *acl_file, bridge_error *err);
+/* Would it be allowed?  who, user, verb and path as in an ask; path as who's protocol names it.  0, DENIED, UNAUTHENTICATED.  Asks the functions
+ * and the files of the whole bridge, not those that a listener's URL names; nothing is counted. */
+BRIDGE_API int bridge_may(bridge *b, const bridge_ask *ask);
 BRIDGE_API int bridge_on_access(bridge *b, bridge_policy_fn fn, void *user, bridge_slot **out);
 
 /* ---- 9. Numbers ------------------------------------------------------------------------------------------------- */

@@ -288,6 +288,16 @@ int bridge_on_access(bridge *b, bridge_policy_fn fn, void *user, bridge_slot **o
     return fn ? on_loop(b, do_access, &r) : BRIDGE_INVALID;
 }
 
+static int do_may(bridge *b, void *args)
+{
+    return policy_would(b->hub, args);
+}
+
+int bridge_may(bridge *b, const bridge_ask *ask)
+{
+    return ask && ask->path ? on_loop(b, do_may, (void *)(uintptr_t)ask) : BRIDGE_INVALID;
+}
+
 typedef struct rules {
     const char *password_file, *acl_file;
     bridge_error *err;

@@ -13,7 +13,7 @@
  *   replay.c    kept values to a new watch
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
- *   history.c   values have a past (history.h)
+ *   history.c   values have a past (history.h)       offline.c   whom we would ask
  *   keep.c      what outlives the process           keep_level.c   what is promised about it
  * Everything belongs to the loop's thread unless it says [any]. */
 #ifndef HUB_HUB_H
@@ -70,6 +70,7 @@ struct bridge_port {
     uint8_t scheme;
     int8_t level; /* durability= in its URL: store_level; -1: the store's */
     bool closing, home, uplink, retired;
+    bool stand_in; /* offline.c: for one that is not there */
     bool open_to_all, deny_anonymous; /* anonymous=allow, =deny in its URL */
 };
 
@@ -208,6 +209,10 @@ bridge_port *port_new(hub *h, const bridge_adapter *adapter);
 void port_destroy(bridge_port *p);
 extern const bridge_adapter *const adapter_table[]; /* made by meson */
 
+/* ---- offline.c */
+int offline_connect(bridge_port *p, const url *u, bridge_error *err); /* somebody who answers for what `as=` in its URL says */
+void offline_sent(hub *h, const char *uplink, bridge_verb verb, const bridge_msg *msg);
+
 /* ---- peer.c */
 void peer_destroy(bridge_peer *p);
 
@@ -284,6 +289,7 @@ bridge_peer *hub_call_from(const bridge_call *call); /* who asks; NULL: has gone
 /* ---- policy.c */
 int policy_check(bridge_peer *peer, bridge_verb verb, const char *path); /* 0, UNAUTHENTICATED, DENIED */
 int policy_check_name(bridge_peer *peer, bridge_verb verb, const char *name); /* the same of the path that its protocol calls so */
+int policy_would(hub *h, const bridge_ask *said); /* bridge_may() */
 int policy_login(bridge_port *port, bridge_ask *ask); /* ask->user becomes what is proved, or NULL */
 int rules_stage(hub *h, bridge_error *err);   /* reads the files of all listeners again ... */
 void rules_settle(hub *h, bool take);         /* ... and takes what was read, or forgets it */

@@ -127,6 +127,20 @@ int policy_check_name(bridge_peer *peer, bridge_verb verb, const char *name)
     return check(peer, verb, len > 0 ? path : name, true);
 }
 
+int policy_would(hub *h, const bridge_ask *said)
+{
+    bridge_ask ask = {.size = sizeof ask, .verb = said->verb, .who = said->who ? said->who : "app:nobody", .user = said->user, .path = said->path};
+    size_t n = strcspn(ask.who, ":");
+    int scheme = hub_scheme(h, (text){ask.who, n});
+    char path[PATH_BYTES + 1];
+    bridge_verdict v;
+
+    if (scheme >= 0 && routes_path_of(h, (uint8_t)scheme, text_of(said->path), path, sizeof path) > 0) ask.path = path;
+    v = ask_application(h, &ask);
+    if (v == BRIDGE_DEFER && h->auth) v = auth_allows(h->auth, ask.user, ask.who[n] ? ask.who + n + 1 : "", ask.verb, ask.path);
+    return v != BRIDGE_DENY ? 0 : ask.user ? BRIDGE_DENIED : BRIDGE_UNAUTHENTICATED;
+}
+
 /* ---- logging in */
 
 static struct auth *passwords_of(const bridge_port *port)

@@ -132,8 +132,9 @@ static int open_port(bridge_port *p, const url *u, bool connect, bridge_error *e
     int rc;
 
     if (connect) {
-        if (p->hub->offline) return a->check_connect ? a->check_connect(u, err) : 0;
-        return a->connect(p, u, err);
+        if (!p->hub->offline) return a->connect(p, u, err);
+        rc = a->check_connect ? a->check_connect(u, err) : 0;
+        return rc == 0 ? offline_connect(p, u, err) : rc;
     }
     rc = take_rules(p, u, err);
     if (rc == 0) rc = guard(p, u, err);
@@ -173,6 +174,7 @@ int hub_open(hub *h, const char *textual, bool connect, bridge_port **out, bridg
     p->uplink = connect;
     restore(h);
     rc = open_port(p, u, connect, err);
+    if (rc == 0 && p->stand_in) return 0;
     if (rc < 0 || h->offline) {
         port_destroy(p);
         return rc;

@@ -10,8 +10,8 @@
 
 struct far { /* what routes call "uplink.NAME:" */
     list link;
+    hub *hub;
     ptrie in;          /* routes from there, by the name there */
-    size_t routes;
     bridge_peer *peer; /* NULL: no uplink has this name now */
     char name[];
 };
@@ -30,7 +30,7 @@ far *far_named(hub *h, text name)
     if (f) return f;
     f = mem_alloc(h->mem, sizeof *f + name.len + 1);
     if (!f) return NULL;
-    *f = (far){.peer = NULL};
+    *f = (far){.hub = h};
     memcpy(f->name, name.p, name.len);
     f->name[name.len] = 0;
     ptrie_init(&f->in, h->mem, h->seed + 5);
@@ -187,6 +187,7 @@ int far_send(const far *f, bridge_verb verb, bridge_msg *msg, bool kept)
 {
     const bridge_delivery how = {.qos = msg->qos, .retained = kept && msg->retain, .keep_retain = true, .gone = verb == BRIDGE_DELETE};
 
+    if (!f->peer && f->hub->offline) offline_sent(f->hub, f->name, verb, msg);
     if (!f->peer) return 0; /* as with a map of an uplink that is not there */
     f->peer->deliver(f->peer->state, msg, &how);
     return 0;

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from conftest import Bridged
+from peers.certificates import Authority
 
 BRIDGED = Bridged.program
 pytestmark = pytest.mark.skipif(not BRIDGED.exists(), reason="bridged is not in this build")
@@ -49,6 +50,58 @@ def body(message):
     return base64.b64decode(message["base64"]) if "base64" in message else message["payload"].encode()
 
 
+@pytest.fixture
+def authority(tmp_path):
+    (tmp_path / "ca").mkdir()
+    return Authority(tmp_path / "ca")
+
+
+WAYS = {  # what listens, and what is said to reach it
+    "tls": ("mqtts://127.0.0.1:0?cert={own}.pem&key={own}.key", "mqtts://127.0.0.1:{port}?ca={ca}"),
+    "client-certificate": ("mqtts://127.0.0.1:0?cert={own}.pem&key={own}.key&ca={ca}", "mqtts://127.0.0.1:{port}?ca={ca}&cert={mine}.pem&key={mine}.key"),
+    "unverified": ("mqtts://127.0.0.1:0?cert={own}.pem&key={own}.key", "mqtts://localhost:{port}?verify=no"),
+    "shared-key": ("mqtts://127.0.0.1:0?psk_file={psk}", "mqtts://127.0.0.1:{port}?psk_file={psk}"),
+    "websocket": ("http://127.0.0.1:0", "ws://127.0.0.1:{port}/mqtt"),
+    "websocket-tls": ("https://127.0.0.1:0?cert={own}.pem&key={own}.key", "wss://127.0.0.1:{port}/mqtt?ca={ca}"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_goes_over_tls_and_websocket_as_well(way, authority, start_bridged, tmp_path):
+    (tmp_path / "psk").write_text("recorder:00112233445566778899aabbccddeeff\n")
+    names = {"own": authority.sign("server")[0].with_suffix(""), "mine": authority.sign("recorder")[0].with_suffix(""),
+             "ca": authority.file, "psk": tmp_path / "psk"}
+    listen, url = WAYS[way]
+    listen = listen.format(**names)
+    it = start_bridged(listen)
+    url = url.format(port=it.port(listen.partition(":")[0]), **names)
+    big = "x" * 70000
+    lines = [json.dumps({"time": 1, "path": "a/b", "payload": p, "qos": 1}) for p in ("one", big, "three")]
+    program = recording("-u", url, "-o", tmp_path / "m.jsonl", "-n", 3, "a/#")
+
+    done = run("replay", "-u", url, "-s", "0", "-", stdin="\n".join(lines))
+
+    assert done.returncode == 0, done.stderr
+    assert program.wait(LONG) == 0, program.stderr.read()
+    assert [json.loads(line)["payload"] for line in (tmp_path / "m.jsonl").read_text().splitlines()] == ["one", big, "three"]
+
+
+@pytest.mark.parametrize("url, said", [
+    ("mqtts://127.0.0.1:{port}", "certificate verify failed"), ("mqtts://127.0.0.1:{port}?ca={other}", "certificate verify failed"),
+    ("mqtts://127.0.0.1:{port}?ca=/nowhere", "ca"), ("mqtts://127.0.0.1:{port}?psk_file={empty}", "identity:hexadecimal"),
+    ("mqtts://127.0.0.1:{port}?cafile=x", "its options are"),
+])
+def test_who_cannot_be_believed_is_not(url, said, authority, start_bridged, tmp_path):
+    certificate, key = authority.sign("server")
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "other").mkdir()
+    it = start_bridged(f"mqtts://127.0.0.1:0?cert={certificate}&key={key}")
+
+    done = run("record", "-u", url.format(port=it.port("mqtts"), other=Authority(tmp_path / "other").file, empty=tmp_path / "empty"))
+
+    assert done.returncode == 1 and said in done.stderr
+
+
 def test_recording_ends_with_a_signal(bridged):
     program = recording("-u", bridged.url("mqtt"))
     program.send_signal(signal.SIGINT)
@@ -69,6 +122,28 @@ CONFIG = """{"listen": ["mqtt://127.0.0.1:1883"], "routes": [
   {"source": "plc/{line}/raw", "target": "plant/{line}/temperature", "transform": "pick $.temp | unit degF Cel"},
   {"source": "plant/{line}/temperature", "target": "cloud/{line}", "transform": "window 60s mean"},
   {"source": "x-plc:{line}/f", "target": "named/{line}"}]}"""
+
+
+def test_a_dry_run_asks_the_rules_and_names_whom_it_would_ask(tmp_path):
+    (tmp_path / "acl").write_text("topic read open/#\nuser plc\ntopic write lines/#\n")
+    (tmp_path / "c.json").write_text("""{"listen": ["mqtt://127.0.0.1:1883"], "allow": "acl",
+      "connect": ["coap://device.invalid?as=lamps/{path...}", "mqtt://cloud.invalid?name=cloud"], "routes": [
+      {"source": "lines/{line}/raw", "target": "uplink.cloud:site7/{line}", "transform": "pick $.t"},
+      {"source": "lines/{line}/lamp", "target": "lamps/{line}"}, {"source": "coap:l/{line}", "target": "lines/{line}/lamp"}]}""")
+    lines = [{"path": "lines/7/raw", "payload": '{"t": 21.5}'}, {"path": "lines/7/raw", "payload": '{"t": 21.5}', "user": "plc"},
+             {"path": "lines/7/lamp", "payload": "on", "user": "plc", "retain": True}, {"path": "open/x", "payload": "1", "user": "plc"},
+             {"path": "l/8", "payload": "off", "user": "plc", "origin": "coap:10.0.0.7"}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    done = run("-c", "c.json", "--dry-run", "m.jsonl", cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        'lines/7/raw {"t": 21.5}', "  refused: not allowed to nobody (--as USER)",
+        'lines/7/raw {"t": 21.5}', "  -> uplink cloud is sent site7/7 21.5",
+        "lines/7/lamp on (kept)", "  -> coap://device.invalid is asked: PUT lamps/7 on", "  -> lamps/7 on (kept)",
+        "open/x 1", "  refused: not allowed to plc",
+        "l/8 off", "  -> lines/8/lamp off", "  -> coap://device.invalid is asked: POST lamps/8 off", "  -> lamps/8 off", "end: what was held back"], done.stderr
+    done = run("-c", "c.json", "--dry-run", "m.jsonl", "--as", "plc", cwd=tmp_path)
+    assert done.stdout.splitlines()[:2] == ['lines/7/raw {"t": 21.5}', "  -> uplink cloud is sent site7/7 21.5"]
 
 
 def test_a_dry_run_says_what_would_come_of_it(tmp_path):

@@ -1,4 +1,4 @@
-/* Origins are compared as RFC 6454 serializes them; one of ours may hold a "*": "https://*.example.com" stands for every host below
+/* Origins are compared as RFC 6454 serializes them; one of ours may hold a "*": behind https://, "*.example.com" stands for every host below
  * example.com, not for itself, and "http://localhost:*" for every port. */
 #include "adapter/http/cors.h"
 #include "base/buf.h"

@@ -1,0 +1,53 @@
+/* A bridge that only looks at its config (bridge_options.offline) reaches nobody: whom it would ask, and what it would send, is said in the
+ * log instead, in the area "dry-run" (`bridged --dry-run`). */
+#include "hub/hub.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { SHOWN = 60 };
+
+static void say(hub *h, const bridge_msg *msg, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void say(hub *h, const bridge_msg *msg, const char *format, ...)
+{
+    char line[400];
+    va_list args;
+    int len = (int)(msg->len < SHOWN ? msg->len : SHOWN);
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    /* whatever the config's log level is: this is what was asked for */
+    log_line(&h->log, BRIDGE_LOG_ERROR, "dry-run", "%s%s%.*s%s", line, len ? " " : "", len, (const char *)msg_data(msg), msg->len > SHOWN ? "..." : "");
+}
+
+void offline_sent(hub *h, const char *uplink, bridge_verb verb, const bridge_msg *msg)
+{
+    say(h, msg, "uplink %s is sent %.200s%s", uplink, msg->path, verb == BRIDGE_DELETE ? " (removed)" : msg->retain ? " (kept)" : "");
+}
+
+static void on_call(void *user, bridge_call *call)
+{
+    static const char *const verbs[] = {[BRIDGE_GET] = "GET", [BRIDGE_PUT] = "PUT", [BRIDGE_POST] = "POST", [BRIDGE_DELETE] = "DELETE",
+                                        [BRIDGE_PATCH] = "PATCH"};
+    const bridge_port *p = user;
+    const bridge_msg *msg = bridge_call_msg(call);
+    bridge_verb verb = bridge_call_verb(call);
+
+    say(p->hub, msg, "%s://%s is asked: %s %.200s", p->url->scheme, p->url->host, verb <= BRIDGE_PATCH && verbs[verb] ? verbs[verb] : "?", msg->path);
+    bridge_call_reply(call, BRIDGE_OK, NULL);
+}
+
+int offline_connect(bridge_port *p, const url *u, bridge_error *err)
+{
+    static const bridge_adapter nobody = {.size = sizeof nobody, .scheme = "nobody"};
+    const bridge_owner_fns fns = {.size = sizeof fns, .call = on_call};
+    const char *as = url_get(u, "as");
+    bridge_owner *o;
+    bridge_peer *peer;
+
+    if (!as) return 0;
+    p->adapter = &nobody;
+    p->stand_in = true;
+    if (bridge_peer_new(&peer, p, u->host, NULL, BRIDGE_PEER_CANONICAL, NULL) < 0) return BRIDGE_NOMEM;
+    return own(peer, as, &fns, p, &o, err);
+}
