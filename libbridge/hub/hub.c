@@ -37,6 +37,7 @@ static int learn_schemes(hub *h)
 int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, bridge_error *err)
 {
     hub *h = mem_new(m, hub);
+    uint64_t mark;
     int rc;
 
     if (!h) return fail_nomem(err);
@@ -58,6 +59,8 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->dead_ports);
     list_init(&h->dead_listeners);
     random_bytes(&h->seed, sizeof h->seed);
+    random_bytes(&mark, sizeof mark);
+    snprintf(h->name, sizeof h->name, "%016llx", (unsigned long long)mark);
     ptrie_init(&h->descriptions, m, h->seed);
     list_init(&h->described);
     plans_init(h);

@@ -134,6 +134,7 @@ struct hub {
     limits limits;
     counters count;
     char why[96]; /* what the last refusal over a limit was for; see port_why() */
+    char name[17]; /* this bridge, where what has come round shall be known again */
     uint64_t seed, version; /* version: of the last accepted message */
     tree *tree;
     struct routes *routes;

@@ -374,6 +374,11 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     e->on_fd(e->user, status < 0 ? 3u : (unsigned)((events & UV_READABLE ? 1 : 0) | (events & UV_WRITABLE ? 2 : 0)));
 }
 
+const char *port_mark(const bridge_port *port)
+{
+    return port->hub->name;
+}
+
 uint64_t port_version(bridge_port *port)
 {
     return ++port->hub->version;

@@ -18,6 +18,7 @@ mem *port_mem(bridge_port *port);
 const limits *port_limits(bridge_port *port);
 /* The format of a payload: found out from its bytes when nobody said (AUTO). */
 bridge_format msg_format(const bridge_msg *msg);
+const char *port_mark(const bridge_port *port); /* 16 hex digits that no other bridge has */
 uint64_t port_version(bridge_port *port); /* a new one, as for a message that is accepted: an ETag that nobody had before */
 size_t peer_watches(const bridge_peer *peer); /* how many subscriptions it has */
 bool peer_watches_at(bridge_peer *peer, const char *filter, const char *group); /* is this (MQTT filter) one of them? */

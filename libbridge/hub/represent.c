@@ -112,6 +112,7 @@ int hub_patch(hub *h, bridge_peer *from, bridge_msg *patch, const bridge_terms *
     if (rc == 0) {
         fresh->retain = true;
         rc = hub_accept(h, from, BRIDGE_PUT, fresh, NULL, NULL);
+        if (rc >= 0) patch->version = fresh->version; /* who patched may tell what it is now */
     }
     bridge_msg_unref(fresh);
     return rc;

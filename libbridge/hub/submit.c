@@ -164,6 +164,7 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
     if (h->store && h->store->said != said && done && rc >= 0 && rc != BRIDGE_PENDING && verb != BRIDGE_GET && !peer->gone)
         rc = keep_promise(peer, inner ? inner : msg, rc, done, user, out);
     hub_leave(h);
+    if (inner && rc >= 0 && (verb == BRIDGE_PUT || verb == BRIDGE_PATCH)) msg->version = inner->version; /* as without another name */
     if (inner) bridge_msg_unref(inner);
     if (rc < 0) h->count.refused++;
     return rc;

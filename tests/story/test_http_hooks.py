@@ -14,6 +14,7 @@ pytest.importorskip("libbridge.testing")
 import libbridge  # noqa: E402
 
 from peers.certificates import Authority  # noqa: E402
+from peers.http import Http  # noqa: E402
 from peers.process import PATIENCE  # noqa: E402
 from peers.web import Web  # noqa: E402
 
@@ -100,7 +101,7 @@ def test_the_signature_is_of_time_and_body(bridge, web, tmp_path):
 
 
 def test_what_is_there_is_sent_when_asked_for(bridge, web):
-    bridge.publish("t/1", "kept", retain=True)
+    bridge.put("t/1", "kept")  # has its outcome: it is there before the hook
     hook(bridge, web, watch="t/+", retained="yes")
 
     asked = web.asked()
@@ -277,3 +278,44 @@ def test_tls_is_verified(bridge, tmp_path):
 def test_what_cannot_be_is_said_at_once(bridge, query, words):
     with pytest.raises(libbridge.BridgeError, match=words.replace("#", "[#]")):
         bridge.connect(f"http://127.0.0.1:1/hook?{query}")
+
+
+# ---- loops
+
+def test_a_hook_that_leads_back_ends(bridge):
+    port = bridge.listen("http://127.0.0.1:0/resources").port
+    with bridge.subscribe("loop/#") as heard:
+        bridge.connect(f"http://127.0.0.1:{port}/resources/loop/a?watch=loop/%23&backoff=20ms")
+        bridge.publish("loop/a", "round")
+        for _ in range(3):  # itself, and two returns
+            assert heard.get(timeout=PATIENCE).payload == b"round"
+        wait_for(lambda: stat(bridge, "given_up_total") == 1)
+
+        assert (stat(bridge, "sent_total"), stat(bridge, "retries_total"), stat(bridge, "waiting")) == (2, 0, 0)
+
+
+def test_two_bridges_that_call_each_other_end(make_bridge):
+    one, other = make_bridge(clock=None), make_bridge(clock=None)
+    ports = [b.listen("http://127.0.0.1:0/resources").port for b in (one, other)]
+    for b, port in ((one, ports[1]), (other, ports[0])):
+        b.connect(f"http://127.0.0.1:{port}/resources/?watch=x/%23&backoff=20ms".replace("/resources/?", "/resources/{path}?"))
+    one.publish("x/y", "1")
+
+    wait_for(lambda: stat(one, "given_up_total") + stat(other, "given_up_total") == 1)
+    assert stat(one, "waiting") + stat(other, "waiting") == 0
+
+
+def test_a_message_says_where_it_has_been(bridge, web):
+    port = bridge.listen("http://127.0.0.1:0/resources").port
+    hook(bridge, web, watch="x")
+    with Http(port) as http:
+        assert http.request("POST", "/resources/x", "1").status in (202, 204)
+        own = web.asked()["bridge-via"]
+        for said, status in ((own, 204), (f"{own},{own}", 204), (f"{own}, {own} ,{own}", 508), (", ".join(f"m{n}" for n in range(16)), 204),
+                             (", ".join(f"m{n}" for n in range(17)), 508), ('"a,b"', 204), (",,", 204), ("x" * 5000, 204)):
+            answer = http.request("POST", "/resources/x", "1", Bridge_Via=said)
+            assert answer.status == status, (said, answer)
+            if status == 204:
+                marks = web.asked()["bridge-via"].split(", ")
+                assert marks[-1] == own and len(marks) <= 17 and all(len(mark) <= 32 for mark in marks)
+        assert http.request("GET", "/resources/x", Bridge_Via=",".join("abcdefghijklmnopqrstuvwxyz")).status == 404  # who reads changes nothing

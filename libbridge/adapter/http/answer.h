@@ -3,6 +3,9 @@
 #define HTTP_ANSWER_H
 #include "adapter/http/server.h"
 
+/* RFC 5789 3.1 */
+#define ACCEPT_PATCH "Accept-Patch: application/merge-patch+json, application/json-patch+json, application/senml-etch+json, application/senml-etch+cbor\r\n"
+
 typedef struct answer {
     http_conn *conn;
     buf *out;

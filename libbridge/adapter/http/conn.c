@@ -194,6 +194,7 @@ static void serve(http_conn *c, const http_head *h, const char *data, size_t hea
     c->keep_alive = h->keep_alive && !c->port->closing;
     c->minor0 = h->minor == 0;
     take_origin(c, head_value(h, HEAD_ORIGIN));
+    c->stored = 0;
     c->port->requests++;
     r.body_len = end - head_len;
     if (h->chunked) {

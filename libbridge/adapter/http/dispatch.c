@@ -3,15 +3,29 @@
 #include "adapter/http/cors.h"
 #include "adapter/http/hc.h"
 
+static const char *allowed_at(request *r)
+{
+    text below;
+
+    if (site_has(r->path)) return ALLOW_READING;
+    if (hc_wanted(r)) return ALLOW_ALL;
+    if (later_has(r->path)) return "GET, HEAD, DELETE, OPTIONS";
+    if (target_below(r->path, text_of("/history"), &below) == 0 && below.len) return ALLOW_READING;
+    if (target_below(r->path, text_of(r->conn->port->mount), &below) == 0) return resource_allow(r, below);
+    return ALLOW_ALL; /* "*": of the whole server */
+}
+
 /* RFC 9110 9.3.7; a browser's preflight is the same with an Access-Control-Request-Method. */
 static void serve_options(request *r)
 {
     http_conn *c = r->conn;
+    const char *allow = allowed_at(r);
     answer a;
 
     answer_begin(&a, c, 204);
-    answer_text(&a, "Allow: GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS\r\n"
-                    "Accept-Patch: application/merge-patch+json, application/json-patch+json\r\n");
+    answer_field(&a, "Allow", text_of(allow));
+    if (strcmp(allow, ALLOW_ALL) == 0) answer_text(&a, ACCEPT_PATCH);
+    answer_text(&a, "Link: </api/openapi.json>;rel=\"service-desc\"\r\n"); /* RFC 8631 */
     if (c->allowed || (c->port->cors && c->port->cors->any)) answer_text(&a, c->port->cors->preflight);
     answer_end(&a, NULL, 0, NULL);
 }
@@ -40,6 +54,10 @@ static bool serve_history(request *r)
     int rc;
 
     if (target_below(r->path, text_of("/history"), &below) != 0 || below.len == 0) return false;
+    if (!only_reads(r->head->method)) {
+        answer_failure(r->conn, BRIDGE_METHOD, "The past can only be read.");
+        return true;
+    }
     buf_init(&words, r->conn->port->mem, 0);
     rc = buf_text(&words, "path=");
     for (size_t i = 0; rc == 0 && i < below.len; i++) rc = below.p[i] == '&' ? buf_text(&words, "%26") : buf_put(&words, below.p + i, 1);

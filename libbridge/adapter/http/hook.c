@@ -180,9 +180,9 @@ static void on_answer(void *user, const fetch_answer *a)
     }
     h->failed++;
     if (a->status == 410) end_of_hook(h);
-    else if (a->outcome < 0 || a->status >= 500 || a->status == 408 || a->status == 425 || a->status == 429)
+    else if (a->outcome < 0 || (a->status >= 500 && a->status != 508) || a->status == 408 || a->status == 425 || a->status == 429)
         try_again(l, out_retry_after(&h->out, a), why);
-    else give_up(l, why); /* asking again would be answered again: 3xx are not followed, 4xx are about what we say */
+    else give_up(l, why); /* asking again would be answered again: 3xx are not followed, 4xx are about what we say, 508 is a loop */
 }
 
 static void on_pump(turn_end *t)

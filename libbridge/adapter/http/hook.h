@@ -4,8 +4,8 @@
  * wait for each other; at most `inflight` requests are under way.
  *
  *      lane:  READY --> ASKED --2xx--> READY or gone
- *               ^         |--5xx, 408, 425, 429, no answer--> RESTING --time--> READY
- *               +---------+--other 3xx, 4xx: the message is given up */
+ *               ^         |--5xx but 508, 408, 425, 429, no answer--> RESTING --time--> READY
+ *               +---------+--508, other 3xx, 4xx: the message is given up */
 #ifndef HTTP_HOOK_H
 #define HTTP_HOOK_H
 #include "adapter/http/out.h"

@@ -9,16 +9,19 @@
  *      Bridge-Delivery: 9f2c4e...-12          the same when it is tried again
  *      Bridge-Attempt: 2                      from the second time on
  *      Bridge-Event: gone                     the value was removed; or: retained
+ *      Bridge-Via: 9f2c4e..., 07d1c2...       bridges it has come through, this one last (via.h)
  *      Bridge-Signature: t=1700000000,v1=...  HMAC-SHA256 of "1700000000." and the body, in hex */
 #include "adapter/http/event.h"
 #include "adapter/http/hook.h"
+#include "adapter/http/via.h"
 #include "codec/registry.h"
 #include "core/message.h"
+#include "hub/port.h"
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 
-enum { FIELDS = 14, TRACE = 64 };
+enum { FIELDS = 15, TRACE = 64 };
 
 typedef struct fields {
     buf room; /* the lines, each with its NUL */
@@ -35,9 +38,17 @@ static void begin(fields *f, const char *name)
     if (f->rc == 0) f->rc = buf_text(&f->room, ": ");
 }
 
+/* A value that holds what would end its line is left out: publishers say some of them. */
 static void end(fields *f)
 {
-    if (f->rc == 0) f->rc = buf_put_u8(&f->room, 0);
+    const uint8_t *line;
+    size_t i;
+
+    if (f->rc < 0) return;
+    line = f->room.data + f->at[f->count - 1];
+    for (i = f->at[f->count - 1]; i < f->room.len && *line >= ' ' && *line != 0x7f; i++) line++;
+    if (i == f->room.len) f->rc = buf_put_u8(&f->room, 0);
+    else f->room.len = f->at[--f->count];
 }
 
 static void put(fields *f, const char *name, const char *value)
@@ -124,6 +135,9 @@ static void put_fields(fields *f, const hook *h, const hook_call *c, const char 
     if (c->tries) put_number(f, "Bridge-Attempt", "%llu", c->tries + 1);
     if (c->gone || c->retained) put(f, "Bridge-Event", c->gone ? "gone" : "retained");
     put_trace(f, c->msg);
+    begin(f, "Bridge-Via");
+    if (f->rc == 0) f->rc = via_put(&f->room, c->msg, port_mark(h->out.port));
+    end(f);
     if (h->secret) {
         hook_sign(h, loop_calendar(h->out.loop) / 1000, body, len, value);
         put(f, "Bridge-Signature", value);

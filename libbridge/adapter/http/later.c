@@ -96,14 +96,20 @@ void later_say(http_conn *c, const later *l)
     say_pending(c, l, "Preference-Applied: respond-async\r\n");
 }
 
+static const char place[] = "/api/requests/";
+
+bool later_has(text path)
+{
+    return path.len >= sizeof place - 1 && memcmp(path.p, place, sizeof place - 1) == 0;
+}
+
 bool later_serve(request *r)
 {
-    static const char place[] = "/api/requests/";
     http_conn *c = r->conn;
     size_t n = sizeof place - 1;
     later *found = NULL;
 
-    if (r->path.len < n || memcmp(r->path.p, place, n) != 0) return false;
+    if (!later_has(r->path)) return false;
     list_each(at, &c->port->laters)
     {
         later *l = list_of(at, later, link);

@@ -1,5 +1,6 @@
 /* One path: GET, HEAD, PUT, POST, PATCH, DELETE. */
 #include "adapter/http/answer.h"
+#include "adapter/http/via.h"
 #include "codec/registry.h"
 #include "core/message.h"
 #include "core/path.h"
@@ -43,12 +44,25 @@ static int read_format(request *r, bridge_fields *f, char *room, size_t size)
     return 0;
 }
 
-static int make_message(request *r, bridge_verb verb, const char *name, bridge_msg **out)
+/* What else goes along; room: for the value of Traceparent. */
+static void put_props(const request *r, bridge_fields *f, bridge_prop *props, char *room, size_t size, const via *came)
+{
+    text trace = head_value(r->head, HEAD_TRACEPARENT);
+
+    f->props = props;
+    if (trace.len > 0 && trace.len < size) {
+        memcpy(room, trace.p, trace.len);
+        room[trace.len] = 0;
+        props[f->prop_count++] = (bridge_prop){"traceparent", room};
+    }
+    for (unsigned i = 0; i < came->count; i++) props[f->prop_count++] = (bridge_prop){VIA_NAME, came->marks[i]};
+}
+
+static int make_message(request *r, bridge_verb verb, const char *name, const via *came, bridge_msg **out)
 {
     bridge_fields *f = BRIDGE_FIELDS(.path = name, .qos = 1, .retain = verb == BRIDGE_PUT);
-    text trace = head_value(r->head, HEAD_TRACEPARENT);
     char type[256], parent[64];
-    bridge_prop prop = {"traceparent", parent};
+    bridge_prop props[1 + VIA_HOPS];
     uint64_t age;
     int rc = 0;
 
@@ -57,13 +71,8 @@ static int make_message(request *r, bridge_verb verb, const char *name, bridge_m
         f->len = r->body_len;
         rc = read_format(r, f, type, sizeof type);
         if (max_age_read(r->head, &age) && age > 0) f->ttl = (int64_t)age * 1000;
-        if (trace.len > 0 && trace.len < sizeof parent) {
-            memcpy(parent, trace.p, trace.len);
-            parent[trace.len] = 0;
-            f->props = &prop;
-            f->prop_count = 1;
-        }
     }
+    if (verb != BRIDGE_GET) put_props(r, f, props, parent, sizeof parent, came);
     return rc < 0 ? rc : bridge_peer_msg(r->conn->peer, f, out);
 }
 
@@ -78,6 +87,16 @@ static void put_location(answer *a, http_conn *c, const char *path, const char *
     if (a->rc == 0 && query) a->rc = buf_text(b, "?");
     if (a->rc == 0 && query) a->rc = text_percent_encode(b, text_of(query), "!$&'()*+,;=:@/?%"); /* escaped it is already, if it is in order */
     if (a->rc == 0) answer_field(a, "Location", (text){(char *)b->data, b->len});
+}
+
+/* What PUT has stored is what GET will show, and of a PATCH the client may want to know what it has become (RFC 9110 9.3.4, RFC 5789 2). */
+static void put_tag(answer *a, uint64_t version)
+{
+    char tag[ETAG_ROOM];
+
+    if (!version) return;
+    etag_print(tag, version, false, 0);
+    answer_field(a, "ETag", text_of(tag));
 }
 
 /* Who owns the path does not take the verb; of the others nobody knows before trying. */
@@ -98,7 +117,7 @@ static void refuse_method(http_conn *c, bridge_verb verb)
 void resource_finish(request *r, bridge_verb verb, const char *name, int outcome, bridge_msg *reply)
 {
     http_conn *c = r->conn;
-    char tag[ETAG_ROOM], said[256];
+    char said[256];
     answer a;
 
     if (outcome >= 0 && verb == BRIDGE_GET && reply) {
@@ -106,18 +125,17 @@ void resource_finish(request *r, bridge_verb verb, const char *name, int outcome
     } else if (outcome == BRIDGE_CREATED) {
         answer_begin(&a, c, 201);
         put_location(&a, c, verb == BRIDGE_POST && reply ? reply->path : name, reply ? msg_prop(reply, MSG_LOCATION_QUERY) : NULL);
-        if (reply && reply->version) {
-            etag_print(tag, reply->version, false, 0);
-            answer_field(&a, "ETag", text_of(tag));
-        }
+        put_tag(&a, reply && reply->version ? reply->version : c->stored);
         answer_end(&a, NULL, 0, NULL);
     } else if (outcome >= 0 && reply && reply->len > 0 && outcome != BRIDGE_VALID) {
         resource_answer(r, 200, reply);
     } else if (outcome >= 0) {
-        answer_empty(c, outcome == BRIDGE_VALID ? 304 : outcome == BRIDGE_UNHEARD ? 202 : 204, NULL);
+        answer_begin(&a, c, outcome == BRIDGE_VALID ? 304 : outcome == BRIDGE_UNHEARD ? 202 : 204);
+        put_tag(&a, c->stored);
+        answer_end(&a, NULL, 0, NULL);
     } else if (outcome == BRIDGE_FORMAT && verb == BRIDGE_PATCH) { /* RFC 5789 2.2 */
         answer_problem(c, 415, bridge_status_text(outcome),
-                       "Accept-Patch: application/merge-patch+json, application/json-patch+json\r\n");
+                       ACCEPT_PATCH);
     } else if (outcome == BRIDGE_METHOD) {
         refuse_method(c, verb);
     } else {
@@ -212,8 +230,14 @@ static void submit(request *r, bridge_verb verb, const char *name)
     uint64_t seconds;
     later *l;
     buf query;
-    int rc = make_message(r, verb, name, &msg);
+    via came = {0};
+    int rc;
 
+    if (verb != BRIDGE_GET && r->head->first[HEAD_BRIDGE_VIA] && !via_read(r, &came)) { /* RFC 5842 7.2 */
+        answer_problem(c, 508, "It has come round too often, or through too many bridges.", NULL);
+        return;
+    }
+    rc = make_message(r, verb, name, &came, &msg);
     if (rc < 0) {
         answer_failure(c, rc, NULL);
         return;
@@ -234,6 +258,7 @@ static void submit(request *r, bridge_verb verb, const char *name)
     rc = l ? later_submit(l, msg, &terms, &reply)
            : bridge_peer_submit(c->peer, verb, msg, &terms, &reply, on_done, c, &c->ticket);
     buf_done(&query);
+    if (verb == BRIDGE_PUT || verb == BRIDGE_PATCH) c->stored = msg->version; /* an owner's are not ours to know: 0 */
     bridge_msg_unref(msg);
     if (l && rc == BRIDGE_PENDING) {
         later_say(c, l);
@@ -276,6 +301,14 @@ static void serve_pattern(request *r, const char *pattern)
     else if (verb_of(r->head->method) != BRIDGE_GET) answer_failure(r->conn, BRIDGE_METHOD, "A pattern can only be read.");
     else if (wants_events(r)) watch_events(r, pattern, false);
     else collect_read(r, pattern);
+}
+
+const char *resource_allow(request *r, text below)
+{
+    int n = read_name(r, below);
+    bool many = n == 0 || (n > 0 && strpbrk((char *)r->conn->port->name.data, "+#"));
+
+    return many ? ALLOW_READING : ALLOW_ALL;
 }
 
 static bool is_known(text method)

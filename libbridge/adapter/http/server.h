@@ -99,6 +99,7 @@ typedef struct http_conn {
     size_t seen;            /* of the head that is coming */
     chunks body;
     size_t drained;
+    uint64_t stored;        /* version of what this request has put in its place, or 0 */
     char *origin;           /* of the request at hand, or of one before it; NULL: none that CORS allows was seen */
     char *kept;             /* the head of the request that is ASKED */
     size_t kept_len;
@@ -143,7 +144,10 @@ void dispatch(request *r);
 bool origin_may(const request *r); /* act here, not only read */
 
 /* resource.c: one path.  collect.c: many.  watch.c: from now on.  site.c: the page and what is about the bridge itself. */
+#define ALLOW_READING "GET, HEAD, OPTIONS"
+#define ALLOW_ALL "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
 void resource_serve(request *r, text below);
+const char *resource_allow(request *r, text below); /* what OPTIONS says of it: of an owner's path nobody knows before trying */
 void collect_read(request *r, const char *pattern);
 void collect_links(request *r, const char *pattern);
 void collect_list(request *r, const char *path);
@@ -155,6 +159,9 @@ void watch_end(http_conn *c);
 void watch_drained(http_conn *c);
 void watch_tick(http_conn *c);
 bool site_serve(request *r); /* false: not one of its targets */
+bool site_has(text path);
+void describe_serve(request *r); /* describe.c: the OpenAPI description */
+bool later_has(text path);
 /* The value of a resource as the answer to GET and HEAD: negotiated, conditional, in part. */
 void resource_answer(request *r, int status, bridge_msg *msg);
 /* Does the asker have it already (If-None-Match, If-Modified-Since)? */

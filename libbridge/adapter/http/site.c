@@ -4,8 +4,6 @@
 
 extern const unsigned char site_page[]; /* page.html, put into C by embed.py */
 extern const unsigned site_page_len;
-extern const unsigned char site_openapi[]; /* from openapi.py */
-extern const unsigned site_openapi_len;
 
 static void serve_page(request *r)
 {
@@ -27,7 +25,7 @@ static void serve_health(request *r)
 
 static void serve_openapi(request *r)
 {
-    answer_body(r->conn, 200, "application/json", site_openapi, site_openapi_len);
+    describe_serve(r);
 }
 
 /* What is told about the bridge is asked for like a value, so that one policy guards both. */
@@ -120,22 +118,35 @@ static void serve_metrics(request *r)
     answer_body(r->conn, 200, "text/plain; version=0.0.4", b->data, b->len);
 }
 
-bool site_serve(request *r)
+typedef void (*place_fn)(request *r);
+
+static place_fn place_of(text path)
 {
     static const struct {
         const char *path;
-        void (*serve)(request *r);
+        place_fn serve;
     } places[] = {
         {"/", serve_page}, {"/healthz", serve_health}, {"/api/explain", serve_explain}, {"/api/stats", serve_stats}, {"/metrics", serve_metrics},
         {"/.well-known/core", serve_core}, {"/api/openapi.json", serve_openapi},
     };
 
-    if (r->path.len > 17) return false; /* longer than the longest of them */
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (!text_is(r->path, places[i].path)) continue;
-        if (text_is(r->head->method, "GET") || text_is(r->head->method, "HEAD")) places[i].serve(r);
-        else answer_problem(r->conn, 405, NULL, "Allow: GET, HEAD\r\n");
-        return true;
-    }
-    return false;
+    if (path.len > 17) return NULL; /* longer than the longest of them */
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (text_is(path, places[i].path)) return places[i].serve;
+    return NULL;
+}
+
+bool site_has(text path)
+{
+    return place_of(path) != NULL;
+}
+
+bool site_serve(request *r)
+{
+    place_fn serve = place_of(r->path);
+
+    if (!serve) return false;
+    if (text_is(r->head->method, "GET") || text_is(r->head->method, "HEAD")) serve(r);
+    else answer_problem(r->conn, 405, NULL, "Allow: " ALLOW_READING "\r\n");
+    return true;
 }
