@@ -1,5 +1,5 @@
-/* Origins are compared as RFC 6454 serializes them; one of ours may hold a "*": behind https://, "*.example.com" stands for every host below
- * example.com, not for itself, and "http://localhost:*" for every port. */
+/* Origins are compared as RFC 6454 serializes them; one of ours may hold a star: as the first labels of a host it stands for
+ * every host below the rest, not for the rest itself, and as a port for every port. */
 #include "adapter/http/cors.h"
 #include "base/buf.h"
 #include "base/status.h"
