@@ -70,9 +70,13 @@ static int bad(bridge_error *err, text form, const char *why)
 /* scheme://host[:port], with at most one "*": the whole first label of a host, or the port; or "null". */
 static int check_origin(text form, bridge_error *err)
 {
-    const char *slashes = memmem(form.p, form.len, "://", 3), *star = memchr(form.p, '*', form.len), *end = form.p + form.len;
-    const char *host = slashes ? slashes + 3 : end;
+    const char *slashes, *star, *end, *host;
 
+    if (!form.p) return 0;
+    slashes = memmem(form.p, form.len, "://", 3);
+    star = memchr(form.p, '*', form.len);
+    end = form.p + form.len;
+    host = slashes ? slashes + 3 : end;
     for (size_t i = 0; i < form.len; i++)
         if ((uint8_t)form.p[i] <= ' ' || (uint8_t)form.p[i] >= 0x7f) return bad(err, form, "an origin has no such characters");
     if (text_is(form, "null")) return 0; /* pages without an origin: files, sandboxes */

@@ -32,7 +32,7 @@ bool hc_wanted(const request *r)
 static int read_uri(const request *r, buf *out)
 {
     char said[TARGET_URI_MAX + 1];
-    text rest;
+    text rest = {NULL, 0};
     int rc;
 
     below(r->path, &rest);

@@ -61,7 +61,7 @@ static lines *make_lines(bridge_msg *msg, const bridge_msg *from)
     if (!l) return NULL;
     *l = (lines){.d = {.key = DERIVED_HTTP | 1}, .format = format, .type_at = sizeof "Content-Type: " - 1, .type_len = (uint16_t)strlen(type)};
     date_print(date, from->time / 1000);
-    at = l->text + sprintf(l->text, "Content-Type: %s\r\nLast-Modified: %s\r\nVary: Accept\r\n%s", type, date, guard_of(format));
+    at = l->text + sprintf(l->text, "Content-Type: %s\r\nLast-Modified: %s\r\nVary: Accept\r\nAccept-Ranges: bytes\r\n%s", type, date, guard_of(format));
     if (tag_len) {
         l->tag_at = (uint16_t)(at - l->text + 6);
         l->tag_len = (uint16_t)tag_len;
@@ -245,7 +245,6 @@ static void write_value(request *r, int status, bridge_msg *msg, const bridge_ms
     answer_begin(&a, r->conn, count ? 206 : status);
     if (a.rc == 0) a.rc = buf_put(a.out, l->text, l->len);
     if (is_get) put_freshness(&a, from);
-    if (msg->len >= HTTP_REF_BYTES) answer_text(&a, "Accept-Ranges: bytes\r\n");
     if (count) put_range(a.out, &a.rc, parts, msg);
     answer_end(&a, msg_data(msg) + parts[0].from, parts[0].count, msg);
 }

@@ -1,0 +1,157 @@
+/* Frames of HTTP/2 as one connection to a bridge: nghttp2 reads them, our callbacks make requests of them and frames of the answers.
+ * Input: records of (kind, flags, stream, length, bytes).  Kinds 0 to 9 are frames, whose heads are made here; 0x10 raw bytes, 0x11 the
+ * client stops reading, 0x12 it goes on, 0x13 somebody publishes, 0x14 the bridge closes the listener.  What is written must be whole frames. */
+#include "adapter/http/server.h"
+#include "api/bridge.h"
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { RAW = 0x10, STALL, READ, PUBLISH, CLOSE, KINDS };
+typedef struct pipe_end { /* a stream without a socket */
+    stream s;
+    turn_end goodbye;
+    bool stalled, gone;
+    uint8_t head[9]; /* of the frame that is being written */
+    size_t have, rest;
+} pipe_end;
+
+extern const bridge_adapter http_adapter;
+static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
+static bridge *b;
+static pipe_end *end;
+
+/* Frames begin where the one before ends, and none is larger than the client allows (RFC 9113 4.2). */
+static void check(pipe_end *e, const uint8_t *p, size_t n)
+{
+    for (; n > 0; p++, n--) {
+        if (e->rest > 0) {
+            e->rest--;
+            continue;
+        }
+        e->head[e->have++] = *p;
+        if (e->have < 9) continue;
+        e->rest = (size_t)e->head[0] << 16 | (size_t)e->head[1] << 8 | e->head[2];
+        if (e->rest >= 1 << 24 || e->head[3] > 9) abort();
+        e->have = 0;
+    }
+}
+
+static ptrdiff_t take(stream *s, const struct iovec *iov, unsigned count)
+{
+    pipe_end *e = list_of(s, pipe_end, s);
+    size_t n = 0;
+
+    if (e->stalled) return 0;
+    for (unsigned i = 0; i < count; ++i) {
+        check(e, iov[i].iov_base, iov[i].iov_len);
+        n += iov[i].iov_len;
+    }
+    return (ptrdiff_t)n;
+}
+
+static void nothing(stream *s)
+{
+    (void)s;
+}
+
+static void reading(stream *s, bool on)
+{
+    (void)s, (void)on;
+}
+
+static void on_goodbye(turn_end *t)
+{
+    pipe_end *e = list_of(t, pipe_end, goodbye);
+
+    end = NULL;
+    stream_closed(&e->s);
+    free(e);
+}
+
+static void shut(stream *s)
+{
+    turn_end_want(s->loop, &list_of(s, pipe_end, s)->goodbye);
+}
+
+static const stream_ops ops = {.write = take, .want_write = nothing, .read = reading, .close = shut};
+
+static void begin(void)
+{
+    bridge_port *port = NULL;
+
+    list_each(it, &b->hub->ports)
+    {
+        bridge_port *at = list_of(it, bridge_port, link);
+        if (at->adapter == &http_adapter) port = at;
+    }
+    end = calloc(1, sizeof *end);
+    if (!end || !port) abort();
+    turn_end_init(&end->goodbye, on_goodbye);
+    stream_init(&end->s, &ops, b->loop);
+    conn_accept(bridge_port_state(port), &end->s);
+    stream_feed(&end->s, preface, sizeof preface);
+}
+
+static void frame(const uint8_t *head, const uint8_t *payload)
+{
+    uint8_t whole[9 + 255] = {0, 0, head[3], head[0], head[1], 0, 0, 0, head[2]};
+
+    memcpy(whole + 9, payload, head[3]);
+    stream_feed(&end->s, whole, 9 + (size_t)head[3]);
+}
+
+static void publish(const uint8_t *payload, size_t len)
+{
+    bridge_msg *msg;
+
+    if (bridge_msg_new(&msg, BRIDGE_FIELDS(.path = "a", .data = payload, .len = len, .retain = true)) < 0) return;
+    bridge_publish(b, msg);
+    bridge_msg_unref(msg);
+}
+
+static void one(bridge_slot *listener, const uint8_t *head, const uint8_t *payload)
+{
+    unsigned kind = head[0] % KINDS;
+
+    if (kind <= 9) {
+        frame((const uint8_t[]){(uint8_t)kind, head[1], head[2], head[3]}, payload);
+    } else if (kind == STALL) {
+        end->stalled = true;
+    } else if (kind == READ) {
+        end->stalled = false;
+        stream_writable(&end->s);
+    } else if (kind == PUBLISH) {
+        publish(payload, head[3]);
+    } else if (kind == CLOSE) {
+        bridge_slot_close(listener);
+    } else {
+        stream_feed(&end->s, payload, head[3]);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    const uint8_t *stop = data + len;
+    bridge_slot *listener;
+
+    if (bridge_new(&b, BRIDGE_OPTIONS(.log_level = BRIDGE_LOG_ERROR, .max_message = 65536), NULL) < 0) abort();
+    if (bridge_listen(b, "http://127.0.0.1:0/r", &listener, NULL) < 0) abort();
+    begin();
+    while (stop - data >= 4 && end) {
+        uint8_t head[4];
+        memcpy(head, data, sizeof head);
+        data += 4;
+        if (head[3] > stop - data) head[3] = (uint8_t)(stop - data);
+        one(listener, head, data);
+        data += head[3];
+        if (head[0] % KINDS == CLOSE) listener = NULL;
+        bridge_process(b);
+    }
+    if (end) stream_ended(&end->s, BRIDGE_CLOSED);
+    bridge_process(b);
+    bridge_free(b);
+    end = NULL;
+    return 0;
+}
