@@ -145,6 +145,27 @@ def test_what_a_session_answers_for_comes_back_with_it(start):
     assert gone.value.code == 404
 
 
+def test_only_what_was_sent_before_a_kill_is_a_duplicate(start):
+    one = start()
+    listener = client(one, "listener")
+    listener.subscribe(("news", 1))
+    publisher = client(one, "publisher")
+    publisher.publish("news", b"sent", qos=1)
+    assert not listener.receive().dup  # and not acknowledged
+    listener.disconnect()
+    other = client(one, "other")
+    other.subscribe(("news", 1))
+    other.disconnect()
+    publisher.publish("news", b"kept", qos=1)
+    kill(one)
+    two = start()
+
+    listener = client(two, "listener")
+    assert [(p.payload, p.dup) for p in (listener.receive(), listener.receive())] == [(b"sent", True), (b"kept", False)]  # MQTT-3.3.1-1
+    p = client(two, "other").receive()
+    assert (p.payload, p.dup) == (b"kept", False)
+
+
 def test_qos_2_is_not_doubled_by_a_kill_at_any_step(start):
     one = start()
     listener = client(one, "listener")

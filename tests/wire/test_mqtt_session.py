@@ -338,6 +338,22 @@ def test_the_clients_maximum_packet_size_is_kept(mqtt_port):  # MQTT-3.1.2-24, -
         c.nothing()
 
 
+def test_a_client_that_takes_no_answer_is_not_let_in(mqtt_port):  # MQTT-3.1.2-24; mosquitto's 12-prop-maximum-packet-size-connect
+    with Client(mqtt_port, 5) as c:
+        c.send(connect("tiniest", version=5, props={"max_packet": 2}))
+        assert c.closed() == []
+    with Client(mqtt_port, 5).connect("tiny-answers", props={"max_packet": 30}) as c:
+        c.send(subscribe(1, *["t"] * 100, version=5))
+        assert c.closed(0x95)[-1].props == {}
+
+
+@pytest.mark.parametrize("first", [b"\x30", b"\x20", b"\x82", b"\xf0", b"\x00"])
+def test_what_does_not_begin_with_connect_is_not_read_to_its_end(mqtt_port, first):  # MQTT-3.1.0-1
+    with Client(mqtt_port, 5) as c:
+        c.send(first + b"\x80\x80\x10" + b"x" * 100)  # of 262,144 bytes
+        assert c.closed() == []
+
+
 def test_too_many_packets_in_a_second(start_bridged):
     port = start_bridged("mqtt://127.0.0.1:0?max_rate=50").port("mqtt")
     with Client(port, 5).connect("fast") as c:

@@ -11,7 +11,7 @@ const char *mqtt_client_name(const mqtt_client *c)
 int mqtt_send(mqtt_client *c, const wire_packet *packet)
 {
     size_t size = wire_measure(packet);
-    if (size == 0) return BRIDGE_TOOBIG;
+    if (size == 0 || size > c->max_packet) return BRIDGE_TOOBIG; /* [5: 3.1.2-24] */
     uint8_t *at = stream_reserve(c->stream, size);
     if (!at) return BRIDGE_CLOSED;
     wire_write(packet, at);
@@ -140,12 +140,17 @@ static int handle(mqtt_client *c, const wire_packet *p)
     }
 }
 
+static void not_connect(mqtt_client *c) /* [5: 3.1.0-1] */
+{
+    mqtt_kick(c, WIRE_PROTOCOL_ERROR, "the first packet is not CONNECT");
+}
+
 static void take_packet(mqtt_client *c, const uint8_t *p, size_t len)
 {
     wire_packet packet;
     unsigned flags = c->port->limits.strict_text ? WIRE_STRICT_TEXT : 0;
-    if (c->state == MQTT_NEW && p[0] >> 4 != WIRE_CONNECT) { /* [5: 3.1.0-1] */
-        mqtt_kick(c, WIRE_PROTOCOL_ERROR, "the first packet is not CONNECT");
+    if (c->state == MQTT_NEW && p[0] >> 4 != WIRE_CONNECT) {
+        not_connect(c);
         return;
     }
     int rc = wire_parse(&packet, p, len, c->version, flags);
@@ -224,7 +229,10 @@ static size_t on_data(void *user, const uint8_t *data, size_t len)
             if (!too_large(c, p, (size_t)(end - p), n)) break;
             return len;
         }
-        if (n == 0 || n > end - p) break;
+        if (n == 0 || n > end - p) {
+            if (c->state == MQTT_NEW && p[0] >> 4 != WIRE_CONNECT) not_connect(c); /* the rest is not waited for */
+            break;
+        }
         if (port->limits.max_rate && !c->codes && mqtt_too_fast(c)) {
             mqtt_kick(c, WIRE_RATE, mqtt_say(c, "more than %llu packets in a second", (unsigned long long)port->limits.max_rate));
             break;

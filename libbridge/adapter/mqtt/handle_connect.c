@@ -161,6 +161,7 @@ void mqtt_connect_done(mqtt_client *c)
 /* [5: 3.2.0-1] before anything else.  That a session is there, or one that was there is not any more, is a promise (docs/store.md). */
 static int say_welcome(mqtt_client *c, const wire_packet *k, bool present, bool wiped)
 {
+    if (wire_measure(k) > c->max_packet) return BRIDGE_TOOBIG; /* [5: 3.1.2-24] then there is no way to let it in */
     if (!(mqtt_persists(c->session) || wiped) || !port_promises(c->via)) return mqtt_send(c, k);
     c->state = MQTT_ENTERING;
     c->corked = true;
@@ -244,8 +245,8 @@ static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assi
     c->port->shared->count.connects++;
     mqtt_persist_session(c->session);
     rc = welcome(c, p, present, wiped, assigned);
-    if (c->state == MQTT_ONLINE) mqtt_connect_done(c);
-    else if (rc < 0) mqtt_leave(c, false);
+    if (rc < 0) mqtt_leave(c, false);
+    else if (c->state == MQTT_ONLINE) mqtt_connect_done(c);
     return 0;
 }
 

@@ -144,6 +144,8 @@ static int answer(mqtt_client *c, const wire_packet *p, wire_type type)
     if (!go_on(c, p, type)) return 0;
     ack.list.entries = (wire_slice){c->codes, c->codes_done}; /* [5: 3.8.4-6, 3.11.3-1] one for each, in order */
     mqtt_explain(c, &ack, c->why);
+    if (c->state == MQTT_ONLINE && wire_measure(&ack) > c->max_packet)
+        mqtt_kick(c, WIRE_TOO_LARGE, "the answer is larger than the client takes"); /* [5: 3.1.2-24] */
     if (c->state == MQTT_ONLINE) mqtt_persist_send_packet(c->session, &ack);
     c->corked = false;
     mqtt_hush(c);

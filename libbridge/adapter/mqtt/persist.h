@@ -1,6 +1,6 @@
 /* adapter/mqtt/persist.h - what of a session outlives the process (docs/why/70-store.md).
  *
- *   SESSION       client id                       expiry, queue, since when it is away, user, will
+ *   SESSION       client id                       expiry, queue, since when it is away, first number not sent then, user, will
  *   SUBSCRIPTION  client id NUL group NUL filter  options
  *   RESPONDER     client id NUL filter            what it answers for
  *   INFLIGHT      client id NUL id                QoS 2 that came in

@@ -8,6 +8,7 @@ typedef struct loading {
     mqtt_session *session;
     size_t broken;
     bool wrong; /* of this session */
+    uint64_t unsent; /* of this session: from this number on nothing was sent */
 } loading;
 
 typedef struct bytes { /* what is left of a value */
@@ -102,12 +103,12 @@ static int read_message(loading *l, mqtt_out *o, bytes *b)
     return o->state == OUT_RELEASED ? 0 : store_unpack(m, b->at, (size_t)(b->end - b->at), &o->msg);
 }
 
-/* It may have been sent before, under the identifier that its number gives it: then the client knows it [5: 4.4.0-1]. */
+/* Unless nobody was there since it came, it may have been sent before, under the identifier that its number gives it: then the client knows it [5: 4.4.0-1]. */
 static int on_message(void *user, uint64_t number, const void *value, size_t len)
 {
     loading *l = user;
     bytes b = {value, (const uint8_t *)value + len, false};
-    mqtt_out o = {.again = true};
+    mqtt_out o = {.again = number < l->unsent};
     int rc = read_message(l, &o, &b);
 
     if (o.state == OUT_RELEASED) o.id = mqtt_persist_id(number);
@@ -129,10 +130,12 @@ static int read_session(loading *l, const void *id, size_t id_len, bytes *b, int
     uint64_t queue;
     int rc;
 
-    if (take(b, 1) != 1) return BRIDGE_SYNTAX;
+    unsigned version = (unsigned)take(b, 1);
+    if (version != 1 && version != 2) return BRIDGE_SYNTAX;
     expiry = (uint32_t)take(b, 4);
     queue = take(b, 8);
     *since = (int64_t)take(b, 8);
+    l->unsent = version == 2 ? take(b, 8) : UINT64_MAX;
     user_len = (uint32_t)take(b, 4);
     if (b->bad || queue == 0 || id_len > UINT16_MAX) return BRIDGE_SYNTAX;
     if (user_len != UINT32_MAX) {

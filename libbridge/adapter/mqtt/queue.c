@@ -214,6 +214,13 @@ int mqtt_queue_restore(mqtt_session *s, const mqtt_out *o, uint64_t seq)
     return 0;
 }
 
+uint64_t mqtt_queue_unsent(const mqtt_session *s)
+{
+    uint32_t i = 0;
+    while (i < s->count && (at(s, i)->again || at(s, i)->state != OUT_WAITING)) ++i;
+    return s->first_seq + i;
+}
+
 void mqtt_queue_rewind(mqtt_session *s)
 {
     for (uint32_t i = 0; i < s->count; ++i) {

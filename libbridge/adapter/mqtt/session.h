@@ -270,6 +270,7 @@ void mqtt_queue_pump(mqtt_session *s); /* sends what may be sent */
 mqtt_out *mqtt_queue_find(mqtt_session *s, uint16_t id);
 void mqtt_queue_done(mqtt_session *s, mqtt_out *o);
 void mqtt_queue_release(mqtt_session *s, mqtt_out *o); /* PUBREC came: the message may go, the identifier stays */
+uint64_t mqtt_queue_unsent(const mqtt_session *s); /* while it is away: the number of the first that no connection has seen */
 void mqtt_queue_rewind(mqtt_session *s); /* the connection is gone: what was in flight waits again */
 void mqtt_queue_pass_on(mqtt_session *s); /* the session ends: what was shared goes to others */
 void mqtt_queue_free(mqtt_session *s);
