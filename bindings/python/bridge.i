@@ -209,12 +209,19 @@ typedef struct engine {} engine;
     held *listen(const char *url, bridge_error *err) { return held_open($self, 0, 0, NULL, open_listener, url, err); }
     held *connect(const char *url, bridge_error *err) { return held_open($self, 0, 0, NULL, open_uplink, url, err); }
     held *route(const char *source, const char *target, const char *format, int ways, int keep, int max_qos,
-                int priority, const char *transform, int on_error, bridge_error *err) {
+                int priority, const char *transform, int on_error, bool lasting, bridge_error *err) {
         return held_open($self, 0, 0, NULL, open_route,
                          BRIDGE_ROUTE(.source = source, .target = target, .format = format,
                                       .ways = (bridge_ways)ways, .retain = (bridge_keep)keep, .max_qos = max_qos,
                                       .priority = priority, .transform = transform,
-                                      .on_error = (bridge_on_error)on_error), err);
+                                      .on_error = (bridge_on_error)on_error, .lasting = lasting), err);
+    }
+    void forget_route(const char *source, const char *target, bridge_error *err) {
+        int rc;
+
+        if (!is_open($self, err)) return;
+        rc = bridge_route_forget($self->b, source, target, err);
+        err->status = rc < 0 ? rc : 0;
     }
     held *transform(const char *name, PyObject *asked, bridge_error *err) {
         return held_open($self, 0, 0, asked, open_function, name, err);

@@ -239,10 +239,15 @@ typedef struct bridge_route {
     int priority;                /* larger first, before "most specific first" */
     const char *transform;       /* "pick $.temp | unit degF Cel | deadband 0.5": docs/routes.md; NULL: none */
     bridge_on_error on_error;    /* a payload that a step cannot take: not carried over, or passed as it is */
+    bool lasting;                /* kept in the store and there again at the next start, until its slot is closed or it is forgotten;
+                                  * bridge_free() leaves it.  UNSUPPORTED without a store.  docs/routes.md */
 } bridge_route;
 #define BRIDGE_QOS(n) ((n) + 1)
 #define BRIDGE_ROUTE(...) (&(bridge_route){.size = sizeof(bridge_route), __VA_ARGS__})
 BRIDGE_API int bridge_route_add(bridge *b, const bridge_route *route, bridge_slot **out, bridge_error *err);
+/* [any] Takes a lasting route away, also one that came from the store and has no slot; a slot it has does nothing any more.
+ * NOTFOUND: none was added with these words. */
+BRIDGE_API int bridge_route_forget(bridge *b, const char *source, const char *target, bridge_error *err);
 /* A step `call name` of a transformation.  Answers 0 with a new reference in *out (msg itself, or one whose payload and format are
  * taken) or with NULL: not carried over; or a negative status: a payload it cannot take.  On the loop's thread; borrow msg.
  * EXISTS when the name is taken.  Closed, routes that call it treat every message as one it cannot take. */

@@ -53,6 +53,7 @@ void bridge_free(bridge *b)
 
     if (!b) return;
     m = b->mem;
+    b->ending = true;
     if (b->started) {
         loop_stop(b->loop);
         pthread_join(b->thread, NULL);

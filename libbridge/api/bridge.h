@@ -11,6 +11,7 @@ struct bridge {
     list slots;
     pthread_t thread;
     bool started;
+    bool ending; /* bridge_free() */
     void *config; /* what the last bridge_load() added; config/ */
     void (*config_free)(bridge *b, void *config);
 };

@@ -6,6 +6,7 @@
 
 typedef struct registration {
     const char *text; /* URL, pattern */
+    const char *target; /* of a route */
     bool uplink;      /* the URL is one to connect to */
     const bridge_route *route;
     const bridge_owner_fns *fns;
@@ -109,7 +110,31 @@ void bridge_listeners(bridge *b, void (*fn)(void *user, const char *url), void *
 
 static void undo_route(bridge_slot *s)
 {
-    routes_remove(s->bridge->hub, s->thing);
+    if (!s->thing) return; /* forgotten */
+    if (s->bridge->ending) routes_remove(s->bridge->hub, s->thing);
+    else routes_forget(s->bridge->hub, s->thing);
+}
+
+static int do_forget(bridge *b, void *args)
+{
+    const registration *r = args;
+    route *there = routes_lasting(b->hub, r->text, r->target);
+
+    if (!there) return fail(r->err, BRIDGE_NOTFOUND, "no lasting route %s -> %s", r->text, r->target);
+    list_each(it, &b->slots)
+    {
+        bridge_slot *s = list_of(it, bridge_slot, link);
+        if (s->undo == undo_route && s->thing == there) s->thing = NULL;
+    }
+    routes_forget(b->hub, there);
+    return 0;
+}
+
+int bridge_route_forget(bridge *b, const char *source, const char *target, bridge_error *err)
+{
+    registration r = {.text = source, .target = target, .err = err};
+
+    return source && target ? on_loop(b, do_forget, &r) : fail(err, BRIDGE_INVALID, "no source or no target");
 }
 
 static int do_route(bridge *b, void *args)

@@ -313,6 +313,9 @@ void routes_free(hub *h);
 void routes_bury(hub *h);
 int routes_add(hub *h, const bridge_route *said, route **out, bridge_error *err);
 void routes_remove(hub *h, route *r);
+void routes_forget(hub *h, route *r); /* in the store, too */
+route *routes_lasting(hub *h, const char *source, const char *target); /* or NULL */
+void routes_restore(hub *h); /* routes_keep.c */
 /* What a message from this peer is called inside: *out is a new reference to msg under its canonical path, as its route wants it,
  * or NULL when the name is the path. */
 int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, bridge_msg **out);

@@ -89,6 +89,7 @@ int keep_open(hub *h, const char *where, bridge_error *err)
     rc = store_open(&h->store, h->mem, h->loop, &h->log, where, err);
     if (rc < 0 || !h->store) return rc;
     rc = load_values(h, err);
+    if (rc == 0) routes_restore(h);
     if (rc < 0) {
         store_close(h->store);
         h->store = NULL;

@@ -37,6 +37,7 @@ static void route_free(mem *m, route *r)
     mem_free(m, r->from_target);
     mem_free(m, r->to_target);
     mem_free(m, r->label);
+    mem_free(m, r->kept);
     route_transform_free(m, r);
     mem_free(m, r);
 }
@@ -140,31 +141,50 @@ static void take_out(hub *h, route *r)
     list_push(&rs->dead, &r->link);
 }
 
-static bool is_there(hub *h, const route *r)
+static route *route_there(hub *h, const route *r)
 {
     for (const ptrie_entry *e = ptrie_same(forth_of(h, r), r->from); e; e = e->next) {
-        const route *o = route_of(e);
+        route *o = route_of(e);
         if (e->priority != r->forth.entry.priority) continue;
-        if (r->kind == ROUTE_NAME || (o->to_far == r->to_far && strcmp(o->to_target->text, r->to_target->text) == 0)) return true;
+        if (r->kind == ROUTE_NAME || (o->to_far == r->to_far && strcmp(o->to_target->text, r->to_target->text) == 0)) return o;
     }
-    return false;
+    return NULL;
+}
+
+/* In the place of one that came from the store? */
+static int take_place(hub *h, const route *r, const bridge_route *said, bridge_error *err)
+{
+    route *there = route_there(h, r);
+
+    if (!there) return 0;
+    if (!there->restored || h->loading) return fail(err, BRIDGE_EXISTS, "a route from \"%s\" is already there", said->source);
+    log_line(&h->log, BRIDGE_LOG_INFO, "route", "%s, which was kept, gives way to what is said now", there->label);
+    routes_forget(h, there);
+    return 0;
 }
 
 int routes_add(hub *h, const bridge_route *said, route **out, bridge_error *err)
 {
+    bridge_route whole = {0};
     route *r = NULL;
     int rc;
 
+    memcpy(&whole, said, said->size < sizeof whole ? said->size : sizeof whole);
     if (h->routes->count >= h->limits.max_routes) return fail(err, BRIDGE_BUSY, "more than %zu routes", h->limits.max_routes);
+    if (whole.lasting && !h->store && !h->offline) return fail(err, BRIDGE_UNSUPPORTED, "a lasting route needs a store");
     rc = route_read(h, said, &r, err);
-    if (rc == 0 && is_there(h, r)) rc = fail(err, BRIDGE_EXISTS, "a route from \"%s\" is already there", said->source);
+    if (rc == 0) rc = take_place(h, r, said, err);
+    if (rc == 0 && whole.lasting) rc = route_keep(h, r, &whole);
     if (rc == 0) rc = enter(h, r);
+    if (rc == 0) r->restored = h->loading;
     if (rc < 0) {
+        if (r) route_keep_not(h, r);
         route_free(h->mem, r);
         return rc == BRIDGE_NOMEM ? fail_nomem(err) : rc;
     }
     rc = far_join(r, err);
     if (rc < 0) {
+        route_keep_not(h, r);
         take_out(h, r);
         hub_mourn(h);
         return rc == BRIDGE_NOMEM ? fail_nomem(err) : rc;
@@ -180,6 +200,22 @@ void routes_remove(hub *h, route *r)
     far_leave(r);
     take_out(h, r);
     hub_mourn(h);
+}
+
+route *routes_lasting(hub *h, const char *source, const char *target)
+{
+    list_each(it, &h->routes->all)
+    {
+        route *r = list_of(it, route, link);
+        if (r->kept && strcmp(r->kept, source) == 0 && strcmp(r->kept + strlen(source) + 1, target) == 0) return r;
+    }
+    return NULL;
+}
+
+void routes_forget(hub *h, route *r)
+{
+    route_keep_not(h, r);
+    routes_remove(h, r);
 }
 
 /* ---- copies */

@@ -30,6 +30,9 @@ struct route {
     transform_state *state;   /* what `does` remembers */
     bool pass_bad;            /* a payload that a step cannot take goes on as it is */
     bool removed;
+    char *kept;  /* lasting: its key in the store; or NULL */
+    size_t kept_len;
+    bool restored; /* it came from the store, and nobody has asked for it in this run */
     hub *hub;
     timer timer;
     uint64_t number;
@@ -88,6 +91,10 @@ void fars_explain(hub *h, text path, buf *out);
 /* ---- routes_read.c
  * Reads and checks what was said; *out is whole but in no trie. */
 int route_read(hub *h, const bridge_route *said, route **out, bridge_error *err);
+
+/* ---- routes_keep.c: r->kept is set, also while the store is read */
+int route_keep(hub *h, route *r, const bridge_route *said);
+void route_keep_not(hub *h, route *r);
 
 /* ---- routes_change.c: what a route makes of a message
  * For a name, on the way in: under another path, transformed, in its format, with its QoS cap and retain. */

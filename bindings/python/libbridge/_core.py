@@ -333,12 +333,13 @@ class Owner:
 
     def route(self, source: str, target: str, *, format: str | None = None, both_ways: bool | None = None,
               retain: bool | None = None, max_qos: int | None = None, priority: int = 0,
-              transform: Steps | None = None, on_error: str = "drop") -> Route:
+              transform: Steps | None = None, on_error: str = "drop", lasting: bool = False) -> Route:
         """Adds a line to the routing table: "coap:r/{room}/temp" -> "home/{room}/temperature"; see docs/routes.md.
 
         both_ways None: a name for a protocol works both ways, a copy one way.  retain overrides the flag.
         transform: steps as text ("pick $.temp | unit degF Cel"), a function, or a list of both.  A function gets the message
         and returns a value, a message, or None: not carried over.  on_error "pass": what a step cannot take goes on as it is.
+        lasting: kept in the store, and there again at the next start, until it is closed or forgotten.
         """
         if on_error not in ("drop", "pass"):
             raise Invalid(f"on_error is 'drop' or 'pass', not {on_error!r}")
@@ -346,7 +347,11 @@ class Owner:
         keep = 0 if retain is None else 1 if retain else 2
         qos = 0 if max_qos is None else max_qos + 1
         return Route(self, self._on_loop(self._core.engine.route, source, target, format, ways, keep, qos, priority,
-                                         self._steps(transform), int(on_error == "pass")))
+                                         self._steps(transform), int(on_error == "pass"), lasting))
+
+    def forget_route(self, source: str, target: str) -> None:
+        """Takes a lasting route away, also one that came from the store.  NotFound: there is none."""
+        self._on_loop(self._core.engine.forget_route, source, target)
 
     def transform(self, name: str) -> Callable[[Transform], Transform]:
         """Decorator: fn(message) is the step `call name` of transformations, also of those in a config that is loaded later."""

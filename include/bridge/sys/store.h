@@ -25,7 +25,7 @@ typedef enum bridge_kept {
     BRIDGE_KEPT_SESSION = 2,      /* MQTT client id: the session, its will */
     BRIDGE_KEPT_SUBSCRIPTION = 3, /* client id NUL group NUL filter */
     BRIDGE_KEPT_INFLIGHT = 4,     /* client id NUL packet identifier: QoS 2 that came in and is not released */
-    BRIDGE_KEPT_ROUTE = 5,        /* source: a route that was added at run time */
+    BRIDGE_KEPT_ROUTE = 5,        /* source NUL target NUL priority: a lasting route */
     BRIDGE_KEPT_UPLINK = 6,       /* name of an uplink: its state, the number of its queue */
     BRIDGE_KEPT_REGISTRATION = 7, /* LwM2M endpoint */
     BRIDGE_KEPT_OBSERVATION = 8,  /* LwM2M endpoint NUL path */
