@@ -239,6 +239,12 @@ typedef struct engine {} engine;
     held *on_access(PyObject *asked, bridge_error *err) {
         return held_open($self, 0, 0, asked, open_policy, NULL, err);
     }
+    held *on_credential(PyObject *asked, bridge_error *err) {
+        return held_open($self, 0, 0, asked, open_credential, NULL, err);
+    }
+    void credentials_changed(const char *identity, bridge_error *err) {
+        if (is_open($self, err)) err->status = bridge_credentials_changed($self->b, identity);
+    }
     void load(const char *text, bridge_error *err) {
         int rc;
 

@@ -181,6 +181,41 @@ static bridge_verdict on_access(void *user, const bridge_ask *ask)
     return verdict;
 }
 
+/* (key or True, name or None), None, or False; see credential() in _core.py, which makes these of what people say. */
+static bridge_verdict credential_of(PyObject *answer, bridge_credential *c)
+{
+    char *key = NULL;
+    const char *name = NULL;
+    Py_ssize_t len = 0, name_len = 0;
+
+    if (answer == Py_None) return BRIDGE_DEFER;
+    if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 2) return BRIDGE_DENY;
+    if (!c->certificate && PyBytes_AsStringAndSize(PyTuple_GET_ITEM(answer, 0), &key, &len) < 0) return BRIDGE_DENY;
+    if (c->certificate && PyTuple_GET_ITEM(answer, 0) != Py_True) return BRIDGE_DENY;
+    if (PyTuple_GET_ITEM(answer, 1) != Py_None && !(name = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(answer, 1), &name_len))) return BRIDGE_DENY;
+    if ((size_t)len > c->key_room || (size_t)name_len >= c->name_room) return BRIDGE_DENY;
+    if (!c->certificate) {
+        memcpy(c->key, key, (size_t)len);
+        c->key_len = (size_t)len;
+    }
+    memcpy(c->name, name ? name : "", (size_t)name_len + 1);
+    return BRIDGE_ALLOW;
+}
+
+static bridge_verdict on_credential(void *user, bridge_credential *c)
+{
+    held *h = user;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *answer = PyObject_CallFunction(h->asked, "sNy#O", c->listener, PyUnicode_DecodeUTF8(c->identity, (Py_ssize_t)strlen(c->identity), "replace"),
+                                             (const char *)c->certificate, (Py_ssize_t)c->certificate_len, c->trusted ? Py_True : Py_False);
+    bridge_verdict verdict = answer ? credential_of(answer, c) : BRIDGE_DENY;
+
+    if (PyErr_Occurred()) PyErr_WriteUnraisable(h->asked);
+    Py_XDECREF(answer);
+    PyGILState_Release(gil);
+    return verdict;
+}
+
 /* (callable, class): callable(class(msg)) answers a message or None, or raises. */
 static int on_transform(void *user, bridge_msg *msg, bridge_msg **out)
 {
@@ -384,6 +419,13 @@ int open_policy(engine *e, held *h, const void *unused, bridge_error *err)
     (void)unused;
     (void)err;
     return bridge_on_access(e->b, on_access, h, &h->slot);
+}
+
+int open_credential(engine *e, held *h, const void *unused, bridge_error *err)
+{
+    (void)unused;
+    (void)err;
+    return bridge_on_credential(e->b, on_credential, h, &h->slot);
 }
 
 held *held_open(engine *e, uint64_t id, size_t most, PyObject *asked, held_open_fn open, const void *what,

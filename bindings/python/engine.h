@@ -92,6 +92,7 @@ int open_subscription(engine *e, held *h, const void *pattern, bridge_error *err
 int open_handler(engine *e, held *h, const void *pattern, bridge_error *err);
 int open_owner(engine *e, held *h, const void *pattern, bridge_error *err); /* a handler that is told who watches, too */
 int open_policy(engine *e, held *h, const void *unused, bridge_error *err);
+int open_credential(engine *e, held *h, const void *unused, bridge_error *err);
 
 int engine_ask(engine *e, uint64_t id, int verb, bridge_msg *msg, int64_t timeout); /* [any] */
 

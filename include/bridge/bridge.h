@@ -348,6 +348,30 @@ BRIDGE_API int bridge_rules(bridge *b, const char *password_file, const char *ac
 BRIDGE_API int bridge_may(bridge *b, const bridge_ask *ask);
 BRIDGE_API int bridge_on_access(bridge *b, bridge_policy_fn fn, void *user, bridge_slot **out);
 
+/* ---- 8b. Keys of TLS and DTLS clients, from your program ----------------------------------------------------------
+ * Listeners whose URL says credentials=ask ask for the key of each client that says an identity (PSK), and about each certificate
+ * that is shown, in the middle of the handshake; psk_file and ca are what DEFER leaves it to.  DENY ends the handshake. */
+typedef struct bridge_credential { /* borrow */
+    size_t size;
+    const char *listener;    /* its URL, as bridge_listeners() tells it */
+    const char *identity;    /* of the key; or the name in the certificate, "" when it has none */
+    const void *certificate; /* DER; NULL: a key is wanted */
+    size_t certificate_len;
+    bool trusted;            /* the certificate is signed by the listener's ca=, in its time, and not in its crl= */
+    uint8_t *key;            /* ALLOW: write the key here, and its length below; 1 to 64 bytes.  Wiped after use */
+    size_t key_room, key_len;
+    char *name;              /* optional: the name (UTF-8, with its NUL) that it is known by from now on, instead of identity */
+    size_t name_room;        /* 256 */
+} bridge_credential;
+typedef bridge_verdict (*bridge_credential_fn)(void *user, bridge_credential *c);
+/* fn is called on the loop thread and answers at once; it must not call the bridge.  c and all in it are the bridge's, for this call only;
+ * user must live until the slot is closed.  DEFER goes to the next function, newest first, then to the files. */
+BRIDGE_API int bridge_on_credential(bridge *b, bridge_credential_fn fn, void *user, bridge_slot **out);
+/* [any] What you would answer about an identity has changed (NULL: about all).  Soon after, on the loop, you are asked again about each
+ * session of that identity, or of that name; those who would not come in now, or with another key or name, are ended.  Files of
+ * listeners are looked at again, too.  Copies identity.  Sessions of listeners with credentials=ask are never resumed. */
+BRIDGE_API int bridge_credentials_changed(bridge *b, const char *identity);
+
 /* ---- 9. Numbers ------------------------------------------------------------------------------------------------- */
 typedef void (*bridge_stat_fn)(void *user, const char *name, const char *labels, double value); /* borrow; labels may be "" */
 BRIDGE_API void bridge_stats(bridge *b, bridge_stat_fn fn, void *user); /* names as in docs/metrics.md */

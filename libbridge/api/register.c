@@ -323,6 +323,51 @@ int bridge_may(bridge *b, const bridge_ask *ask)
     return ask && ask->path ? on_loop(b, do_may, (void *)(uintptr_t)ask) : BRIDGE_INVALID;
 }
 
+static int do_credential(bridge *b, void *args)
+{
+    registration *r = args;
+    bridge_slot *s = slot_new(b, undo_policy, r->user);
+
+    return keep(s, s ? policy_add_keys(b->hub, (bridge_credential_fn)r->fn, r->user, &s->thing) : BRIDGE_NOMEM, r);
+}
+
+int bridge_on_credential(bridge *b, bridge_credential_fn fn, void *user, bridge_slot **out)
+{
+    registration r = {.fn = (void (*)(void))fn, .user = user, .out = out};
+
+    return fn ? on_loop(b, do_credential, &r) : BRIDGE_INVALID;
+}
+
+typedef struct recheck {
+    bridge *bridge;
+    bool all;
+    char identity[];
+} recheck;
+
+static void on_recheck(void *user)
+{
+    recheck *r = user;
+
+    policies_recheck(r->bridge->hub, r->all ? NULL : r->identity);
+    mem_free(r->bridge->mem, r);
+}
+
+/* Posted, on the loop's own thread, too: whoever calls may stand in the middle of the session that it is about. */
+int bridge_credentials_changed(bridge *b, const char *identity)
+{
+    size_t len = identity ? strlen(identity) : 0;
+    recheck *r = mem_alloc(b->mem, sizeof *r + len + 1);
+    int rc;
+
+    if (!r) return BRIDGE_NOMEM;
+    r->bridge = b;
+    r->all = !identity;
+    memcpy(r->identity, identity ? identity : "", len + 1);
+    rc = loop_post(b->loop, on_recheck, r);
+    if (rc < 0) mem_free(b->mem, r);
+    return rc;
+}
+
 typedef struct rules {
     const char *password_file, *acl_file;
     bridge_error *err;

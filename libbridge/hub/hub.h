@@ -297,6 +297,8 @@ void rules_settle(hub *h, bool take);         /* ... and takes what was read, or
 int policies_new(hub *h);
 int policy_add(hub *h, bridge_policy_fn fn, void *user, void **out);
 void policy_remove(hub *h, void *policy);
+int policy_add_keys(hub *h, bridge_credential_fn fn, void *user, void **out); /* bridge_on_credential(); ends by policy_remove(), too */
+void policies_recheck(hub *h, const char *identity);
 void policies_free(hub *h);
 void policies_bury(hub *h);
 static inline bool policy_is_open(const bridge_peer *peer) /* nobody would ask: policy_check() says yes */

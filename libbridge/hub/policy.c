@@ -6,12 +6,13 @@
 typedef struct policy {
     list link;
     bridge_policy_fn fn;
+    bridge_credential_fn keys; /* or this; then it is in the set's `keys` */
     void *user;
     bool gone;
 } policy;
 
 struct policy_set {
-    list all, dead;
+    list all, keys, dead;
 };
 
 int policies_new(hub *h)
@@ -19,6 +20,7 @@ int policies_new(hub *h)
     h->policies = mem_new(h->mem, struct policy_set);
     if (!h->policies) return BRIDGE_NOMEM;
     list_init(&h->policies->all);
+    list_init(&h->policies->keys);
     list_init(&h->policies->dead);
     return 0;
 }
@@ -36,6 +38,8 @@ void policies_free(hub *h)
     if (!h->policies) return;
     while (!list_empty(&h->policies->all))
         policy_remove(h, list_of(h->policies->all.next, policy, link));
+    while (!list_empty(&h->policies->keys))
+        policy_remove(h, list_of(h->policies->keys.next, policy, link));
     policies_bury(h);
     mem_free(h->mem, h->policies);
     h->policies = NULL;
@@ -59,11 +63,59 @@ void policy_remove(hub *h, void *which)
     policy *p = which;
 
     p->gone = true;
-    h->policy_count--;
+    if (p->fn) h->policy_count--;
     list_remove(&p->link);
     list_push(&h->policies->dead, &p->link);
     hub_mourn(h);
 }
+
+/* ---- keys and certificates */
+
+int policy_add_keys(hub *h, bridge_credential_fn fn, void *user, void **out)
+{
+    policy *p = mem_new(h->mem, policy);
+
+    if (!p) return BRIDGE_NOMEM;
+    p->keys = fn;
+    p->user = user;
+    list_push_front(&h->policies->keys, &p->link);
+    *out = p;
+    return 0;
+}
+
+bridge_verdict bridge_port_credential(void *port, bridge_credential *c)
+{
+    bridge_port *door = port;
+    hub *h = door->hub;
+    bridge_verdict v = BRIDGE_DEFER;
+
+    c->listener = door->name ? door->name : "";
+    hub_enter(h);
+    list_each_safe(it, &h->policies->keys)
+    {
+        policy *p = list_of(it, policy, link);
+        v = p->keys(p->user, c);
+        if (v != BRIDGE_DEFER || p->gone) break;
+    }
+    hub_leave(h);
+    return v;
+}
+
+void policies_recheck(hub *h, const char *identity)
+{
+    hub_enter(h);
+    list_each_safe(it, &h->ports)
+    {
+        bridge_port *p = list_of(it, bridge_port, link);
+        const bridge_adapter *a = p->adapter;
+
+        if (!p->url || p->closing || p->uplink || a->size < offsetof(bridge_adapter, recheck) + sizeof a->recheck || !a->recheck) continue;
+        a->recheck(p, identity);
+    }
+    hub_leave(h);
+}
+
+/* ---- asking */
 
 static bridge_verdict ask_application(hub *h, const bridge_ask *ask)
 {

@@ -111,6 +111,7 @@ static bool wants_proof(const url *u)
     bool over_tcp = n > 5 && strcmp(u->scheme + n - 5, "s+tcp") == 0;
 
     if (!over_tcp && (n < 3 || u->scheme[n - 1] != 's' || strcmp(u->scheme + n - 3, "+ws") == 0)) return false;
+    if (url_get(u, "credentials") && strcmp(url_get(u, "credentials"), "ask") == 0) return !client || strcmp(client, "optional") != 0;
     if (url_get(u, "ca")) return !client || strcmp(client, "optional") != 0;
     return url_get(u, "psk_file") && !url_get(u, "cert") && !url_get(u, "certs");
 }

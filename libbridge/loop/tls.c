@@ -28,6 +28,8 @@ struct tls {
     tls_keys *keys;
     int64_t looked;
     uint64_t mark; /* of the files as they were */
+    claim_asker asker;
+    list conns;
     void (*tell)(void *user, const char *peer, const char *what);
     void *user;
 };
@@ -41,7 +43,9 @@ typedef struct secure {
     tls_keys *keys;
     const tls_call *call;
     SSL *ssl;
-    char *identity;
+    list link; /* of tls->conns */
+    claim claimed;
+    char *identity; /* what of it is proven */
     const uint8_t *in; /* ciphertext that OpenSSL has not taken yet */
     size_t in_len;
     uint8_t *kept; /* that, while nobody reads */
@@ -218,8 +222,15 @@ static void take_identity(secure *t)
 {
     char *certified = tls_certified(t->ssl, t->keys->identity, t->s.mem);
 
-    if (!certified && (SSL_version(t->ssl) < TLS1_3_VERSION || SSL_session_reused(t->ssl))) return;
-    mem_free(t->s.mem, t->identity);
+    if (certified || (SSL_version(t->ssl) >= TLS1_3_VERSION && !SSL_session_reused(t->ssl))) {
+        mem_free(t->s.mem, t->claimed.identity);
+        t->claimed.identity = NULL;
+        if (!certified) claim_drop(&t->claimed, t->s.mem);
+    }
+    if (t->claimed.name || t->claimed.identity) {
+        mem_free(t->s.mem, certified);
+        certified = mem_text(t->s.mem, t->claimed.name ? t->claimed.name : t->claimed.identity);
+    }
     t->identity = certified;
 }
 
@@ -350,6 +361,8 @@ static void on_goodbye(turn_end *end)
     spare_give(t->s.loop, t->wire, t->wire_cap);
     mem_free(t->s.mem, t->kept);
     mem_free(t->s.mem, t->identity);
+    claim_drop(&t->claimed, t->s.mem);
+    list_remove(&t->link);
     tls_keys_unref(t->keys);
     if (t->tls) tls_unref(t->tls);
     mem_free(t->s.mem, t);
@@ -435,13 +448,14 @@ stream *tls_stream(loop *l, int fd, const char *peer, tls *settings, bool proxie
         rc = equip(t, l, t->keys->bio, settings->said.patience);
     }
     if (rc == 0) {
-        SSL_set_app_data(t->ssl, &t->identity);
+        SSL_set_app_data(t->ssl, &t->claimed);
         SSL_set_accept_state(t->ssl);
         rc = secure_begin(t);
     }
     if (rc == 0) {
         settings->refs++;
         t->keys->refs++;
+        list_push(&settings->conns, &t->link);
         return &t->s;
     }
     secure_unmake(t, fd, l);
@@ -479,7 +493,7 @@ int tls_reload(tls *t, bridge_error *err)
     int rc;
 
     t->mark = tls_said_look(&t->said, t->mem);
-    rc = tls_keys_new(&fresh, t->mem, &t->said, t->keys, err);
+    rc = tls_keys_new(&fresh, t->mem, &t->said, t->keys, &t->asker, err);
     if (rc < 0) return rc;
     tls_keys_unref(t->keys);
     t->keys = fresh;
@@ -504,11 +518,29 @@ int tls_new(tls **out, mem *m, const url *u, const char *alpn, bridge_error *err
     if (!t) return fail_nomem(err);
     t->mem = m;
     t->refs = 1;
+    list_init(&t->conns);
     rc = tls_said_read(&t->said, m, u, alpn, err);
     if (rc == 0) rc = tls_reload(t, err);
     if (rc == 0) *out = t;
     else tls_free(t);
     return rc;
+}
+
+void tls_asks(tls *t, const claim_asker *asker)
+{
+    if (t->said.asks) t->asker = *asker;
+}
+
+void tls_recheck(tls *t, const char *identity)
+{
+    t->looked = 0; /* files, too, are looked at now */
+    look_again(t, 1);
+    list_each_safe (it, &t->conns) {
+        secure *c = list_of(it, secure, link);
+
+        if (!c->up || c->s.closed || !claim_is_of(&c->claimed, c->identity, identity)) continue;
+        if (!claim_holds(&c->claimed, t->mem, &t->asker, t->keys->psk, c->ssl)) stream_ended(&c->s, BRIDGE_CLOSED);
+    }
 }
 
 void tls_tell(tls *t, void (*fn)(void *, const char *, const char *), void *user)
@@ -529,5 +561,6 @@ void tls_free(tls *t)
 {
     if (!t) return;
     t->tell = NULL; /* who was told goes, too */
+    t->asker.fn = NULL;
     tls_unref(t);
 }

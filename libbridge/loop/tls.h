@@ -7,6 +7,7 @@
  *      client_cert=optional     ... or may have one
  *      crl=FILE                 certificates that were taken back
  *      identity=cn|dns|email|uri   what of a client certificate is its user's name; cn, and without one the first other
+ *      credentials=ask          the application is asked for keys, and about certificates (tls_asks())
  *      psk_file=FILE            lines "identity:key in hex": clients that share a key; then cert= may be left out
  *      min_version=1.2|1.3      1.2
  *      ciphers=... ciphersuites=...   as openssl-ciphers(1) has them, for TLS 1.2 and 1.3
@@ -33,6 +34,10 @@ void tls_free(tls *t); /* NULL is fine; connections that use it go on */
 /* Told of what went wrong: peer is who could not shake hands, or NULL when files could not be read again. */
 void tls_tell(tls *t, void (*fn)(void *user, const char *peer, const char *what), void *user);
 int tls_reload(tls *t, bridge_error *err); /* now; on failure the old files hold */
+struct claim_asker;
+void tls_asks(tls *t, const struct claim_asker *asker); /* copies; whom credentials=ask means */
+/* Connections of this name or identity (NULL: all) that would not come in today with the same key end. */
+void tls_recheck(tls *t, const char *identity);
 /* For transports of other rooms (DTLS): the name in the peer's certificate, yours to free, or NULL.  Only the verified leaf counts; a
  * name with a NUL in it, or longer than TLS_IDENTITY_MAX, is none.  want: "cn", "dns", "email", "uri", or NULL as above. */
 char *tls_certified(const struct ssl_st *ssl, const char *want, mem *m);
@@ -45,5 +50,7 @@ typedef struct tls_call {
 int tls_dial(stream **out, loop *l, const struct sockaddr *to, size_t len, struct ssl_st *ssl, const struct bio_method_st *method,
              const tls_call *call);
 struct bio_method_st *tls_bio_method(void);
+struct x509_st;
+char *tls_name_in(const struct x509_st *leaf, const char *want, mem *m); /* of a certificate that is not verified yet */
 extern const char *const tls_url_options[]; /* NULL-terminated; for url_check() */
 #endif

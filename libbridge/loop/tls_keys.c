@@ -27,13 +27,16 @@ static int never_ask(char *room, int size, int writing, void *user)
 static unsigned on_psk(SSL *ssl, const char *identity, unsigned char *key, unsigned room)
 {
     const tls_keys *k = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    char **proven = SSL_get_app_data(ssl);
-    unsigned n = identity && strlen(identity) <= TLS_IDENTITY_MAX ? psks_find(k->psk, text_of(identity), key, room) : 0;
 
-    if (n == 0) return 0;
-    mem_free(k->mem, *proven); /* it is proven when the handshake is done */
-    *proven = mem_text(k->mem, identity);
-    return *proven ? n : 0;
+    return claim_key(SSL_get_app_data(ssl), k->mem, k->asker, k->psk, identity, key, room); /* proven when the handshake is done */
+}
+
+static int on_certificate(X509_STORE_CTX *chain, void *user)
+{
+    const tls_keys *k = user;
+    SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+
+    return claim_certificate(SSL_get_app_data(ssl), k->mem, k->asker, chain);
 }
 
 /* RFC 7301 3.2: the first of our names, which stand in the order that we like them, that the client offers; who offers protocols but
@@ -113,7 +116,7 @@ static int take_ca(tls_keys *k, const tls_said *said, bridge_error *err)
 
 static int take_psk(tls_keys *k, const tls_said *said, bridge_error *err)
 {
-    int rc = psks_read(&k->psk, k->mem, said->psk_file, err);
+    int rc = said->psk_file ? psks_read(&k->psk, k->mem, said->psk_file, err) : 0;
 
     if (rc < 0) return rc;
     SSL_CTX_set_psk_server_callback(k->ctx, on_psk);
@@ -121,9 +124,14 @@ static int take_psk(tls_keys *k, const tls_said *said, bridge_error *err)
      * (RFC 8446 4.2.11), and would pass it over for a suite with another hash. */
     SSL_CTX_set_cipher_list(k->ctx, "kECDHEPSK:kPSK:ALL:!COMPLEMENTOFDEFAULT:!eNULL");
     SSL_CTX_set_ciphersuites(k->ctx, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384");
-    SSL_CTX_set_options(k->ctx, SSL_OP_NO_TICKET); /* a ticket would not say whose it is */
-    SSL_CTX_set_num_tickets(k->ctx, 0);
     return 0;
+}
+
+/* The application has a word about each certificate, whoever signed it. */
+static void take_asker(tls_keys *k, const tls_said *said)
+{
+    if (said->pairs.count || said->dir) SSL_CTX_set_verify(k->ctx, SSL_VERIFY_PEER | (said->client_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT), NULL);
+    SSL_CTX_set_cert_verify_callback(k->ctx, on_certificate, k);
 }
 
 static int take_ciphers(tls_keys *k, const tls_said *said, bridge_error *err)
@@ -143,7 +151,11 @@ static void take_tickets(tls_keys *k, const tls_said *said, const tls_keys *old)
 
     SSL_CTX_set_session_id_context(k->ctx, (const unsigned char *)"bridge", 6);
     SSL_CTX_set_session_cache_mode(k->ctx, SSL_SESS_CACHE_OFF);
-    if (said->psk_file) return;
+    if (said->psk_file || said->asks) { /* a ticket would not say whose it is, nor ask again */
+        SSL_CTX_set_options(k->ctx, SSL_OP_NO_TICKET);
+        SSL_CTX_set_num_tickets(k->ctx, 0);
+        return;
+    }
     SSL_CTX_set_num_tickets(k->ctx, 1);
     if (old && !said->ca && SSL_CTX_get_tlsext_ticket_keys(old->ctx, keys, sizeof keys) == 1)
         SSL_CTX_set_tlsext_ticket_keys(k->ctx, keys, sizeof keys);
@@ -168,11 +180,12 @@ static int fill(tls_keys *k, const tls_said *said, const tls_keys *old, bridge_e
     take_tickets(k, said, old);
     rc = take_certs(k, said, err);
     if (rc == 0 && said->ca) rc = take_ca(k, said, err);
-    if (rc == 0 && said->psk_file) rc = take_psk(k, said, err);
+    if (rc == 0 && (said->psk_file || said->asks)) rc = take_psk(k, said, err);
+    if (rc == 0 && said->asks) take_asker(k, said);
     return rc == 0 ? take_ciphers(k, said, err) : rc;
 }
 
-int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *old, bridge_error *err)
+int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *old, const claim_asker *asker, bridge_error *err)
 {
     tls_keys *k = mem_new(m, tls_keys);
     int rc;
@@ -180,6 +193,7 @@ int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *o
     if (!k) return fail_nomem(err);
     k->mem = m;
     k->refs = 1;
+    k->asker = asker;
     rc = fill(k, said, old, err);
     ERR_clear_error();
     if (rc == 0) *out = k;
@@ -238,10 +252,16 @@ static char *alternative(mem *m, const X509 *leaf, int type) /* GEN_*; -1: the f
 char *tls_certified(const SSL *ssl, const char *want, mem *m)
 {
     const X509 *leaf = SSL_get0_peer_certificate(ssl);
+
+    if (!leaf || SSL_get_verify_result(ssl) != X509_V_OK || !(SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER)) return NULL;
+    return tls_name_in(leaf, want, m);
+}
+
+char *tls_name_in(const X509 *leaf, const char *want, mem *m)
+{
     char *name;
 
     if (!want) want = "";
-    if (!leaf || SSL_get_verify_result(ssl) != X509_V_OK || !(SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER)) return NULL;
     if (strcmp(want, "dns") == 0) return alternative(m, leaf, GEN_DNS);
     if (strcmp(want, "email") == 0) return alternative(m, leaf, GEN_EMAIL);
     if (strcmp(want, "uri") == 0) return alternative(m, leaf, GEN_URI);

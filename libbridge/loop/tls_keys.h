@@ -2,6 +2,7 @@
  * reference to what they began with. */
 #ifndef LOOP_TLS_KEYS_H
 #define LOOP_TLS_KEYS_H
+#include "loop/claim.h"
 #include "loop/psk.h"
 #include "loop/tls.h"
 #include <openssl/ssl.h>
@@ -19,7 +20,7 @@ typedef struct tls_said { /* the words of the URL, copied */
     tls_pairs pairs;      /* cert= and key= */
     char *dir;            /* certs= */
     char *ca, *crl, *psk_file, *ciphers, *ciphersuites, *alpn, *identity;
-    bool client_optional, only_13;
+    bool client_optional, only_13, asks;
     int64_t patience;
 } tls_said;
 
@@ -29,11 +30,12 @@ typedef struct tls_keys {
     SSL_CTX *ctx;
     BIO_METHOD *bio; /* of connections; tls.c */
     psks *psk;       /* or NULL */
+    const claim_asker *asker; /* of the listener; fn is NULL when nobody is asked */
     tls_names *names; /* or NULL: there is one certificate, or none */
     char *alpn, *identity;
 } tls_keys;
 
-int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *old, bridge_error *err);
+int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *old, const claim_asker *asker, bridge_error *err);
 void tls_keys_unref(tls_keys *k); /* NULL is fine */
 
 /* ---- tls_said.c */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-const char *const tls_url_options[] = {"cert", "key", "certs", "ca", "client_cert", "crl", "identity", "psk_file", "min_version",
+const char *const tls_url_options[] = {"cert", "key", "certs", "ca", "client_cert", "crl", "identity", "credentials", "psk_file", "min_version",
                                        "ciphers", "ciphersuites", "alpn", "handshake_timeout", NULL};
 
 static int one_of(const url *u, const char *key, const char *const *words, const char **out, bridge_error *err)
@@ -24,9 +24,9 @@ static int one_of(const url *u, const char *key, const char *const *words, const
 
 static int check_said(const url *u, const tls_said *s, bridge_error *err)
 {
-    if (s->pairs.count == 0 && !s->dir && !s->psk_file)
+    if (s->pairs.count == 0 && !s->dir && !s->psk_file && !s->asks)
         return fail(err, BRIDGE_INVALID, "%s:// needs cert= and key= (or certs=, or psk_file=) in its URL", u->scheme);
-    if (!s->ca && (url_get(u, "client_cert") || s->crl || s->identity))
+    if (!s->ca && (((url_get(u, "client_cert") || s->identity) && !s->asks) || s->crl))
         return fail(err, BRIDGE_INVALID, "client_cert=, crl= and identity= need ca=");
     return 0;
 }
@@ -169,15 +169,16 @@ uint64_t tls_said_look(const tls_said *s, mem *m)
 int tls_said_read(tls_said *s, mem *m, const url *u, const char *alpn, bridge_error *err)
 {
     static const char *const versions[] = {"1.2", "1.3", NULL}, *const clients[] = {"required", "optional", NULL},
-                             *const names[] = {"cn", "dns", "email", "uri", NULL};
+                             *const names[] = {"cn", "dns", "email", "uri", NULL}, *const askers[] = {"files", "ask", NULL};
     static const char *const texts[] = {"certs", "ca", "crl", "psk_file", "ciphers", "ciphersuites"};
     char **to[] = {&s->dir, &s->ca, &s->crl, &s->psk_file, &s->ciphers, &s->ciphersuites};
-    const char *version, *client, *name;
+    const char *version, *client, *name, *asked;
     uint64_t ms;
     int rc = one_of(u, "min_version", versions, &version, err);
 
     if (rc == 0) rc = one_of(u, "client_cert", clients, &client, err);
     if (rc == 0) rc = one_of(u, "identity", names, &name, err);
+    if (rc == 0) rc = one_of(u, "credentials", askers, &asked, err);
     if (rc == 0) rc = url_get_u64(u, "handshake_timeout", TLS_HANDSHAKE, 3600000, &ms, err);
     if (rc == 0) rc = read_pairs(s, m, u, err);
     if (rc < 0) return rc;
@@ -190,6 +191,7 @@ int tls_said_read(tls_said *s, mem *m, const url *u, const char *alpn, bridge_er
     s->identity = mem_text(m, name);
     if ((alpn && *alpn && !s->alpn) || (name && !s->identity)) return fail_nomem(err);
     s->only_13 = version && strcmp(version, "1.3") == 0;
+    s->asks = asked && strcmp(asked, "ask") == 0;
     s->client_optional = client && strcmp(client, "optional") == 0;
     s->patience = ms ? (int64_t)ms : TLS_HANDSHAKE;
     return check_said(u, s, err);

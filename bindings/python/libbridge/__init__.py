@@ -7,7 +7,7 @@
 `libbridge.Bridge` blocks, `libbridge.aio.Bridge` lives in asyncio, `libbridge.testing` has fixtures for pytest.
 """
 from . import _bridge
-from ._core import Ask, Listener, Reply, Request, Route, Slot, Uplink, check_config
+from ._core import Ask, Credential, Listener, Reply, Request, Route, Slot, Uplink, check_config
 from .blocking import Bridge, Subscription
 from .clock import Clock
 from .devices import Device, Devices, FirmwareError
@@ -17,6 +17,6 @@ from .message import Format, Message, Record, Records, Value
 
 _number = _bridge.library_version()
 __version__ = f"{_number >> 16}.{_number >> 8 & 255}.{_number & 255}"
-__all__ = ["Ask", "Bridge", "Clock", "Device", "Devices", "FirmwareError", "Format", "Listener", "Message", "Record", "Records", "Reply", "Request",
+__all__ = ["Ask", "Bridge", "Clock", "Credential", "Device", "Devices", "FirmwareError", "Format", "Listener", "Message", "Record", "Records", "Reply", "Request",
            "Route", "Slot", "Subscription", "Uplink", "Value", "check_config", "__version__",
            *[name for name in _error_names if name not in ("error_for", "status_for")]]

@@ -34,6 +34,7 @@ Config = Union[str, Path, Mapping[str, Any]]
 Allow = Callable[[str, str, str], Optional[bool]]
 Challenge = Callable[[str, int, bytes], Union[bool, None, bytes, Tuple[bool, bytes]]]
 Answer = Union[bool, None, bytes, Tuple[bool, bytes]]
+Key = Union[None, bool, bytes, Tuple[Union[bool, bytes], str]]
 Login = Callable[[str, Optional[str], Optional[bytes]], Optional[bool]]
 
 
@@ -65,6 +66,16 @@ class Ask:
     certified: Optional[str]  # on CONNECT the name that TLS has proved: a certificate's, a shared key's
     method: Optional[str]  # on CONNECT the method of an enhanced authentication (MQTT 5 4.12)
     step: int  # of it: 0 at first, one more after each challenge
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Who shakes hands with a listener that asks for credentials: bridge_credential of bridge.h."""
+
+    listener: str  # its URL
+    identity: str  # of the key that is wanted; or the name in the certificate
+    certificate: Optional[bytes]  # DER; None: a key is wanted
+    trusted: bool  # the certificate is signed by the listener's ca
 
 
 def config_text(config: Config) -> str:
@@ -444,6 +455,27 @@ class Owner:
         self._on_loop(self._core.engine.on_access, ask)
         return fn
 
+    def credential(self, fn: Callable[[Credential], Key]) -> Callable[[Credential], Key]:
+        """Decorator: fn(credential) is asked for the key of a TLS or DTLS client, and about its certificate, by listeners with
+        `credentials=ask`.  It answers the key (bytes), True for a certificate that is fine, False, or None to leave it to
+        psk_file and ca; or a tuple of that and the name by which the client is known.
+
+        It is called on the bridge's thread in the middle of a handshake: answer at once, and do not call the bridge.
+        """
+        def ask(listener: str, identity: str, certificate: Optional[bytes], trusted: bool) -> Any:
+            answer = fn(Credential(listener, identity, certificate, trusted))
+            said, name = answer if isinstance(answer, tuple) else (answer, None)
+            if said is None or said is False:
+                return said
+            return (bytes(said) if isinstance(said, (bytes, bytearray)) else said, name)
+        self._on_loop(self._core.engine.on_credential, ask)
+        return fn
+
+    def credentials_changed(self, identity: str | None = None) -> None:
+        """[any thread] What `credential` would answer about an identity (None: about all) has changed: sessions of those who would not
+        come in now with the same key end soon after."""
+        self._core.engine.credentials_changed(identity)
+
     def challenge(self, method: str) -> Callable[[Challenge], Challenge]:
         """Decorator: fn(client, step, data) leads an enhanced authentication (MQTT 5, 4.12) by this method.
 
@@ -522,5 +554,5 @@ def checked_verbs(verbs: Iterable[str]) -> frozenset[str]:
     return wanted or frozenset(REQUESTS)
 
 
-__all__ = ["Allow", "Config", "Core", "Listener", "Login", "Owner", "Pattern", "Registration", "Reply", "Request",
+__all__ = ["Allow", "Config", "Core", "Credential", "Listener", "Login", "Owner", "Pattern", "Registration", "Reply", "Request",
            "Route", "Slot", "Uplink", "check_config", "checked_verbs", "encode", "outcome"]

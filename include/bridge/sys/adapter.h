@@ -74,6 +74,8 @@ typedef struct bridge_adapter {
     /* Optional, for uplinks that routes may name; see bridge_peer_reach().  filter: topics of the other side that are wanted, or, as often as
      * they were, are not any more; what comes for it goes to bridge_peer_arrived().  INVALID with a sentence: it cannot be had. */
     int (*want)(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
+    /* Optional: sessions of this name or identity (NULL: all) that credentials would not let in any more are ended: bridge_port_credential(). */
+    void (*recheck)(bridge_port *port, const char *identity);
 } bridge_adapter;
 
 /* ---- Ports */
@@ -88,6 +90,8 @@ void bridge_port_closed(bridge_port *port);
 /* May this one come in?  Fill in verb CONNECT, who, user, secret.  0, UNAUTHENTICATED, DENIED, BUSY.  With a method (and reply
  * a struct bridge_buffer) also BRIDGE_PENDING, a challenge, and UNSUPPORTED, nobody knows the method. */
 int bridge_port_login(bridge_port *port, bridge_ask *ask);
+/* The application's word about a key or a certificate; DEFER when it has none.  port: a bridge_port *, as user of a callback. */
+bridge_verdict bridge_port_credential(void *port, bridge_credential *c);
 /* Hands a byte stream to the adapter that speaks `scheme` ("mqtt"), under this port's policy; UNSUPPORTED when not built in. */
 int bridge_port_hand_over(bridge_port *port, const char *scheme, struct stream *stream, const bridge_ask *who);
 void bridge_port_log(bridge_port *port, int level, const char *peer, const char *format, ...)

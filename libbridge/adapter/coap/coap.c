@@ -135,6 +135,14 @@ static void on_batch(void *user) { coap_rearm(user); }
 
 /* ---- Life */
 
+void coap_port_recheck(bridge_port *port, const char *identity)
+{
+    coap_port *cp = bridge_port_state(port);
+
+    if (cp->dtls) coap_dtls_recheck(cp->dtls, identity);
+    if (cp->tls) tls_recheck(cp->tls, identity);
+}
+
 void coap_port_free(coap_port *cp)
 {
     timer_stop(&cp->tick);
@@ -446,6 +454,7 @@ const bridge_adapter coap_adapter = {
     .accept = coap_accept,
     .restore = coap_restore,
     .stats = coap_stats,
+    .recheck = coap_port_recheck,
     .check = coap_check,
     .connects = connects,
     .connect = coap_connect,

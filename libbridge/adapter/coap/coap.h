@@ -101,6 +101,7 @@ typedef struct coap_wish {
 int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_transport transport, const coap_hooks *how,
                    const coap_limits *l, bridge_error *err);
 void coap_port_close(bridge_port *port);
+void coap_port_recheck(bridge_port *port, const char *identity); /* bridge_adapter.recheck, of listeners whose state begins with a coap_port */
 void coap_port_free(coap_port *cp);
 uint8_t *coap_port_room(void *user, coap_peer *peer, size_t len);
 void coap_port_send(void *user, coap_peer *peer, const uint8_t *p, size_t len);

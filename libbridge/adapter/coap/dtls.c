@@ -1,6 +1,6 @@
 #include "adapter/coap/dtls.h"
 #include "adapter/coap/dtls_bio.h"
-#include "loop/psk.h"
+#include "loop/claim.h"
 #include "loop/tls.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-const char *const coap_dtls_options[] = {"cert", "key", "ca", "crl", "psk_file", NULL};
+const char *const coap_dtls_options[] = {"cert", "key", "ca", "crl", "psk_file", "credentials", NULL};
 
 enum {
     DTLS_RESUMABLE = 10000,      /* sessions that may be resumed */
@@ -39,6 +39,7 @@ typedef struct session {
     dtls_bio io;
     bool ready, over;
     char name[COAP_ADDRESS_TEXT], *user; /* or NULL */
+    claim claimed;
 } session;
 
 struct coap_dtls {
@@ -46,6 +47,7 @@ struct coap_dtls {
     SSL_CTX *ctx;
     BIO_METHOD *method;
     psks *keys;
+    claim_asker asker; /* credentials=ask */
     const bridge_url *url; /* the port's: names the files, which are looked at again */
     uint64_t mark;         /* of the files as they were read */
     int64_t looked;
@@ -98,7 +100,17 @@ static int on_verify_cookie(SSL *ssl, const unsigned char *cookie, unsigned len)
 
 static unsigned on_psk(SSL *ssl, const char *identity, unsigned char *key, unsigned room)
 {
-    return psks_find(session_of(ssl)->d->keys, text_of(identity), key, room);
+    session *s = session_of(ssl);
+
+    return claim_key(&s->claimed, s->d->cp->mem, &s->d->asker, s->d->keys, identity, key, room);
+}
+
+static int on_certificate(X509_STORE_CTX *chain, void *user)
+{
+    session *s = session_of(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
+
+    (void)user;
+    return claim_certificate(&s->claimed, s->d->cp->mem, &s->d->asker, chain);
 }
 
 /* ---- Sessions */
@@ -155,6 +167,7 @@ static void session_free(session *s)
     SSL_free(s->ssl);
     ERR_clear_error();
     mem_free(d->cp->mem, s->user);
+    claim_drop(&s->claimed, d->cp->mem);
     mem_free(d->cp->mem, s);
 }
 
@@ -162,8 +175,14 @@ static void take_name(session *s)
 {
     const char *identity = SSL_get_psk_identity(s->ssl);
     mem *m = s->d->cp->mem;
+    uint8_t key[PSK_MAX];
 
-    s->user = identity ? mem_text(m, identity) : tls_certified(s->ssl, NULL, m);
+    if (identity && !s->claimed.identity) claim_key(&s->claimed, m, &s->d->asker, s->d->keys, identity, key, sizeof key); /* it is resumed */
+    OPENSSL_cleanse(key, sizeof key);
+    if (s->claimed.name)
+        s->user = mem_text(m, s->claimed.name);
+    else
+        s->user = identity ? mem_text(m, identity) : tls_certified(s->ssl, NULL, m);
     s->via.user = s->user;
 }
 
@@ -341,16 +360,17 @@ static int take_certificates(SSL_CTX *ctx, const bridge_url *u, bridge_error *er
 static int ctx_make(coap_dtls *d, const bridge_url *u, bridge_error *err)
 {
     const char *keys = url_get(u, "psk_file");
+    bool asks = d->asker.fn != NULL;
     int rc;
 
-    if (!keys && !url_get(u, "cert")) return fail(err, BRIDGE_INVALID, "coaps:// wants psk_file=, or cert= and key=");
+    if (!keys && !asks && !url_get(u, "cert")) return fail(err, BRIDGE_INVALID, "coaps:// wants psk_file=, or cert= and key=");
     d->ctx = SSL_CTX_new(DTLS_server_method());
     if (!d->ctx) return fail_nomem(err);
     SSL_CTX_set_min_proto_version(d->ctx, DTLS1_2_VERSION);
     SSL_CTX_set_options(d->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     /* RFC 5246 F.1.4: a device that comes back, from another address perhaps, is spared the certificates.  What one session proved
      * holds for the next, as long as this context: new keys, certificates or revocations are a new one, and an empty cache. */
-    SSL_CTX_set_session_cache_mode(d->ctx, SSL_SESS_CACHE_SERVER);
+    SSL_CTX_set_session_cache_mode(d->ctx, asks ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_SERVER); /* who is resumed is asked about nobody */
     SSL_CTX_sess_set_cache_size(d->ctx, DTLS_RESUMABLE);
     SSL_CTX_set_timeout(d->ctx, DTLS_RESUME);
     SSL_CTX_set_session_id_context(d->ctx, (const unsigned char *)"coaps", 5);
@@ -361,7 +381,9 @@ static int ctx_make(coap_dtls *d, const bridge_url *u, bridge_error *err)
                                     "PSK-AES128-CCM8:PSK-AES128-CCM:PSK-AES256-CCM8:PSK-AES128-CBC-SHA256:@SECLEVEL=1");
     rc = take_certificates(d->ctx, u, err);
     if (rc == 0 && keys) rc = psks_read(&d->keys, d->cp->mem, keys, err);
-    if (rc == 0 && keys) SSL_CTX_set_psk_server_callback(d->ctx, on_psk);
+    if (rc == 0 && (keys || asks)) SSL_CTX_set_psk_server_callback(d->ctx, on_psk);
+    if (rc == 0 && asks && url_get(u, "cert")) SSL_CTX_set_verify(d->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    if (rc == 0 && asks) SSL_CTX_set_cert_verify_callback(d->ctx, on_certificate, NULL);
     return rc;
 }
 
@@ -390,7 +412,7 @@ static uint64_t look_at_files(const bridge_url *u)
 /* What cannot be read leaves things as they were, and is told. */
 static void reload(coap_dtls *d)
 {
-    coap_dtls fresh = {.cp = d->cp};
+    coap_dtls fresh = {.cp = d->cp, .asker = d->asker};
     bridge_error err = {0};
 
     if (ctx_make(&fresh, d->url, &err) < 0) {
@@ -420,6 +442,30 @@ static void look_again(coap_dtls *d)
     reload(d);
 }
 
+void coap_dtls_recheck(coap_dtls *d, const char *identity)
+{
+    d->looked -= DTLS_LOOK_AGAIN; /* the files, too */
+    look_again(d);
+    list_each_safe (it, &d->talking) {
+        session *s = list_of(it, session, link);
+
+        if (!claim_is_of(&s->claimed, s->user, identity)) continue;
+        if (!claim_holds(&s->claimed, d->cp->mem, &d->asker, d->keys, s->ssl)) session_free(s);
+    }
+    coap_udp_flush(d->cp->udp);
+}
+
+/* files, or ask */
+static int asker_take(coap_dtls *d, const bridge_url *u, bridge_error *err)
+{
+    const char *said = url_get(u, "credentials");
+
+    if (said && strcmp(said, "ask") != 0 && strcmp(said, "files") != 0)
+        return fail(err, BRIDGE_INVALID, "option credentials=%s: one of files, ask is wanted", said);
+    if (said && strcmp(said, "ask") == 0) d->asker = (claim_asker){bridge_port_credential, d->cp->port};
+    return 0;
+}
+
 int coap_dtls_open(coap_dtls **out, coap_port *cp, const bridge_url *u, bridge_error *err)
 {
     coap_dtls *d = mem_new(cp->mem, coap_dtls);
@@ -441,7 +487,8 @@ int coap_dtls_open(coap_dtls **out, coap_port *cp, const bridge_url *u, bridge_e
     d->url = u;
     d->looked = loop_now(cp->loop);
     d->mark = look_at_files(u);
-    rc = ctx_make(d, u, err);
+    rc = asker_take(d, u, err);
+    if (rc == 0) rc = ctx_make(d, u, err);
     return rc < 0 ? rc : coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5684 : u->port, on_datagram, d, err);
 }
 

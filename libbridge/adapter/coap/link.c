@@ -1,6 +1,7 @@
 #include "adapter/coap/link.h"
 #include "base/status.h"
 #include "core/url.h"
+#include "loop/claim.h"
 #include "loop/tls.h"
 #include <stdio.h>
 
@@ -229,6 +230,7 @@ int coap_links_open(coap_port *cp, const bridge_url *u, bool secure, bridge_erro
     int rc = secure ? tls_new(&cp->tls, cp->mem, u, "coap", err) : 0;
 
     if (cp->tls) tls_tell(cp->tls, on_tls_trouble, cp);
+    if (cp->tls) tls_asks(cp->tls, &(claim_asker){bridge_port_credential, cp->port});
     o.tls = cp->tls;
     if (rc == 0) rc = listener_open(&cp->listener, cp->loop, &o, on_accept, cp, err);
     if (rc < 0) return rc;

@@ -8,6 +8,7 @@
 #include "core/target.h"
 #include "core/url.h"
 #include "hub/port.h"
+#include "loop/claim.h"
 #include "loop/tls.h"
 
 static const char *const own_options[] = {"hc", "idle", "max_connections", "proxy", NULL};
@@ -113,6 +114,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     if (rc == 0 && url_get(u, "hc")) rc = allowed_new(&p->targets, p->mem, url_get(u, "hc"), err);
     if (rc == 0 && is_secure(u->scheme)) rc = tls_new(&p->tls, p->mem, u, p->sockets_only ? "http/1.1" : "h2,http/1.1", err);
     if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
+    if (p->tls) tls_asks(p->tls, &(claim_asker){bridge_port_credential, p->port});
     o.tls = p->tls;
     if (rc == 0) rc = url_get_bool(u, "proxy", false, &o.proxy, err);
     if (rc == 0) rc = listener_open(&p->listener, p->loop, &o, conn_accept, p, err);
@@ -207,6 +209,13 @@ static void http_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     fn(user, "bridge_http_events_dropped_total", "", (double)p->dropped);
 }
 
+static void http_recheck(bridge_port *port, const char *identity)
+{
+    const http_port *p = bridge_port_state(port);
+
+    if (p->tls) tls_recheck(p->tls, identity);
+}
+
 static const char *const schemes[] = {"http", "https", "ws", "wss", "mqtt+ws", NULL};
 static const char *const connects[] = {"http", "https", NULL};
 extern const bridge_adapter http_adapter;
@@ -221,6 +230,7 @@ const bridge_adapter http_adapter = {
     .retire = http_retire,
     .deliver = http_deliver,
     .stats = http_stats,
+    .recheck = http_recheck,
     .check = check_options,
     .connects = connects,
     .forward = http_forward,

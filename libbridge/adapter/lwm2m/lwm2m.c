@@ -292,4 +292,5 @@ const bridge_adapter lwm2m_adapter = {
     .deliver = lwm2m_deliver,
     .stats = lwm2m_stats,
     .check = lwm2m_check,
+    .recheck = coap_port_recheck,
 };

@@ -5,8 +5,16 @@
 #include "core/path.h"
 #include "core/url.h"
 #include "hub/port.h"
+#include "loop/claim.h"
 #include "loop/tls.h"
 #include <stdio.h>
+
+static void mqtt_recheck(bridge_port *port, const char *identity)
+{
+    const mqtt_port *p = bridge_port_state(port);
+
+    if (p->tls) tls_recheck(p->tls, identity);
+}
 
 extern const bridge_adapter mqtt_adapter;
 
@@ -149,6 +157,7 @@ static int listen_on(mqtt_port *p, const url *u, bridge_error *err)
     if (local) o = (listener_options){.unix_path = u->path};
     int rc = secure ? tls_new(&p->tls, p->shared->mem, u, "mqtt", err) : 0;
     if (p->tls) tls_tell(p->tls, on_tls_trouble, p);
+    if (p->tls) tls_asks(p->tls, &(claim_asker){bridge_port_credential, p->port});
     o.tls = p->tls;
     o.proxy = p->limits.proxy;
     if (rc == 0) rc = listener_open(&p->listener, p->shared->loop, &o, on_accept, p, err);
@@ -269,6 +278,7 @@ const bridge_adapter mqtt_adapter = {
     .deliver = mqtt_deliver,
     .accept = mqtt_accept,
     .stats = mqtt_stats,
+    .recheck = mqtt_recheck,
     .check = mqtt_check,
     .hungry = mqtt_hungry,
     .restore = mqtt_restore,
