@@ -98,9 +98,9 @@ static int take_range(bridge_store *s)
 
     s->queues = range;
     next = range + ((uint64_t)1 << 32);
-    if (rc == 0) rc = s->engine->begin(s->state, false);
     if (rc < 0) return rc;
-    rc = s->engine->put(s->state, BRIDGE_KEPT_STORE, "queues", 6, &next, sizeof next);
+    rc = s->engine->begin(s->state, false);
+    if (rc == 0) rc = s->engine->put(s->state, BRIDGE_KEPT_STORE, "queues", 6, &next, sizeof next);
     if (rc == 0) rc = s->engine->commit(s->state);
     if (rc < 0) s->engine->rollback(s->state);
     return rc;
@@ -121,14 +121,23 @@ static void unmake(bridge_store *s)
 static int begin(bridge_store *s, const words *w, bridge_error *err)
 {
     bridge_error note = {0};
+    bool is_late;
+    uint64_t next;
     int rc = s->engine->open(&s->state, w->where, (int)w->wait, &note, err);
 
     if (rc < 0) return rc;
     if (*note.text) log_line(s->log, BRIDGE_LOG_ERROR, "store", "%s: %s", s->name, note.text);
     rc = take_range(s);
-    if (rc < 0) return fail(err, rc, "%s: %s", s->name, s->engine->why(s->state));
+    is_late = rc == BRIDGE_BUSY; /* a full disk: with the first batch */
+    if (rc < 0 && !is_late) return fail(err, rc, "%s: %s", s->name, s->engine->why(s->state));
     rc = writer_start(s);
-    return rc < 0 ? fail(err, rc, "%s: no thread", s->name) : 0;
+    if (rc < 0) return fail(err, rc, "%s: no thread", s->name);
+    store_ready_to_fill(s);
+    if (is_late) {
+        next = s->queues + ((uint64_t)1 << 32);
+        bridge_store_put(s, BRIDGE_KEPT_STORE, "queues", 6, &next, sizeof next);
+    }
+    return 0;
 }
 
 int store_open(bridge_store **out, mem *m, loop *l, logger *log, const char *url, bridge_error *err)
@@ -164,7 +173,6 @@ int store_open(bridge_store **out, mem *m, loop *l, logger *log, const char *url
         unmake(s);
         return rc;
     }
-    store_ready_to_fill(s);
     *out = s;
     return 0;
 }

@@ -33,9 +33,11 @@ static int run(sqlite_state *s, const char *sql)
 static int begin(void *e, bool sync)
 {
     sqlite_state *s = e;
-    int rc = 0;
+    int rc;
 
-    if (sync != s->synced) rc = run(s, sync ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    pthread_mutex_lock(&s->busy); /* until commit() or rollback() */
+    rc = s->late ? sqlite_open_again(s) : 0;
+    if (rc == 0 && sync != s->synced) rc = run(s, sync ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
     if (rc < 0) return rc;
     s->synced = sync;
     rc = run(s, "BEGIN IMMEDIATE");
@@ -112,8 +114,10 @@ static int commit(void *e)
     sqlite_state *s = e;
     int rc = run(s, "COMMIT");
 
-    if (rc == 0) s->in_transaction = false;
-    return rc;
+    if (rc < 0) return rc;
+    s->in_transaction = false;
+    pthread_mutex_unlock(&s->busy);
+    return 0;
 }
 
 static void rollback(void *e)
@@ -121,8 +125,9 @@ static void rollback(void *e)
     sqlite_state *s = e;
 
     for (int i = 0; i < Q_COUNT; i++) sqlite3_reset(s->q[i]);
-    if (!sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    if (s->db && !sqlite3_get_autocommit(s->db)) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     s->in_transaction = false;
+    pthread_mutex_unlock(&s->busy);
 }
 
 /* ---- reading */
@@ -131,12 +136,14 @@ static void rollback(void *e)
 static int each(void *e, unsigned kind, const void *prefix, size_t prefix_len, bridge_store_key_fn fn, void *user)
 {
     sqlite_state *s = e;
-    sqlite3_stmt *q = s->q[Q_EACH];
+    sqlite3_stmt *q;
     int rc, said = 0;
 
+    pthread_mutex_lock(&s->busy);
+    q = s->q[Q_EACH]; /* NULL: there is nothing yet */
     sqlite3_bind_int(q, 1, (int)kind);
     sqlite3_bind_blob64(q, 2, prefix_len ? prefix : "", prefix_len, SQLITE_STATIC);
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+    while ((rc = q ? sqlite3_step(q) : SQLITE_DONE) == SQLITE_ROW) {
         size_t key_len = (size_t)sqlite3_column_bytes(q, 0), len = (size_t)sqlite3_column_bytes(q, 1);
         const void *key = sqlite3_column_blob(q, 0), *value = sqlite3_column_blob(q, 1);
         if (prefix_len && (key_len < prefix_len || memcmp(key, prefix, prefix_len) != 0)) break;
@@ -145,19 +152,22 @@ static int each(void *e, unsigned kind, const void *prefix, size_t prefix_len, b
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) said = sqlite_failed(s, rc);
     sqlite3_reset(q);
+    pthread_mutex_unlock(&s->busy);
     return said;
 }
 
 static int items(void *e, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user)
 {
     sqlite_state *s = e;
-    sqlite3_stmt *q = s->q[Q_ITEMS];
+    sqlite3_stmt *q;
     int rc, said = 0;
 
+    pthread_mutex_lock(&s->busy);
+    q = s->q[Q_ITEMS];
     sqlite3_bind_int64(q, 1, (sqlite3_int64)queue);
     sqlite3_bind_int64(q, 2, as_signed(after));
     sqlite3_bind_int64(q, 3, most && most < INT64_MAX ? (sqlite3_int64)most : -1);
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+    while ((rc = q ? sqlite3_step(q) : SQLITE_DONE) == SQLITE_ROW) {
         uint64_t number = (uint64_t)sqlite3_column_int64(q, 0) ^ (uint64_t)1 << 63;
         size_t len = (size_t)sqlite3_column_bytes(q, 1);
         const void *value = sqlite3_column_blob(q, 1);
@@ -166,6 +176,7 @@ static int items(void *e, uint64_t queue, uint64_t after, size_t most, bridge_st
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) said = sqlite_failed(s, rc);
     sqlite3_reset(q);
+    pthread_mutex_unlock(&s->busy);
     return said;
 }
 

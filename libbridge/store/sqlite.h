@@ -5,6 +5,7 @@
 #ifndef STORE_SQLITE_H
 #define STORE_SQLITE_H
 #include "bridge/sys/store.h"
+#include <pthread.h>
 #include <sqlite3.h>
 
 enum { SQLITE_VERSION_OF_SCHEMA = 2, SQLITE_ID = 0x42726467 /* "Brdg": application_id */, SQLITE_NEWER = 10000 };
@@ -17,12 +18,15 @@ typedef struct sqlite_state {
     int wait; /* ms for others */
     int lock; /* of FILE.lock; -1: none */
     bool in_transaction, synced;
+    bool late; /* the disk was full when it was opened: read only, db NULL when there is nothing to read; the next begin() opens it */
+    pthread_mutex_t busy; /* recursive: a transaction, or somebody who reads at the start */
     char *file;
     char why[200];
 } sqlite_state;
 
 int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bridge_error *err);
 void sqlite_close(void *e);
+int sqlite_open_again(sqlite_state *s); /* one that is late; BUSY: the disk is still full */
 int sqlite_failed(sqlite_state *s, int rc); /* remembers why; BUSY for a full disk, else IO */
 bool sqlite_is_corrupt(int rc);
 int sqlite_step(sqlite_state *s, sqlite_query which); /* to its end */

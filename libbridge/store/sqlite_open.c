@@ -159,29 +159,92 @@ static int prepare_all(sqlite_state *s)
     return rc;
 }
 
-static int open_db(sqlite_state *s)
+static void close_db(sqlite_state *s)
 {
-    int64_t id = 0, version = 0, tables = 0;
-    int fd = open(s->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc;
+    for (int i = 0; i < Q_COUNT; i++) {
+        sqlite3_finalize(s->q[i]);
+        s->q[i] = NULL;
+    }
+    sqlite3_close(s->db); /* the last one to close writes the WAL back and takes it away */
+    s->db = NULL;
+}
 
-    if (fd >= 0) close(fd); /* before SQLite has locks on it */
-    rc = sqlite3_open_v2(s->file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+/* exclusive: no file of shared memory is made, which a full disk has no room for.  Tells the schema's version, and the tables there are. */
+static int open_file(sqlite_state *s, bool exclusive, int64_t *version, int64_t *tables)
+{
+    int64_t id = 0;
+    int rc = sqlite3_open_v2(s->file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) return rc;
     if (sqlite3_db_readonly(s->db, NULL) == 1) return SQLITE_READONLY; /* SQLite takes what it gets */
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, s->wait); /* somebody's sqlite3 tool */
-    rc = number_of(s, "PRAGMA application_id", &id);
-    if (rc == SQLITE_OK) rc = number_of(s, "PRAGMA user_version", &version);
-    if (rc == SQLITE_OK) rc = number_of(s, "SELECT count(*) FROM sqlite_master", &tables);
+    rc = exclusive ? exec(s, "PRAGMA locking_mode=EXCLUSIVE") : SQLITE_OK;
+    if (rc == SQLITE_OK) rc = number_of(s, "PRAGMA application_id", &id);
+    if (rc == SQLITE_OK) rc = number_of(s, "PRAGMA user_version", version);
+    if (rc == SQLITE_OK) rc = number_of(s, "SELECT count(*) FROM sqlite_master", tables);
     if (rc != SQLITE_OK) return rc;
-    if (tables > 0 && id != SQLITE_ID) return SQLITE_MISMATCH; /* somebody else's */
-    if (version > SQLITE_VERSION_OF_SCHEMA) return SQLITE_NEWER;
+    if (*tables > 0 && id != SQLITE_ID) return SQLITE_MISMATCH; /* somebody else's */
+    return *version > SQLITE_VERSION_OF_SCHEMA ? SQLITE_NEWER : SQLITE_OK;
+}
+
+static int open_db(sqlite_state *s)
+{
+    int64_t version = 0, tables = 0;
+    int fd = open(s->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc;
+
+    if (fd >= 0) close(fd); /* before SQLite has locks on it */
+    rc = open_file(s, false, &version, &tables);
+    if (rc != SQLITE_OK) return rc;
     rc = exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-16384;"
                  "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY");
     s->synced = true;
     if (rc == SQLITE_OK && version < SQLITE_VERSION_OF_SCHEMA) rc = migrate(s, version);
     if (rc == SQLITE_OK) rc = look_through(s);
     return rc == SQLITE_OK ? prepare_all(s) : rc;
+}
+
+/* ---- a full disk at the start: what is there is read, and the file is opened for good once there is room */
+
+static bool is_full(const sqlite_state *s, int rc)
+{
+    return rc != SQLITE_OK && s->db && ((rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE || sqlite3_system_errno(s->db) == ENOSPC);
+}
+
+static int open_late(sqlite_state *s)
+{
+    int64_t version = 0, tables = 0;
+    int rc;
+
+    close_db(s);
+    if (access(s->file, F_OK) != 0) return s->late = true, SQLITE_OK; /* not even a name for it */
+    rc = open_file(s, true, &version, &tables);
+    if (rc == SQLITE_OK && tables > 0) rc = look_through(s);
+    for (int i = Q_ITEMS; rc == SQLITE_OK && tables > 0 && i <= Q_EACH; i++) rc = sqlite3_prepare_v2(s->db, queries[i], -1, &s->q[i], NULL);
+    if (rc == SQLITE_OK && tables == 0) close_db(s); /* it has never been one */
+    s->late = rc == SQLITE_OK;
+    return rc;
+}
+
+int sqlite_open_again(sqlite_state *s)
+{
+    int rc;
+
+    close_db(s);
+    rc = open_db(s);
+    if (rc == SQLITE_OK) {
+        s->late = false;
+        return 0;
+    }
+    rc = is_full(s, rc) ? SQLITE_FULL : rc;
+    if (rc < SQLITE_NEWER && s->db) rc = sqlite_failed(s, rc);
+    else rc = BRIDGE_IO;
+    for (int i = 0; i < Q_COUNT; i++) { /* prepared by halves */
+        sqlite3_finalize(s->q[i]);
+        s->q[i] = NULL;
+    }
+    open_late(s); /* somebody may yet want to read */
+    s->late = true;
+    return rc;
 }
 
 static int explain(sqlite_state *s, int rc, bridge_error *err)
@@ -195,6 +258,7 @@ static int explain(sqlite_state *s, int rc, bridge_error *err)
 int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bridge_error *err)
 {
     sqlite_state *s = mem_zalloc(mem_default(), sizeof *s);
+    pthread_mutexattr_t again;
     int rc;
 
     if (!s || !(s->file = name_with(where, ""))) {
@@ -202,12 +266,20 @@ int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bri
         return fail_nomem(err);
     }
     s->wait = wait;
+    pthread_mutexattr_init(&again);
+    pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&s->busy, &again);
+    pthread_mutexattr_destroy(&again);
     rc = lock_file(s, err);
     if (rc == 0) {
         rc = open_db(s);
         if (sqlite_is_corrupt(rc) && s->db) {
             rc = move_aside(s, note, err);
             if (rc == 0) rc = open_db(s);
+        }
+        if (is_full(s, rc)) {
+            rc = open_late(s);
+            if (rc == SQLITE_OK) fail(note, BRIDGE_BUSY, "the disk is full; nothing is kept until there is room");
         }
         if (rc > 0) rc = explain(s, rc, err);
     }
@@ -223,8 +295,8 @@ void sqlite_close(void *e)
 {
     sqlite_state *s = e;
 
-    for (int i = 0; i < Q_COUNT; i++) sqlite3_finalize(s->q[i]);
-    sqlite3_close(s->db); /* the last one to close writes the WAL back and takes it away */
+    close_db(s);
+    pthread_mutex_destroy(&s->busy);
     if (s->lock >= 0) close(s->lock); /* FILE.lock stays: taking it away would race with the next owner */
     mem_free(mem_default(), s->file);
     mem_free(mem_default(), s);

@@ -163,18 +163,68 @@ def test_a_disk_that_takes_nothing_is_told_in_each_protocols_words_until_it_take
     again.end()
 
 
-def test_a_full_disk_at_the_start_is_told(tmp_path, start):
-    disk = Full(tmp_path)
-    try:
-        disk.begin(None)
-        done = subprocess.run([Bridged.program, "--store", f"sqlite:{disk.folder}/new.db", "mqtt://127.0.0.1:0"], capture_output=True, text=True,
-                              timeout=60, cwd=tmp_path)
-        assert done.returncode > 0 and ("full" in done.stderr or "No space" in done.stderr)
-        disk.end(None)
-        start(f"sqlite:{disk.folder}/new.db").end()
-        assert not list(disk.folder.glob("*.corrupt-*"))
-    finally:
-        disk.close()
+@pytest.fixture
+def full(tmp_path):
+    it = Full(tmp_path)
+    yield it
+    it.close()
+
+
+def refuses(bridged):
+    """It says why, takes nothing that is to be kept, and goes on with the rest."""
+    bridged.wait_for_error("new durable work is refused until it takes again")
+    assert http(bridged, "PUT", "new", "1")[0] == 429
+    assert mqtt.Client(bridged.port("mqtt"), version=5).connect("here").publish("event", b"e", qos=1).reason in (0, 0x10)
+    mqtt.Client(bridged.port("mqtt"), version=5).connect("stays", reason=0x97, clean=False, props={"session_expiry": 1000})
+    assert "full" in state(bridged)
+
+
+def takes_again(bridged, disk):
+    disk.end(None)
+    bridged.wait_for_error("takes again what is to be kept")
+    assert state(bridged) == "ok"
+    assert http(bridged, "PUT", "after", "2")[0] == 201
+
+
+def test_a_full_disk_at_the_first_start_does_not_stop_it(full, start):
+    full.begin(None)
+    one = start(f"sqlite:{full.folder}/new.db")
+    refuses(one)
+    takes_again(one, full)
+    one.process.kill()
+    one.process.wait()
+    two = start(f"sqlite:{full.folder}/new.db")
+    assert http(two, "GET", "after")[2] == "2" and http(two, "GET", "new")[0] == 404
+    assert not list(full.folder.glob("*.corrupt-*"))
+
+
+@pytest.mark.parametrize("ended", ["in order", "killed"])
+def test_a_full_disk_at_a_start_does_not_hide_what_is_there(full, start, ended):
+    one = start(f"sqlite:{full.folder}/old.db")
+    assert http(one, "PUT", "there", "1")[0] == 201
+    away = mqtt.Client(one.port("mqtt"), version=5).connect("away", clean=False, props={"session_expiry": 100000})
+    away.subscribe(("q", 1))
+    away.drop()
+    assert mqtt.Client(one.port("mqtt"), version=5).connect("pub").publish("q", b"waits", qos=1).reason == 0
+    if ended == "killed":
+        one.process.kill()
+        one.process.wait()
+    else:
+        one.end()
+    full.begin(None)
+    two = start(f"sqlite:{full.folder}/old.db")
+    refuses(two)
+    assert http(two, "GET", "there")[2] == "1"
+    back = mqtt.Client(two.port("mqtt"), version=5).connect("away", clean=False, props={"session_expiry": 100000})
+    assert back.connack.session_present and back.message().payload == b"waits"
+    takes_again(two, full)
+    assert http(two, "PUT", "there", "3")[0] == 204
+    two.process.kill()
+    two.process.wait()
+    three = start(f"sqlite:{full.folder}/old.db")
+    assert [http(three, "GET", path)[2] for path in ("there", "after")] == ["3", "2"]
+    assert mqtt.Client(three.port("mqtt"), version=5).connect("away", clean=False, props={"session_expiry": 100000}).connack.session_present
+    assert not list(full.folder.glob("*.corrupt-*"))
 
 
 # ---- a file that may not be written
