@@ -111,7 +111,7 @@ static void publish(const uint8_t *payload, size_t len)
     bridge_msg_unref(msg);
 }
 
-static void one(bridge_slot *listener, const uint8_t *head, const uint8_t *payload)
+static void one(bridge_slot *door, const uint8_t *head, const uint8_t *payload)
 {
     unsigned kind = head[0] % KINDS;
 
@@ -125,7 +125,7 @@ static void one(bridge_slot *listener, const uint8_t *head, const uint8_t *paylo
     } else if (kind == PUBLISH) {
         publish(payload, head[3]);
     } else if (kind == CLOSE) {
-        bridge_slot_close(listener);
+        bridge_slot_close(door);
     } else {
         stream_feed(&end->s, payload, head[3]);
     }
@@ -134,19 +134,19 @@ static void one(bridge_slot *listener, const uint8_t *head, const uint8_t *paylo
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     const uint8_t *stop = data + len;
-    bridge_slot *listener;
+    bridge_slot *door;
 
     if (bridge_new(&b, BRIDGE_OPTIONS(.log_level = BRIDGE_LOG_ERROR, .max_message = 65536), NULL) < 0) abort();
-    if (bridge_listen(b, "http://127.0.0.1:0/r", &listener, NULL) < 0) abort();
+    if (bridge_listen(b, "http://127.0.0.1:0/r", &door, NULL) < 0) abort();
     begin();
     while (stop - data >= 4 && end) {
         uint8_t head[4];
         memcpy(head, data, sizeof head);
         data += 4;
         if (head[3] > stop - data) head[3] = (uint8_t)(stop - data);
-        one(listener, head, data);
+        one(door, head, data);
         data += head[3];
-        if (head[0] % KINDS == CLOSE) listener = NULL;
+        if (head[0] % KINDS == CLOSE) door = NULL;
         bridge_process(b);
     }
     if (end) stream_ended(&end->s, BRIDGE_CLOSED);

@@ -29,6 +29,14 @@ static int read_size(const char *at, size_t len, uint64_t *size)
     return (int)(lf + 1 - at);
 }
 
+/* Who ends a line, and so the trailers, at a bare LF would find another request behind them. */
+static bool lines_end_in_crlf(const char *at, size_t len)
+{
+    for (const char *lf = at, *end = at + len; (lf = memchr(lf, '\n', (size_t)(end - lf))); lf++)
+        if (lf == at || lf[-1] != '\r') return false;
+    return true;
+}
+
 /* Trailers behind the last chunk, up to the empty line; they are read over. */
 static int skip_trailers(chunks *c, const char *data, size_t len, const char **why)
 {
@@ -40,7 +48,9 @@ static int skip_trailers(chunks *c, const char *data, size_t len, const char **w
         c->at += 2;
     } else {
         hit = memmem(at, left, "\r\n\r\n", 4);
-        if (!hit) return left > CHUNK_TRAILERS ? refuse(431, "The trailers are too long.", why) : 0;
+        if ((hit ? (size_t)(hit - at) : left) > CHUNK_TRAILERS) return refuse(431, "The trailers are too long.", why);
+        if (!lines_end_in_crlf(at, hit ? (size_t)(hit - at) : left)) return refuse(400, "Lines end in CRLF.", why);
+        if (!hit) return 0;
         c->at += (size_t)(hit - at) + 4;
     }
     c->done = true;
