@@ -138,6 +138,16 @@ static int put_name(buf *out, const char *name)
     return rc ? rc : buf_text(out, name);
 }
 
+int link_put_again(buf *out, const link_param *p)
+{
+    int rc = buf_put_u8(out, ';');
+
+    if (rc == 0) rc = buf_put(out, p->name.p, p->name.len);
+    if (rc == 0 && p->has_value) rc = buf_text(out, p->quoted ? "=\"" : "=");
+    if (rc == 0 && p->has_value) rc = buf_put(out, p->value.p, p->value.len);
+    return rc == 0 && p->quoted ? buf_put_u8(out, '"') : rc;
+}
+
 int link_put_flag(buf *out, const char *name)
 {
     return put_name(out, name);

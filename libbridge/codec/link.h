@@ -27,6 +27,7 @@ int link_put(buf *out, text target);
 int link_put_param(buf *out, const char *name, text value); /* quoted; quotes and backslashes get theirs */
 int link_put_token(buf *out, const char *name, text value); /* not quoted: numbers and tokens, ct=40 */
 int link_put_flag(buf *out, const char *name);              /* ;obs */
+int link_put_again(buf *out, const link_param *param);      /* as it was written */
 
 /* One "name=value" of a query, percent-decoded (CoAP's Uri-Query, RFC 6690 4.1, RFC 9176 6.2): a '*' at the end of the
  * value stands for anything; rt, if, rel, rev and ct may hold several values with blanks between, of which one must

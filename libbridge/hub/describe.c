@@ -84,25 +84,79 @@ void descriptions_free(hub *h)
     ptrie_done(&h->descriptions);
 }
 
-static text described(bridge_peer *peer, const char *name)
+int bridge_owner_describe(bridge_owner *o, const char *said)
 {
-    hub *h = peer->port->hub;
-    char path[PATH_BYTES + 1];
-    int len = h->descriptions.count ? routes_path_of(h, peer->scheme, text_of(name), path, sizeof path) : 0;
-    ptrie_entry *e = len > 0 ? ptrie_best(&h->descriptions, path, (size_t)len) : NULL;
+    mem *m = o->peer->port->hub->mem;
+    char *copy = NULL;
+    int rc = 0;
+
+    if (said && *said) {
+        size_t len = strlen(said), semicolon = *said != ';';
+
+        if (len > HUB_DESCRIPTION_MAX) return BRIDGE_TOOBIG;
+        copy = mem_alloc(m, semicolon + len + 1);
+        if (!copy) return BRIDGE_NOMEM;
+        copy[0] = ';';
+        memcpy(copy + semicolon, said, len + 1);
+        rc = check(m, text_of(copy), NULL);
+    }
+    if (rc < 0) {
+        mem_free(m, copy);
+        return rc;
+    }
+    mem_free(m, o->attributes);
+    o->attributes = copy;
+    return 0;
+}
+
+static text described(hub *h, text path)
+{
+    ptrie_entry *e = h->descriptions.count ? ptrie_best(&h->descriptions, path.p, path.len) : NULL;
 
     return e ? (text){list_of(e, description, place)->attributes, list_of(e, description, place)->len} : (text){"", 0};
 }
 
+static bool says(text params, text name)
+{
+    link_param one;
+
+    while (link_param_next(&params, &one))
+        if (one.name.len == name.len && memcmp(one.name.p, name.p, name.len) == 0) return true;
+    return false;
+}
+
+/* Of what its owner says, that which people say nothing of. */
+static int put_owners_words(hub *h, text path, text said, buf *out)
+{
+    bridge_owner *o = h->tree->owners.count ? hub_owner(h, path.p, path.len) : NULL;
+    text rest = o && o->attributes ? text_of(o->attributes) : (text){"", 0};
+    link_param one;
+    int rc = 0;
+
+    while (rc == 0 && link_param_next(&rest, &one))
+        if (!says(said, one.name)) rc = link_put_again(out, &one);
+    return rc;
+}
+
 int bridge_peer_link(bridge_peer *peer, const char *name, int format, size_t size, bridge_buffer *out)
 {
-    text said = described(peer, name);
-    link_item one = {.params = said};
+    hub *h = peer->port->hub;
+    char path[PATH_BYTES + 1];
+    size_t begins = out->len;
+    int len = h->descriptions.count || h->tree->owners.count ? routes_path_of(h, peer->scheme, text_of(name), path, sizeof path) : 0;
+    text canonical = {path, len > 0 ? (size_t)len : 0}, said = len > 0 ? described(h, canonical) : (text){"", 0};
+    link_item one;
     link_param unused;
+    bool ct, sz, obs;
     int rc = buf_put(out, said.p, said.len);
 
-    if (rc == 0 && format >= 0 && !link_param_find(&one, "ct", &unused)) rc = buf_print(out, ";ct=%d", format);
-    if (rc == 0 && size > HUB_SIZE_WORTH_TELLING && !link_param_find(&one, "sz", &unused)) rc = buf_print(out, ";sz=%zu", size);
-    if (rc == 0 && !link_param_find(&one, "obs", &unused)) rc = buf_text(out, ";obs");
+    if (rc == 0 && len > 0) rc = put_owners_words(h, canonical, said, out);
+    one = (link_item){.params = {(const char *)out->data + begins, out->len - begins}};
+    ct = link_param_find(&one, "ct", &unused);
+    sz = link_param_find(&one, "sz", &unused);
+    obs = link_param_find(&one, "obs", &unused);
+    if (rc == 0 && format >= 0 && !ct) rc = buf_print(out, ";ct=%d", format);
+    if (rc == 0 && size > HUB_SIZE_WORTH_TELLING && !sz) rc = buf_print(out, ";sz=%zu", size);
+    if (rc == 0 && !obs) rc = buf_text(out, ";obs");
     return rc;
 }

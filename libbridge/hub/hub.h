@@ -118,6 +118,7 @@ struct bridge_owner { /* who answers for a pattern: the application, or another 
     void *user;
     list calls;    /* not answered yet */
     map interests; /* own.c: what is watched of it, by filter */
+    char *attributes; /* describe.c; or NULL */
     bool gone;
 };
 

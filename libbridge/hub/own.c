@@ -230,6 +230,7 @@ void own_bury(hub *h)
         bridge_owner *o = list_of(it, bridge_owner, link);
         map_done(&o->interests);
         mem_free(h->mem, (void *)(uintptr_t)o->place.pattern);
+        mem_free(h->mem, o->attributes);
         mem_free(h->mem, o);
     }
 }

@@ -1,8 +1,10 @@
 """Foreign CoAP servers as part of the tree: connect("coap://device?as=plant/{path...}")."""
+import hashlib
 import itertools
 import json
 import socket
 import threading
+import time
 
 import pytest
 
@@ -331,6 +333,69 @@ def test_a_large_notification_is_fetched_whole(site, device):
 
 
 # ---- what is there
+
+def offers(device, *links):
+    """What the device's /.well-known/core tells; asked with an ETag it says whether that has changed."""
+    body = ",".join(links).encode()
+
+    def answer(_, request, peer):
+        tag = hashlib.sha256(body).digest()[:4]
+        if tag in request.all(coap.ETAG):
+            return coap.Message(code=code("2.03"), options=[(coap.ETAG, tag)])
+        return coap.Message(code=code("2.05"), options=[(coap.ETAG, tag), (coap.CONTENT_FORMAT, b"\x28")], payload=body)
+    device.answer[".well-known/core"] = answer
+
+
+def core(client, part="plant"):
+    """Our own list, of what is below plant: {href: attributes}."""
+    found = dict(link.split(">", 1) for link in client.get_all(".well-known/core").decode().split(","))
+    return {href[len("</r/"):]: attributes for href, attributes in found.items() if href.startswith("</r/" + part)}
+
+
+def until(fn, wanted):
+    deadline = time.monotonic() + LONG
+    while (got := fn()) != wanted:
+        assert time.monotonic() < deadline, got
+    return got
+
+
+def test_link_attributes_are_passed_on_and_looked_at_again(make_bridge, device):
+    b = make_bridge("coap://127.0.0.1:0/r")                            # with a clock that is ours
+    b.describe("plant/said", rt="ours")
+    offers(device, '<1>;rt="x"', '</temp>;rt="temperature-c core.s";if=sensor;ct=110;sz=900;title="a \\"b\\"";obs;foo=bar', '</said>;rt=theirs;if=theirs')
+    b.connect(f"coap://127.0.0.1:{device.port}?as=plant/{{path...}}")
+
+    with Socket(port_of(b, "coap")) as client:
+        until(lambda: core(client), {"plant/temp": ';rt="temperature-c core.s";if=sensor;ct=110;sz=900;title="a \\"b\\"";obs',
+                                     "plant/said": ';rt="ours";if=theirs;obs'})
+        assert b"plant/temp" in client.get(".well-known/core", query=["rt=temperature-c"]).payload
+
+        offers(device, "</other>;rt=new", '</temp>;rt="changed"')
+        b.clock.advance(seconds=301)
+        until(lambda: core(client), {"plant/temp": ';rt="changed";obs', "plant/other": ";rt=new;obs"})
+
+        watch = b.subscribe("plant/temp")                              # what is watched stays
+        heard(watch, b"21.5")
+        offers(device, "</other>;rt=again")
+        b.clock.advance(seconds=301)
+        until(lambda: core(client)["plant/other"], ";rt=again;obs")
+        assert "plant/temp" in core(client)
+
+
+def test_what_has_not_changed_is_not_sent_again(make_bridge, device):
+    b = make_bridge("coap://127.0.0.1:0/r")
+    offers(device, "</temp>;rt=t")
+    b.connect(f"coap://127.0.0.1:{device.port}?as=plant/{{path...}}&refresh=10")
+    asked = [next(r for _, path, r in iter(device.request, None) if path == ".well-known/core")]
+
+    with Socket(port_of(b, "coap")) as client:
+        until(lambda: core(client), {"plant/temp": ";rt=t;obs"})
+        b.clock.advance(seconds=11)
+        asked.append(next(r for _, path, r in iter(device.request, None) if path == ".well-known/core"))
+
+        assert [len(r.all(coap.ETAG)) for r in asked] == [0, 1]
+        assert core(client) == {"plant/temp": ";rt=t;obs"}
+
 
 def test_what_is_discovered_is_listed_and_wildcards_observe_it(site, device):
     device.values["hum"] = b"40"

@@ -190,6 +190,9 @@ typedef struct bridge_owner bridge_owner;
  * Ends with the peer: calls not yet answered are then answered for it with UNREACHABLE. */
 int bridge_peer_own(bridge_peer *peer, const char *pattern, const bridge_owner_fns *fns, void *user, bridge_owner **out);
 void bridge_owner_close(bridge_owner *owner);                    /* NULL is fine */
+/* Link attributes (rt="x";ct=50) of its paths, for those that bridge_describe() says nothing of; replaces what was said.  NULL: none.
+ * SYNTAX, TOOBIG, NOMEM. */
+int bridge_owner_describe(bridge_owner *owner, const char *attributes);
 void bridge_owner_forget(bridge_owner *owner, const char *path); /* what is kept there is out of date; nobody is told */
 bool bridge_owner_is_wanted(const bridge_owner *owner, const char *filter); /* does anybody watch exactly this? */
 const bridge_terms *bridge_call_terms(const bridge_call *call);  /* borrow; NULL: unconditional */

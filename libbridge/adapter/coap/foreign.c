@@ -88,10 +88,10 @@ static void on_change(void *user, int status, const char *why)
 
 /* ---- The URL */
 
-static const char *const options[] = {"as", "timeout", "observe", "poll", "retry", "max_age", "discover", "nstart", "block_size", NULL};
+static const char *const options[] = {"as", "timeout", "observe", "poll", "retry", "max_age", "discover", "refresh", "nstart", "block_size", NULL};
 
 typedef struct wishes {
-    uint64_t timeout, poll, retry, max_age, nstart, block;
+    uint64_t timeout, poll, retry, refresh, max_age, nstart, block;
     bool observe, discover;
 } wishes;
 
@@ -108,6 +108,7 @@ static int take_wishes(const bridge_url *u, wishes *w, bridge_error *err)
     if (rc == 0) rc = url_get_u64(u, "timeout", FOREIGN_TIMEOUT, 3600 * 1000, &w->timeout, err);
     if (rc == 0) rc = url_get_u64(u, "retry", FOREIGN_RETRY, FOREIGN_RETRY_MAX, &w->retry, err);
     if (rc == 0) rc = url_get_u64(u, "poll", 0, 24 * 3600, &w->poll, err);
+    if (rc == 0) rc = url_get_u64(u, "refresh", FOREIGN_REFRESH, 24 * 3600, &w->refresh, err);
     if (rc == 0) rc = url_get_u64(u, "max_age", UINT32_MAX, UINT32_MAX, &w->max_age, err);
     if (rc == 0) rc = url_get_u64(u, "nstart", 0, 1000, &w->nstart, err);
     if (rc == 0) rc = url_get_u64(u, "block_size", 1024, 1024, &w->block, err);
@@ -250,6 +251,7 @@ int foreign_open(foreign **out, bridge_port *port, const bridge_url *u, bridge_e
     f->timeout = (int64_t)w.timeout;
     f->retry = (int64_t)w.retry;
     f->poll = (int64_t)w.poll * 1000;
+    f->refresh = (int64_t)w.refresh * 1000;
     f->max_age = w.max_age == UINT32_MAX ? FOREIGN_NO_LIMIT : (int64_t)w.max_age;
     f->observe = w.observe;
     f->discover = w.discover;

@@ -14,6 +14,7 @@ enum {
     FOREIGN_TIMEOUT = 30000,  /* ms for an answer, unless the asker waits less */
     FOREIGN_RETRY = 1000,     /* ms, doubled up to ... */
     FOREIGN_RETRY_MAX = 60000,
+    FOREIGN_REFRESH = 300,    /* s between two looks at what is there */
     FOREIGN_OBSERVED = 1000,  /* resources observed at a time */
     FOREIGN_FOUND = 1000,     /* resources that are listed */
     FOREIGN_NO_LIMIT = -1
@@ -30,7 +31,8 @@ typedef struct foreign {
     bridge_owner *owner;
     pattern *pattern;
     char *base, *host; /* base: "sensors"; host: to be said as Uri-Host, or NULL */
-    int64_t timeout, retry, poll; /* ms; poll 0: as its Max-Age says */
+    int64_t timeout, retry, poll, refresh; /* ms; poll 0: as its Max-Age says; refresh 0: never */
+    uint8_t listing_tag[8], listing_tag_len; /* of its /.well-known/core */
     int64_t max_age;              /* seconds at most, or FOREIGN_NO_LIMIT */
     bool observe, discover, closing;
     list questions, observed; /* observed: in the order of beginning */
@@ -39,7 +41,7 @@ typedef struct foreign {
     list found;               /* resources that are listed */
     map found_by_path;
     coap_ask *probe;
-    timer probing, bury;
+    timer probing, looking, bury; /* looking: for what is new there */
     unsigned probes;          /* in vain, one after the other */
     bool up, was_told;        /* up: the last exchange came to an end; was_told: in the log */
     uint64_t requests, errors, notifications, revalidated;
@@ -66,7 +68,7 @@ void foreign_calls_end(foreign *f);
 void foreign_interest(void *user, const char *filter, bool wanted);
 void foreign_want(foreign *f, const char *path, int change); /* one more, or one less, that watches it */
 void foreign_observed_end(foreign *f);
-void foreign_found_one(foreign *f, const char *path); /* it has become known */
+void foreign_found_one(foreign *f, const char *path, int change); /* it has become known (1), or is no longer there (-1), for filters with wildcards */
 bool foreign_wait_news(foreign *f, bridge_call *call); /* its first news are under way: they will answer it */
 bool foreign_forget_call(foreign *f, bridge_call *call);
 

@@ -328,11 +328,10 @@ void foreign_interest(void *user, const char *filter, bool wanted)
         foreign_want(f, filter, wanted ? 1 : -1);
 }
 
-/* A path has become known: do filters with wildcards want it? */
-void foreign_found_one(foreign *f, const char *path)
+void foreign_found_one(foreign *f, const char *path, int change)
 {
     list_each_safe (it, &f->wild) {
-        wanted_change w = {list_of(it, wild, link)->filter, 1};
+        wanted_change w = {list_of(it, wild, link)->filter, change};
         want_matching(f, path, &w);
     }
 }
