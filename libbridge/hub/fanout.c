@@ -332,6 +332,13 @@ static int on_value(void *user, void *item)
     return rc;
 }
 
+int hub_tell_named(hub *h, uint8_t scheme, const pattern *p, const void *by, bridge_msg *value, int (*fn)(void *, bridge_msg *), void *user)
+{
+    reading r = {.hub = h, .scheme = scheme, .pattern = p, .by = by, .fn = fn, .user = user};
+
+    return on_value(&r, value);
+}
+
 static int on_name_route(void *user, const void *by, const pattern *canonical)
 {
     reading *r = user;

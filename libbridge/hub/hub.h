@@ -236,6 +236,8 @@ unsigned hub_fanout(hub *h, bridge_peer *from, bridge_msg *msg, bool gone); /* h
 int hub_each_named(bridge_peer *peer, const pattern *p, int (*fn)(void *user, bridge_msg *msg), void *user);
 
 /* As that, for a scheme, and not asking the policy. */
+/* One value of that: as one of those that the route `by` names, or (NULL) of those that have no other name. */
+int hub_tell_named(hub *h, uint8_t scheme, const pattern *p, const void *by, bridge_msg *value, int (*fn)(void *user, bridge_msg *msg), void *user);
 int hub_each(hub *h, uint8_t scheme, const pattern *p, int (*fn)(void *user, bridge_msg *msg), void *user);
 
 /* ---- replay.c */
@@ -340,6 +342,12 @@ int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room);
 /* by: the route that says so. */
 int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by);
 /* Each route that gives names to a scheme, with the pattern of the paths that it names. */
+/* One after the other, with as much time between as one likes: routes may come and go.  NULL: there is no more. */
+typedef struct name_walk {
+    const list *at; /* NULL: not begun */
+    uint64_t number, changes;
+} name_walk;
+const void *routes_next_name(hub *h, uint8_t scheme, name_walk *w, const pattern **canonical);
 int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *by, const pattern *canonical), void *user);
 /* Carries an accepted message over the routes that copy.  from may be NULL. */
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);

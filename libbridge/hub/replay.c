@@ -3,7 +3,7 @@
  * A filter may match millions of values.  Of a peer that can say when it has had enough (bridge_adapter.hungry) they come in slices:
  * the loop has its turns between them, and nothing waits for a reader that does not read.  What is published meanwhile is told at
  * once, as always; then the value that is kept there is newer than the watch, and is left out later.  So each path is told
- * once, and never an older value after a newer one. */
+ * once, and never an older value after a newer one.  Where routes give the peer's protocol names, its values come route by route. */
 #include "hub/hub.h"
 #include "hub/port.h"
 
@@ -16,6 +16,11 @@ struct replay {
     trie_cursor cursor;
     uint64_t since; /* the newest version when it began */
     bool starved;   /* the peer has had enough for now */
+    /* Where routes give names: first what each of them names, then what has no other name than its path. */
+    bool named;
+    name_walk walk;
+    const void *by;     /* the route; only compared with others, it may be gone */
+    pattern *canonical; /* what it names inside; NULL: the values under pattern itself */
 };
 
 static int on_replay(void *user, bridge_msg *msg)
@@ -78,6 +83,7 @@ void hub_replay_end(bridge_watch *w)
     list_remove(&r->link);
     h->replays_under_way--;
     mem_free(h->mem, r->pattern);
+    mem_free(h->mem, r->canonical);
     mem_free(h->mem, r);
 }
 
@@ -86,8 +92,24 @@ static void tell_one(hub *h, struct replay *r, bridge_msg *value)
     if (value->version > r->since) return; /* told when it was published */
     if (value->expires != INT64_MAX && msg_expired(value, loop_calendar(h->loop))) return;
     bridge_msg_ref(value);
-    on_replay(r->watch, value);
+    if (r->named)
+        hub_tell_named(h, r->watch->peer->scheme, r->pattern, r->canonical ? r->by : NULL, value, on_replay, r->watch);
+    else
+        on_replay(r->watch, value);
     bridge_msg_unref(value);
+}
+
+/* The values that the next route names, or after the last those of the pattern itself; false: without memory. */
+static bool next_part(hub *h, struct replay *r)
+{
+    const pattern *names = NULL;
+
+    mem_free(h->mem, r->canonical);
+    r->canonical = NULL;
+    r->by = routes_next_name(h, r->watch->peer->scheme, &r->walk, &names);
+    if (r->by && pattern_new(h->mem, &r->canonical, names->text, names->len, names->kind, NULL) < 0) return false;
+    r->cursor = tree_values(h->tree, r->canonical ? r->canonical : r->pattern);
+    return true;
 }
 
 /* Goes on until the slice is told, the peer has had enough, or all is said: false then. */
@@ -102,6 +124,7 @@ static bool go_on(hub *h, struct replay *r, unsigned *budget)
             return true;
         }
         value = tree_next_value(&r->cursor);
+        if (!value && r->canonical && next_part(h, r)) continue;
         if (!value) {
             hub_replay_end(w);
             return false;
@@ -145,8 +168,9 @@ static bool begin(bridge_watch *w, const pattern *p)
     hub *h = w->peer->port->hub;
     struct replay *r;
     unsigned budget = SLICE;
+    bool named = routes_has_names(h, w->peer->scheme);
 
-    if (!w->wild || !w->peer->port->adapter->hungry || routes_has_names(h, w->peer->scheme) || h->replays_under_way >= REPLAYS_MAX) return false;
+    if (!w->wild || !w->peer->port->adapter->hungry || h->replays_under_way >= REPLAYS_MAX) return false;
     r = mem_new(h->mem, struct replay);
     if (!r) return false;
     if (pattern_new(h->mem, &r->pattern, p->text, p->len, p->kind, NULL) < 0) {
@@ -155,7 +179,14 @@ static bool begin(bridge_watch *w, const pattern *p)
     }
     r->watch = w;
     r->since = h->version;
-    r->cursor = tree_values(h->tree, r->pattern);
+    r->named = named;
+    if (!named) {
+        r->cursor = tree_values(h->tree, r->pattern);
+    } else if (!next_part(h, r)) {
+        mem_free(h->mem, r->pattern);
+        mem_free(h->mem, r);
+        return false;
+    }
     w->replay = r;
     list_push(&h->replays, &r->link);
     h->replays_under_way++;

@@ -188,6 +188,25 @@ int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room)
     return len < 0 ? 0 : len;
 }
 
+const void *routes_next_name(hub *h, uint8_t scheme, name_walk *w, const pattern **canonical)
+{
+    struct routes *rs = h->routes;
+
+    if (!w->at || w->changes != rs->changes) { /* where were we?  Behind all that came before */
+        for (w->at = &rs->all; w->at->next != &rs->all && list_of(w->at->next, route, link)->number <= w->number;) w->at = w->at->next;
+        w->changes = rs->changes;
+    }
+    while (w->at->next != &rs->all) {
+        const route *r = list_of(w->at->next, route, link);
+        w->at = w->at->next;
+        w->number = r->number;
+        if (r->kind != ROUTE_NAME || !r->back_too || (r->scheme != scheme && r->scheme != SCHEME_ANY)) continue;
+        *canonical = r->to;
+        return r;
+    }
+    return NULL;
+}
+
 int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *, const void *, const pattern *), void *user)
 {
     list_each_safe(it, &h->routes->all)

@@ -197,7 +197,7 @@ void mqtt_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     mqtt_session *s = state;
     mqtt_client *c = s->client;
     bool retain = how->retained || (how->keep_retain && (msg->retain || how->gone)); /* [5: 3.3.1-12, -13] */
-    if (how->qos == 0 && c && s->waiting0 == 0 && !c->corked) {
+    if (how->qos == 0 && c && s->before0 == 0 && !c->corked) {
         mqtt_out o = {.retain = retain};
         if (stream_pending(c->stream) > c->port->limits.max_pending) {
             s->shared->count.dropped_slow++;
@@ -219,5 +219,5 @@ void mqtt_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
 bool mqtt_hungry(void *state)
 {
     const mqtt_session *s = state;
-    return s->client && s->count - s->sent < MQTT_HUNGRY && stream_pending(s->client->stream) < MQTT_PUMP_HIGH;
+    return s->client && s->count - s->sent < MQTT_HUNGRY && s->kept_bytes < s->max_queue_bytes && stream_pending(s->client->stream) < MQTT_PUMP_HIGH;
 }

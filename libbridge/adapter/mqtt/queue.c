@@ -23,6 +23,11 @@ static size_t size_of(const bridge_msg *m)
     return (size_t)m->len + m->path_len;
 }
 
+static size_t *bytes_of(mqtt_session *s, const mqtt_out *o)
+{
+    return o->kept ? &s->kept_bytes : &s->queue_bytes;
+}
+
 static int grow(mqtt_session *s)
 {
     uint32_t room = s->room ? s->room * 2 : 8;
@@ -45,21 +50,29 @@ static int keep_ids(mqtt_session *s, mqtt_out *o, const bridge_delivery *how)
     return o->ids.many ? 0 : BRIDGE_NOMEM;
 }
 
+/* QoS 0 goes past what waits only because of its window.  Not past kept values: one of them may be the one before it. */
+static void waits(mqtt_session *s, const mqtt_out *o, bool yes)
+{
+    uint32_t one = yes ? 1 : UINT32_MAX; /* or one less */
+    if (o->kept) s->kept += one;
+    if (o->kept || o->qos == 0) s->before0 += one;
+}
+
 int mqtt_queue_push(mqtt_session *s, bridge_msg *msg, const bridge_delivery *how, bool retain)
 {
-    /* Kept values that a new subscription asks for are shared with the store: they cost a place, no memory for the message. */
-    if (!how->retained && (s->count - s->sent >= s->max_queue || s->queue_bytes + size_of(msg) > s->max_queue_bytes)) {
+    /* Kept values that a new subscription asks for come as fast as they are taken (mqtt_hungry): they take nobody's place. */
+    if (!how->retained && (s->count - s->sent - s->kept >= s->max_queue || s->queue_bytes + size_of(msg) > s->max_queue_bytes)) {
         s->shared->count.dropped_queue++;
         return BRIDGE_BUSY;
     }
     if (s->count == s->room && grow(s) < 0) return BRIDGE_NOMEM;
-    mqtt_out o = {.msg = msg, .qos = how->qos & 3, .retain = retain, .shared = how->user != NULL};
+    mqtt_out o = {.msg = msg, .qos = how->qos & 3, .retain = retain, .shared = how->user != NULL, .kept = how->retained};
     if (keep_ids(s, &o, how) < 0) return BRIDGE_NOMEM;
     bridge_msg_ref(msg);
     mqtt_persist_push(s, &o, s->first_seq + s->count);
     *at(s, s->count++) = o;
-    s->queue_bytes += size_of(msg);
-    if (o.qos == 0) s->waiting0++;
+    *bytes_of(s, &o) += size_of(msg);
+    waits(s, &o, true);
     return 0;
 }
 
@@ -68,7 +81,7 @@ static void drop_msg(mqtt_session *s, mqtt_out *o)
     if (o->id_count > 1) mem_free(s->shared->mem, o->ids.many);
     o->id_count = 0;
     if (!o->msg) return;
-    s->queue_bytes -= size_of(o->msg);
+    *bytes_of(s, o) -= size_of(o->msg);
     bridge_msg_unref(o->msg);
     o->msg = NULL;
 }
@@ -180,11 +193,11 @@ static void pump(mqtt_session *s)
         int rc = send_one(s, c, o);
         if (rc < 0) break;
         s->sent++;
+        if (o->state != OUT_DONE && o->state != OUT_RELEASED) waits(s, o, false);
         if (rc > 0) {
             s->unacked++;
             continue;
         }
-        if (o->qos == 0 && o->state != OUT_DONE) s->waiting0--;
         if (o->state != OUT_DONE) mqtt_persist_drop(s, o, s->first_seq + s->sent - 1);
         drop_msg(s, o);
         o->state = OUT_DONE;
@@ -223,6 +236,7 @@ uint64_t mqtt_queue_unsent(const mqtt_session *s)
 
 void mqtt_queue_rewind(mqtt_session *s)
 {
+    s->kept = s->before0 = 0;
     for (uint32_t i = 0; i < s->count; ++i) {
         mqtt_out *o = at(s, i);
         if (o->state == OUT_SENT) {
@@ -231,8 +245,8 @@ void mqtt_queue_rewind(mqtt_session *s)
         } else if (o->qos == 0 && o->state == OUT_WAITING && !s->queue_qos0) {
             drop_msg(s, o);
             o->state = OUT_DONE;
-            s->waiting0--;
         }
+        if (o->state == OUT_WAITING) waits(s, o, true);
     }
     s->sent = s->unacked = 0;
     trim(s);
@@ -252,5 +266,5 @@ void mqtt_queue_free(mqtt_session *s)
     for (uint32_t i = 0; i < s->count; ++i) drop_msg(s, at(s, i));
     mem_free(s->shared->mem, s->ring);
     s->ring = NULL;
-    s->count = s->room = s->head = s->sent = s->unacked = s->waiting0 = 0;
+    s->count = s->room = s->head = s->sent = s->unacked = s->kept = s->before0 = 0;
 }

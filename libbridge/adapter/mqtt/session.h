@@ -158,6 +158,7 @@ typedef struct mqtt_out {
     uint8_t qos : 2, retain : 1, state : 2;
     uint8_t again : 1;  /* sent on an earlier connection */
     uint8_t shared : 1; /* by a shared subscription: somebody else may get it instead */
+    uint8_t kept : 1;   /* it was there before the subscription */
     uint32_t place;     /* of its append in the store's batch, in units of 8; see persist.c */
 } mqtt_out;
 
@@ -194,8 +195,9 @@ struct mqtt_session {
     uint32_t room, head, count;
     uint32_t sent;      /* of count, from the beginning: sent on this connection */
     uint32_t unacked;   /* of those, not done */
-    uint32_t waiting0;  /* QoS 0 among those not sent */
-    size_t queue_bytes; /* of messages in the ring */
+    uint32_t kept;      /* of those not sent: kept values of a new subscription */
+    uint32_t before0;   /* of those not sent: what QoS 0 may not overtake, that is QoS 0 and kept values */
+    size_t queue_bytes, kept_bytes; /* of messages in the ring; of kept values there */
     list acks;          /* mqtt_ack, in order of PUBLISH */
     uint16_t *in_ids;   /* QoS 2 PUBLISHes not yet released */
     uint32_t in_count, in_room;
