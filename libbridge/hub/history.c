@@ -3,7 +3,7 @@
 #include "codec/registry.h"
 #include <stdlib.h>
 
-enum { PRUNE_EVERY = 1000, PRUNE_PATHS = 200 };
+enum { PRUNE_EVERY = 1000, PRUNE_AGAIN = 20 /* while there is more to go */, PRUNE_PATHS = 200 };
 
 /* ---- paths and their numbers */
 
@@ -137,7 +137,7 @@ static void on_prune(timer *t)
         const history_rule *rule = e ? list_of(e, history_rule, at) : NULL;
         if (rule && (rule->keep || rule->records)) bridge_store_prune(x->hub->store, p->id, rule->keep ? now - rule->keep : 0, rule->records);
     }
-    timer_start(t, x->hub->loop, PRUNE_EVERY, on_prune);
+    timer_start(t, x->hub->loop, atomic_exchange(&x->hub->store->more_to_prune, false) ? PRUNE_AGAIN : PRUNE_EVERY, on_prune);
 }
 
 /* ---- rules */

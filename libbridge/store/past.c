@@ -36,7 +36,11 @@ int store_run_past(bridge_store *s, const store_op *op)
     const char *text_at = (const char *)(at + 1);
     bridge_past p = {.path = at->path, .part = at->part, .time = at->time, .format = at->format, .is_number = at->is_number, .number = at->number};
 
-    if (op->op == OP_PRUNE) return s->engine->prune(s->state, at->path, at->time, at->most);
+    if (op->op == OP_PRUNE) {
+        int rc = s->engine->prune(s->state, at->path, at->time, at->most);
+        if (rc > 0) atomic_store(&s->more_to_prune, true);
+        return rc < 0 ? rc : 0;
+    }
     if (at->name_len) p.name = text_at;
     if (at->origin_len) p.origin = text_at + at->name_len;
     p.value = text_at + at->name_len + at->origin_len;

@@ -25,17 +25,19 @@ int sqlite_record(void *e, const bridge_past *p)
 int sqlite_prune(void *e, uint32_t path, int64_t before, uint64_t most)
 {
     sqlite_state *s = e;
-    int rc = 0;
+    int rc = 0, gone = 0;
 
     if (before > 0) {
         sqlite3_bind_int64(s->q[Q_PRUNE_OLD], 1, path);
         sqlite3_bind_int64(s->q[Q_PRUNE_OLD], 2, before);
         rc = sqlite_step(s, Q_PRUNE_OLD);
+        gone = rc == 0 ? sqlite3_changes(s->db) : 0;
     }
-    if (rc < 0 || !most) return rc;
+    if (rc < 0 || !most || gone >= SQLITE_PRUNE) return rc < 0 ? rc : gone >= SQLITE_PRUNE;
     sqlite3_bind_int64(s->q[Q_PRUNE_MOST], 1, path);
     sqlite3_bind_int64(s->q[Q_PRUNE_MOST], 2, (sqlite3_int64)most);
-    return sqlite_step(s, Q_PRUNE_MOST);
+    rc = sqlite_step(s, Q_PRUNE_MOST);
+    return rc < 0 ? rc : sqlite3_changes(s->db) >= SQLITE_PRUNE;
 }
 
 /* ---- reading */

@@ -82,6 +82,7 @@ struct bridge_store {
     timer retry;
     int64_t retry_in;
     bool failing, closed;
+    atomic_bool more_to_prune; /* said by the writer */
     char trouble[200]; /* while failing: why */
     void (*on_state)(void *user, const char *words); /* the state has changed: "ok", or the trouble */
     void *on_state_user;

@@ -163,6 +163,60 @@ static void test_power(long at)
     remove_files();
 }
 
+static void power_fails_at(long at)
+{
+    atomic_store(&fault.power, at ? atomic_load(&fault.writes) + at : 0);
+}
+
+static void check_there(const char *what, long at, const char *word)
+{
+    bridge *b;
+    char out[64];
+
+    power_fails_at(0);
+    b = open_bridge(where);
+    get(b, "count", out);
+    if (strcmp(out, word) != 0) fprintf(stderr, "%s: power went at write %ld: %s there\n", what, at, out);
+    CHECK(strcmp(out, word) == 0);
+    bridge_free(b);
+    remove_files();
+}
+
+/* While the WAL is written back into the file, which the end does. */
+static void test_power_in_checkpoint(long at)
+{
+    bridge *b = open_bridge(where);
+
+    CHECK(put(b, "other", "1") >= 0 && put(b, "count", "1") >= 0 && put(b, "count", "2") >= 0);
+    power_fails_at(at);
+    bridge_free(b);
+    check_there("checkpoint", at, "2");
+}
+
+static void run_sql(const char *sql)
+{
+    sqlite3 *db = NULL;
+
+    CHECK(sqlite3_open(where + 7, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* While an older file is brought up to date: it is the old one or the new one. */
+static void test_power_in_migration(long at)
+{
+    bridge_options *o = BRIDGE_OPTIONS(.store = where, .log = quiet);
+    bridge *b = open_bridge(where);
+
+    CHECK(put(b, "count", "7") >= 0);
+    bridge_free(b);
+    run_sql("DROP TABLE history; PRAGMA user_version=1");
+    power_fails_at(at);
+    b = NULL;
+    bridge_new(&b, o, NULL); /* may fail: the disk is not what it was */
+    bridge_free(b);
+    check_there("migration", at, "7");
+}
+
 /* More than the disk takes: BUSY at once, not memory without end; what was taken is written, and then there is room again. */
 static void test_back_pressure(void)
 {
@@ -270,6 +324,8 @@ int main(void)
     test_trouble(&fault.full);
     test_trouble(&fault.broken);
     for (long at = 1; at <= 60; at += 3) test_power(at);
+    for (long at = 1; at <= 12; at++) test_power_in_checkpoint(at);
+    for (long at = 1; at <= 16; at++) test_power_in_migration(at);
     test_back_pressure();
     test_history_is_read_while_it_is_written();
     rmdir(dir);

@@ -120,7 +120,7 @@ typedef struct bridge_store_engine {
     int (*each)(void *e, unsigned kind, const void *prefix, size_t prefix_len, bridge_store_key_fn fn, void *user);
     int (*items)(void *e, uint64_t queue, uint64_t after, size_t most, bridge_store_item_fn fn, void *user);
     int (*record)(void *e, const bridge_past *past); /* this and the next five: optional, history */
-    int (*prune)(void *e, uint32_t path, int64_t before, uint64_t most);
+    int (*prune)(void *e, uint32_t path, int64_t before, uint64_t most); /* 1: there may be more to go */
     int (*view)(void *e, void **out);
     int (*past)(void *view, uint32_t path, int64_t from, int64_t upto, bool newest_first, bridge_past_fn fn, void *user);
     void (*view_close)(void *view);
