@@ -256,6 +256,40 @@ def test_coap_the_end_while_the_disk_is_waited_for(bridged, held):
         bridged.end()
 
 
+# ---- LwM2M
+
+@pytest.fixture
+def device(start, tmp_path):
+    if "lwm2m" not in built_adapters():
+        pytest.skip("not built in")
+    bridged = start(urls=(*URLS, "lwm2m://127.0.0.1:0"))
+    hold = Held(tmp_path / "bridge.db")
+    with coap.Socket(bridged.port("lwm2m")) as it:
+        yield it, hold, bridged
+    hold.close()
+
+
+def test_lwm2m_registrations(device):
+    it, held, _ = device
+    links = [(coap.CONTENT_FORMAT, coap.uint(40))]
+    made = coap_exchange(it, held, coap.POST, "rd", payload="</3/0>", query=("ep=lamp", "lt=1000"), options=links)
+    assert made.says == "2.01"
+    where = "/".join(part.decode() for part in made.all(coap.LOCATION_PATH))
+    assert coap_exchange(it, held, coap.POST, where, query=("lt=2000",)).says == "2.04"
+    assert coap_exchange(it, held, coap.DELETE, where).says == "2.02"
+    assert it.ask(coap.POST, where).says == "4.04"
+
+
+def test_lwm2m_the_end_while_the_disk_is_waited_for(device):
+    it, held, bridged = device
+    message = it.request(coap.POST, "rd", payload="</3/0>", query=("ep=lamp",), options=[(coap.CONTENT_FORMAT, coap.uint(40))])
+    with held:
+        it.send(message)
+        assert it.ping()
+        bridged.process.terminate()
+    bridged.end()
+
+
 # ---- HTTP
 
 @pytest.mark.parametrize("method, status", [("PUT", 201), ("POST", 204), ("DELETE", 204), ("PATCH", 204)])

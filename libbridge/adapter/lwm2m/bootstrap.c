@@ -77,11 +77,16 @@ static void over(boot *b, const char *status, const step *s, const char *why)
     boot_free(b);
 }
 
-void lwm2m_boot_dropped(coap_request *r)
+bool lwm2m_boot_dropped(lwm2m_server *s, coap_request *r)
 {
-    boot *b = r->user;
+    list_each (it, &s->guests) {
+        boot *b = list_of(it, lwm2m_device, link)->boot;
 
-    if (b) b->request = NULL;
+        if (!b || b != r->user) continue;
+        b->request = NULL;
+        return true;
+    }
+    return false;
 }
 
 void lwm2m_boot_lost(lwm2m_device *d)

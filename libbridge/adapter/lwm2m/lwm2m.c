@@ -125,8 +125,9 @@ static void hold(void *owner) { bridge_msg_ref(owner); }
 static void let_go(void *owner) { bridge_msg_unref(owner); }
 static void on_dropped(void *user, coap_request *r)
 {
-    (void)user;
-    lwm2m_boot_dropped(r);
+    const lwm2m_port *p = list_of(user, lwm2m_port, coap);
+
+    if (r->user && !lwm2m_boot_dropped(p->server, r)) lwm2m_promise_dropped(r);
 }
 
 static void on_observer(void *user, coap_observer *o, coap_why why) { (void)user, (void)o, (void)why; }
@@ -159,6 +160,7 @@ static void on_buried(coap_port *cp)
     lwm2m_port *p = list_of(cp, lwm2m_port, coap);
     lwm2m_server *s = p->server;
 
+    lwm2m_promises_drop(p);
     for (list *it = s->devices.next, *after; it != &s->devices; it = after) {
         lwm2m_device *d = list_of(it, lwm2m_device, link);
 
@@ -224,6 +226,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     p->server = lwm2m_server_of(port);
     if (!p->server) return fail_nomem(err);
     p->coap.mem = port_mem(port);
+    list_init(&p->promises);
     snprintf(p->scheme, sizeof p->scheme, "%s", u->scheme);
     if (rc == 0) rc = engine_limits_take(u, &l, err);
     if (rc == 0) rc = limits_take(u, &p->limits, err);

@@ -43,7 +43,7 @@ typedef struct lwm2m_limits { /* options of the URL */
 typedef struct lwm2m_port { /* a listener */
     coap_port coap; /* first */
     lwm2m_server *server;
-    list link;
+    list link, promises;
     lwm2m_limits limits;
     char *mount;       /* names begin with it: "lwm2m" */
     char scheme[16];   /* "lwm2ms" */
@@ -175,7 +175,7 @@ void lwm2m_behind(lwm2m_device *gateway, text endpoint, const char *root, text l
 /* ---- bootstrap.c */
 int lwm2m_boot(lwm2m_device *d); /* one that is registered; CONFLICT: it is under way */
 void lwm2m_serve_bootstrap(lwm2m_port *p, coap_request *r, text endpoint, int format, const char *identity); /* POST /bs, GET /bspack */
-void lwm2m_boot_dropped(coap_request *r); /* its answer is not waited for any more */
+bool lwm2m_boot_dropped(lwm2m_server *s, coap_request *r); /* its answer is not waited for any more; false: it is none of a boot */
 void lwm2m_boot_lost(lwm2m_device *d);
 int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *identity, lwm2m_device **out); /* not registered */
 
@@ -183,6 +183,12 @@ int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *ident
 void lwm2m_keep(lwm2m_device *d);
 void lwm2m_keep_not(const lwm2m_device *d);
 void lwm2m_take_up(lwm2m_port *p); /* what is in the store for this listener */
+
+/* ---- promise.c */
+/* Answers CREATED, CHANGED or DELETED when the store has what was said so far, and goes on from there.  d: NULL when it has gone. */
+void lwm2m_promise(lwm2m_port *p, coap_request *r, uint8_t code, lwm2m_device *d, bool links);
+void lwm2m_promise_dropped(coap_request *r);
+void lwm2m_promises_drop(lwm2m_port *p); /* all of them; nobody is answered */
 
 /* ---- rd.c */
 void lwm2m_serve(void *user, coap_request *r);

@@ -5,6 +5,7 @@
  *      POST /dp                            Send (1.1)   GET  /rd-lookup/ep, /rd-lookup/res   with lookup=1 */
 #include "adapter/lwm2m/lwm2m.h"
 #include "base/status.h"
+#include "bridge/sys/store.h"
 #include "codec/link.h"
 #include <string.h>
 
@@ -142,21 +143,8 @@ static void refuse_status(const asked *a, int status)
     coap_answer_status(a->r, status, BRIDGE_POST, NULL);
 }
 
-static void answer_registered(const asked *a, const lwm2m_device *d)
-{
-    const char *base = a->port->coap.mount;
-    coap_option location[8];
-    unsigned n = 0;
-
-    while (*base && n < 6) { /* the path of the listener's URL comes first */
-        size_t len = strcspn(base, "/");
-        location[n++] = (coap_option){COAP_LOCATION_PATH, (uint32_t)len, (const uint8_t *)base};
-        base += len + (base[len] == '/');
-    }
-    location[n++] = (coap_option){COAP_LOCATION_PATH, 2, (const uint8_t *)"rd"};
-    location[n++] = (coap_option){COAP_LOCATION_PATH, LWM2M_LOCATION, (const uint8_t *)d->location};
-    coap_respond(a->r, COAP_REPLY(.code = COAP_CREATED, .extra = location, .extra_count = n));
-}
+/* While the disk takes nothing, nothing is changed that it would have to hold. */
+static int may_promise(const asked *a) { return bridge_store_ready(bridge_port_store(a->port->coap.port)); }
 
 /* ---- Register */
 
@@ -187,21 +175,13 @@ static void serve_register(const asked *a)
         refuse(a, code, fault);
         return;
     }
-    rc = lwm2m_register(a->port, a->r->peer, &said, a->identity, &d);
+    rc = may_promise(a);
+    if (rc == 0) rc = lwm2m_register(a->port, a->r->peer, &said, a->identity, &d);
     if (rc < 0) {
         refuse_status(a, rc);
         return;
     }
-    lwm2m_hold(d);
-    answer_registered(a, d);
-    d->asleep = false;
-    lwm2m_event(d, "registered", NULL);
-    if (!d->gone) lwm2m_fly_again(d);
-    if (!d->gone) lwm2m_observe_again(d);
-    if (!d->gone) lwm2m_flash_back(d);
-    if (!d->gone) lwm2m_heard(d);
-    if (!d->gone) lwm2m_look_behind(d);
-    lwm2m_release(d);
+    lwm2m_promise(a->port, a->r, COAP_CREATED, d, true);
 }
 
 /* ---- Update, De-register */
@@ -233,30 +213,32 @@ static void serve_update(const asked *a)
         refuse(a, code, fault);
         return;
     }
-    rc = lwm2m_update(d, a->port, a->r->peer, &said);
+    rc = may_promise(a);
+    if (rc == 0) rc = lwm2m_update(d, a->port, a->r->peer, &said);
     if (rc < 0) {
         refuse_status(a, rc);
         return;
     }
-    coap_respond(a->r, COAP_REPLY(.code = COAP_CHANGED));
-    lwm2m_hold(d);
-    lwm2m_event(d, "updated", NULL);
-    if (!d->gone) lwm2m_heard(d);
-    if (!d->gone && said.has_links) lwm2m_look_behind(d);
-    lwm2m_release(d);
+    lwm2m_promise(a->port, a->r, COAP_CHANGED, d, said.has_links);
 }
 
 static void serve_deregister(const asked *a)
 {
     lwm2m_device *d = device_of(a);
+    int rc;
 
     if (!d) {
         refuse(a, COAP_NOT_FOUND, NULL);
         return;
     }
+    rc = may_promise(a);
+    if (rc < 0) {
+        refuse_status(a, rc);
+        return;
+    }
     d->server->count.deregistrations++;
-    coap_respond(a->r, COAP_REPLY(.code = COAP_DELETED));
     lwm2m_remove(d, LWM2M_GONE_ASKED);
+    lwm2m_promise(a->port, a->r, COAP_DELETED, NULL, false);
 }
 
 /* ---- Bootstrap: POST /bs?ep=&pct=, GET /bspack?ep= */
