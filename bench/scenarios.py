@@ -82,6 +82,7 @@ SCENARIOS = [
              (Check("bytes_each", "most", 250, "bytes a value"),), seconds=0, rounds=1),
     Scenario("http-get", "http_load get --path /resources/bench/value", "nginx", cpu(0.55), ("http",)),
     Scenario("http-put", "http_load put --path /resources/bench/value", "nginx", cpu(None), ("http",)),
+    Scenario("http2-get", "h2_load --path /resources/bench/value", "nginx-h2", cpu(None), ("http",), peer_load="h2_load --put 0"),
     Scenario("sse", "http_load sse --watchers 1000 --path /resources/bench/value", None,
              (Check("per_cpu_second", "least", 300000, "events per CPU-second"),), ("http",)),
 ]

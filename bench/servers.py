@@ -31,7 +31,7 @@ http {{
     keepalive_requests 1000000000;
     client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
     uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
-    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "~xxxxxxxxxxxxxxxxxxx"; }} }}
+    server {{ listen 127.0.0.1:{port}{more}; location / {{ return 200 "~xxxxxxxxxxxxxxxxxxx"; }} }}
 }}
 """
 
@@ -141,10 +141,12 @@ class MosquittoDurable(Mosquitto):
 
 
 class Nginx(Server):
+    more = ""
+
     def start(self, schemes: list[str]) -> "Server":
         port = free_port()
         config = self.folder / "nginx.conf"
-        config.write_text(NGINX.format(port=port, dir=self.folder))
+        config.write_text(NGINX.format(port=port, dir=self.folder, more=self.more))
         self.spawn([find("nginx"), "-p", str(self.folder), "-c", str(config)])
         self.wait_for_port(port)
         for _ in range(200):
@@ -159,6 +161,10 @@ class Nginx(Server):
         """The worker; the master only watches."""
         master = self.process.pid
         return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+class NginxHttp2(Nginx):
+    more = " http2"
 
 
 class Libcoap(Server):
@@ -237,5 +243,5 @@ def find(program: str) -> str:
     return path
 
 
-KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "libcoap": Libcoap, "bridged": Bridged, "mosquitto-durable": MosquittoDurable, "bridged-durable": BridgedDurable,
+KINDS = {"mosquitto": Mosquitto, "nginx": Nginx, "nginx-h2": NginxHttp2, "libcoap": Libcoap, "bridged": Bridged, "mosquitto-durable": MosquittoDurable, "bridged-durable": BridgedDurable,
          "bridged-memory": BridgedMemory, "relay": Relay, "owner": Owner}

@@ -13,17 +13,8 @@ from peers.certificates import Authority  # noqa: E402
 from peers.h2 import H2  # noqa: E402
 from peers.http import Http  # noqa: E402
 from peers.process import PATIENCE, run  # noqa: E402
+from peers.served import bridge, port  # noqa: E402, F401
 from peers.tools import need  # noqa: E402
-
-
-@pytest.fixture
-def bridge(make_bridge):
-    return make_bridge()
-
-
-@pytest.fixture
-def port(bridge):
-    return bridge.listen("http://127.0.0.1:0/resources").port
 
 
 @pytest.fixture

@@ -9,12 +9,8 @@ import libbridge  # noqa: E402
 
 from peers.http import Http  # noqa: E402
 from peers.process import PATIENCE  # noqa: E402
+from peers.served import bridge  # noqa: E402, F401
 from peers.web import Web  # noqa: E402
-
-
-@pytest.fixture
-def bridge(make_bridge):
-    return make_bridge()
 
 
 @pytest.fixture

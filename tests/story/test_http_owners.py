@@ -8,24 +8,9 @@ import libbridge  # noqa: E402
 
 from peers.http import Events, Http, WebSocket  # noqa: E402
 from peers.process import PATIENCE, run  # noqa: E402
+from peers.served import bridge, http, port  # noqa: E402, F401
 from peers.tools import need  # noqa: E402
 from peers.web import Web  # noqa: E402
-
-
-@pytest.fixture
-def bridge(make_bridge):
-    return make_bridge()
-
-
-@pytest.fixture
-def port(bridge):
-    return bridge.listen("http://127.0.0.1:0/resources").port
-
-
-@pytest.fixture
-def http(port):
-    with Http(port) as connection:
-        yield connection
 
 
 def test_a_function_is_a_resource(bridge, http):
