@@ -104,7 +104,7 @@ struct lwm2m_device {
     char *endpoint, *identity, *msisdn, *links, *root; /* identity: proven, or NULL; root: alternate path without its '/', "" is none */
     char location[LWM2M_LOCATION + 1], binding[8];
     uint8_t minor;        /* of LwM2M 1.minor */
-    bool queue_mode, asleep, gone, guest, ready, stays, lost; /* ready: its registration has been answered; lost: its session is over */
+    bool queue_mode, asleep, gone, guest, ready, stays, lost, pinned; /* pinned: observations of it are in the store; ready: its registration has been answered; lost: its session is over */
     uint16_t format;      /* what it likes to be written: TLV, SenML ... */
     bool format_known;    /* by ct or by an answer */
     int64_t lifetime, since, seen; /* s; ms since 1970; ms of the loop */
@@ -182,6 +182,8 @@ int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *ident
 /* ---- persist.c */
 void lwm2m_keep(lwm2m_device *d);
 void lwm2m_keep_not(const lwm2m_device *d);
+void lwm2m_keep_pin(lwm2m_device *d, const char *filter, int format, const void *body, size_t len); /* body: of a composite one, whose filter is "" */
+void lwm2m_keep_pin_not(const lwm2m_device *d, const char *filter);
 void lwm2m_take_up(lwm2m_port *p); /* what is in the store for this listener */
 
 /* ---- promise.c */

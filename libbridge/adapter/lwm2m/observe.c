@@ -273,7 +273,15 @@ static void want(lwm2m_device *d, const char *filter, bool wanted, bool pin)
 }
 
 void lwm2m_interest(void *user, const char *filter, bool wanted) { want(user, filter, wanted, false); }
-void lwm2m_pin(lwm2m_device *d, const char *filter, bool wanted) { want(d, filter, wanted, true); }
+
+void lwm2m_pin(lwm2m_device *d, const char *filter, bool wanted)
+{
+    want(d, filter, wanted, true);
+    if (wanted)
+        lwm2m_keep_pin(d, filter, 0, NULL, 0);
+    else
+        lwm2m_keep_pin_not(d, filter);
+}
 
 void lwm2m_observe_again(lwm2m_device *d)
 {
@@ -369,6 +377,7 @@ int lwm2m_observe_composite(lwm2m_device *d, int format, const void *body, size_
     }
     n->pinned = true;
     list_push(&d->observations, &o->link);
+    lwm2m_keep_pin(d, "", format, body, len);
     begin(o);
     return 0;
 }
@@ -383,6 +392,7 @@ bool lwm2m_cancel_composite(lwm2m_device *d)
         list_each (at, &o->names) list_of(at, watch_name, link)->pinned = false;
         any = true;
     }
+    lwm2m_keep_pin_not(d, "");
     lwm2m_sweep(d);
     return any;
 }

@@ -1,7 +1,7 @@
 /* Registrations over a restart: where each device is and until when, under its name in the store (bridge/sys/store.h).
  *
- * A device is taken up again by the first listener of the same scheme and mount.  Its observations begin anew as soon as somebody watches
- * again (MQTT sessions are kept, too); the device then hears a new token, and its notifications with the old one are reset. */
+ * A device is taken up again by the first listener of the same scheme and mount.  What kept MQTT sessions watch, and what !observe and
+ * !observe-composite began, is observed again at once; the device hears a new token, and its notifications with the old one are reset. */
 #include "adapter/lwm2m/lwm2m.h"
 #include "base/status.h"
 #include "bridge/sys/store.h"
@@ -70,7 +70,48 @@ void lwm2m_keep_not(const lwm2m_device *d)
 {
     bridge_store *s = bridge_port_store(d->server->home);
 
-    if (s) bridge_store_remove(s, BRIDGE_KEPT_REGISTRATION, d->name, strlen(d->name));
+    if (!s) return;
+    bridge_store_remove(s, BRIDGE_KEPT_REGISTRATION, d->name, strlen(d->name));
+    if (d->pinned) bridge_store_remove_below(s, BRIDGE_KEPT_OBSERVATION, d->name, strlen(d->name) + 1);
+}
+
+/* ---- Observations that nobody but the device has to be there for: NAME NUL FILTER; a composite one is NAME NUL and has a value,
+ * its format and its paths. */
+
+static int pin_key(const lwm2m_device *d, const char *filter, buf *key)
+{
+    int rc = buf_put(key, d->name, strlen(d->name) + 1);
+
+    return rc ? rc : buf_put(key, filter, strlen(filter));
+}
+
+void lwm2m_keep_pin(lwm2m_device *d, const char *filter, int format, const void *body, size_t len)
+{
+    bridge_store *s = bridge_port_store(d->server->home);
+    buf key, value;
+    int rc;
+
+    if (!s || d->gone) return;
+    d->pinned = true;
+    buf_init(&key, d->server->mem, 0);
+    buf_init(&value, d->server->mem, 0);
+    rc = pin_key(d, filter, &key);
+    if (rc == 0 && body) rc = buf_put_be32(&value, (uint32_t)format);
+    if (rc == 0 && body) rc = buf_put(&value, body, len);
+    if (rc == 0) bridge_store_put(s, BRIDGE_KEPT_OBSERVATION, key.data, key.len, value.len ? value.data : (const uint8_t *)"", value.len);
+    buf_done(&key);
+    buf_done(&value);
+}
+
+void lwm2m_keep_pin_not(const lwm2m_device *d, const char *filter)
+{
+    bridge_store *s = bridge_port_store(d->server->home);
+    buf key;
+
+    if (!s || !d->pinned) return;
+    buf_init(&key, d->server->mem, 0);
+    if (pin_key(d, filter, &key) == 0) bridge_store_remove(s, BRIDGE_KEPT_OBSERVATION, key.data, key.len);
+    buf_done(&key);
 }
 
 /* ---- Again */
@@ -129,21 +170,54 @@ static void take_up(lwm2m_port *p, const uint8_t *at, const uint8_t *end)
     lwm2m_restore(p, &kept);
 }
 
-void lwm2m_take_up(lwm2m_port *p)
+/* What is found, one after the other, each with its length in front. */
+typedef void (*found_fn)(lwm2m_port *p, const uint8_t *at, const uint8_t *end);
+
+static void take_each(lwm2m_port *p, bridge_kept kind, bridge_store_key_fn collect, found_fn take)
 {
-    bridge_store *s = bridge_port_store(p->coap.port);
     found f = {.mem = p->server->mem, .port = p};
     size_t at = 0;
 
-    if (!s) return;
     buf_init(&f.all, p->server->mem, 0);
-    if (bridge_store_each(s, BRIDGE_KEPT_REGISTRATION, NULL, 0, on_kept, &f) == 0) {
+    if (bridge_store_each(bridge_port_store(p->coap.port), kind, NULL, 0, collect, &f) == 0) {
         while (at + 4 <= f.all.len) {
             const uint8_t *b = f.all.data + at;
             size_t len = (size_t)b[0] << 24 | (size_t)b[1] << 16 | (size_t)b[2] << 8 | b[3];
-            take_up(p, b + 4, b + 4 + len);
+            take(p, b + 4, b + 4 + len);
             at += 4 + len;
         }
     }
     buf_done(&f.all);
+}
+
+static int on_kept_pin(void *user, const void *key, size_t key_len, const void *value, size_t len)
+{
+    found *f = user;
+    int rc = buf_put_be32(&f->all, (uint32_t)(key_len + 1 + len));
+
+    if (rc == 0) rc = buf_put(&f->all, key, key_len);
+    if (rc == 0) rc = buf_put(&f->all, "", 1);
+    return rc ? rc : buf_put(&f->all, value, len);
+}
+
+/* NAME NUL FILTER NUL [format, paths] */
+static void take_pin(lwm2m_port *p, const uint8_t *at, const uint8_t *end)
+{
+    const char *name = (const char *)at;
+    const uint8_t *nul = memchr(at, 0, (size_t)(end - at)), *more = nul ? memchr(nul + 1, 0, (size_t)(end - nul - 1)) : NULL;
+    lwm2m_device *d = more ? lwm2m_find(p->server, name) : NULL;
+
+    if (!d || d->port != p) return;
+    d->pinned = true;
+    if (nul[1])
+        lwm2m_pin(d, (const char *)nul + 1, true);
+    else if (end - more > 5)
+        lwm2m_observe_composite(d, more[3] << 8 | more[4], more + 5, (size_t)(end - more - 5));
+}
+
+void lwm2m_take_up(lwm2m_port *p)
+{
+    if (!bridge_port_store(p->coap.port)) return;
+    take_each(p, BRIDGE_KEPT_REGISTRATION, on_kept, take_up);
+    take_each(p, BRIDGE_KEPT_OBSERVATION, on_kept_pin, take_pin);
 }
