@@ -268,6 +268,33 @@ def test_it_may_be_escaped_or_a_parameter(hc, device):
     assert curl(hc + "?target_uri=" + escaped) == (200, b"21.5")
 
 
+def test_the_enhanced_template(hc, device):
+    device.answer["list"] = lambda *_: coap.Message(code=code("2.01"), options=[(coap.LOCATION_PATH, b"list"), (coap.LOCATION_PATH, b"1")])
+    base = f"{hc}coap/127.0.0.1:{device.port}"
+
+    assert curl(base + "/temp?x=1") == (200, b"21.5")
+    _, path, request = device.request(LONG)
+    assert path == "temp" and request.all(coap.URI_QUERY) == [b"x=1"]
+    assert base.endswith(headers(base + "/list", "-X", "POST", "-d", "1")[1]["location"].removesuffix("/list/1"))
+    assert curl(f"{hc}coap/127.0.0.2/temp")[0] == 403 and curl(f"{hc}http/127.0.0.1/temp")[0] == 400
+
+
+def test_the_proxy_is_announced(hc, make_bridge):
+    core = hc.removesuffix("hc/") + ".well-known/core"
+    simple, enhanced = b'</hc/>;rt="core.hc";hct="{+tu}"', b'</hc/>;rt="core.hc";hct="{+s}/{+hp}{+p}{+qq}"'
+
+    assert curl(core + "?rt=core.hc") == (200, simple + b"," + enhanced)
+    assert curl(core + "?rt=core.hc&hct=%7B%2Bs%7D*") == (200, enhanced)
+    assert curl(core + "?rt=nothing") == (200, b"")
+    b = make_bridge("http://127.0.0.1:0/resources")                    # without hc=
+    b.describe("one", rt="Type1 Type2")
+    b.publish("one", "x", retain=True)
+    b.publish("two", "x", retain=True)
+    core = b.listeners[0].removesuffix("/resources") + "/.well-known/core"
+    assert b"core.hc" not in curl(core)[1]
+    assert curl(core + "?rt=Type2")[1].startswith(b"</resources/one>;rt=") and b"two" not in curl(core + "?rt=Type2")[1]
+
+
 def test_methods_and_types_cross(hc, device):
     url = f"{hc}coap://127.0.0.1:{device.port}/x"
     assert curl("-X", "PUT", "-d", '{"a":1}', "-H", "Content-Type: application/json", url)[0] == 201

@@ -2,6 +2,7 @@
 #include "adapter/http/answer.h"
 #include "adapter/http/event.h"
 #include "adapter/http/gather.h"
+#include "codec/link.h"
 #include "codec/registry.h"
 #include "codec/scratch.h"
 #include "core/message.h"
@@ -150,23 +151,73 @@ static void answer_pack(request *r, const char *pattern, bridge_format format)
 
 /* ---- what is there, as links (RFC 6690) */
 
+enum { LINK_FILTERS = 8 };
+
 typedef struct linking {
     buf *out;
     size_t most;
     text mount;
     bridge_peer *peer;
     bool more; /* not the first */
+    link_filter filters[LINK_FILTERS];
+    unsigned filter_count;
 } linking;
+
+/* One link stands behind `begin`: it stays if the filters match. */
+static int link_done(linking *l, size_t begin, int rc)
+{
+    text rest = {(const char *)l->out->data + begin + l->more, l->out->len - begin - l->more};
+    link_item one;
+
+    if (rc == 0 && l->filter_count && (link_next(&rest, &one, NULL) <= 0 || !link_matches(&one, l->filters, l->filter_count))) {
+        l->out->len = begin;
+        return 0;
+    }
+    l->more = true;
+    return rc < 0 ? rc : l->out->len > l->most ? BRIDGE_TOOBIG : 0;
+}
 
 static int put_link(linking *l, const char *path, int format, size_t size)
 {
+    size_t begin = l->out->len;
     int rc = buf_text(l->out, l->more ? ",<" : "<");
 
-    l->more = true;
     if (rc == 0) rc = target_put(l->out, l->mount, text_of(path));
     if (rc == 0) rc = buf_text(l->out, ">");
     if (rc == 0) rc = bridge_peer_link(l->peer, path, format, size, l->out);
-    return rc < 0 ? rc : l->out->len > l->most ? BRIDGE_TOOBIG : 0;
+    return link_done(l, begin, rc);
+}
+
+/* RFC 8075 5.5: how CoAP servers are asked through us. */
+static int put_proxy(linking *l)
+{
+    static const char *const templates[] = {"{+tu}", "{+s}/{+hp}{+p}{+qq}"};
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof templates / sizeof *templates; i++) {
+        size_t begin = l->out->len;
+
+        rc = buf_print(l->out, "%s</hc/>;rt=\"core.hc\";hct=\"%s\"", l->more ? "," : "", templates[i]);
+        rc = link_done(l, begin, rc);
+    }
+    return rc;
+}
+
+/* The parts of the query, escapes taken away; they lie in room. */
+static int take_filters(linking *l, text query, buf *room)
+{
+    text part;
+    size_t at;
+    int rc = query.len ? buf_room(room, query.len) : 0; /* none of them moves again */
+
+    for (bool more = query.len > 0; rc == 0 && more;) {
+        more = text_cut(query, '&', &part, &query);
+        at = room->len;
+        if (l->filter_count == LINK_FILTERS) return BRIDGE_INVALID;
+        rc = text_percent_decode(room, part);
+        if (rc == 0 && part.len) l->filters[l->filter_count++] = link_filter_of((text){(const char *)room->data + at, room->len - at});
+    }
+    return rc;
 }
 
 static int add_link(void *user, bridge_msg *msg)
@@ -192,18 +243,26 @@ static int add_owned(void *user, const char *path)
     return put_link(user, path, -1, 0);
 }
 
-void collect_links(request *r, const char *pattern)
+static void answer_links(request *r, const char *pattern, bool core)
 {
     http_port *p = r->conn->port;
     linking l = {.out = &p->body, .most = p->max_answer, .mount = text_of(p->mount)};
+    buf room;
     int rc = conn_peer(r->conn, r);
 
+    buf_init(&room, p->mem, 0);
     buf_clear(l.out);
     l.peer = r->conn->peer;
+    if (rc == 0 && core) rc = take_filters(&l, r->query, &room);
+    if (rc == 0 && core && p->targets) rc = put_proxy(&l);
     if (rc == 0 && strcmp(pattern, "#") == 0) rc = bridge_peer_owned(l.peer, add_owned, &l);
     if (rc == 0) rc = bridge_peer_read(l.peer, pattern, add_link, &l);
     answer_list(r, rc, "application/link-format", l.out);
+    buf_done(&room);
 }
+
+void collect_links(request *r, const char *pattern) { answer_links(r, pattern, false); }
+void collect_core(request *r) { answer_links(r, "#", true); }
 
 void collect_read(request *r, const char *pattern)
 {

@@ -1,6 +1,7 @@
 /* HTTP to CoAP (RFC 8075): /hc/<uri>, for the targets that the listener's hc= allows.
  *
  *      GET /hc/coap://lamp.example/light?x=1          the default mapping (5.3): the URI as it is; the query is the target's
+ *      GET /hc/coap/lamp.example/light?x=1            the enhanced one (5.4.2): {+s}/{+hp}{+p}{+qq}
  *      GET /hc/?target_uri=coap%3A%2F%2Flamp...       or as a parameter, escaped
  *
  * Asking is done by whoever speaks CoAP here: bridge_port_forward(). */
@@ -28,6 +29,18 @@ bool hc_wanted(const request *r)
     return r->conn->port->targets && below(r->path, &rest);
 }
 
+/* "coap/host:port/path": the scheme's length; 0: it is not written so. */
+static size_t scheme_in_front(text rest)
+{
+    static const char *const schemes[] = {"coap", "coaps", "coap+tcp", "coaps+tcp"};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t n = strlen(schemes[i]);
+        if (rest.len > n && memcmp(rest.p, schemes[i], n) == 0 && rest.p[n] == '/') return n;
+    }
+    return 0;
+}
+
 /* The target's URI, NUL-terminated, in out. */
 static int read_uri(const request *r, buf *out)
 {
@@ -40,8 +53,11 @@ static int read_uri(const request *r, buf *out)
         if (!query_get(r->query, "target_uri", said, sizeof said)) return BRIDGE_INVALID;
         rc = buf_text(out, said);
     } else {
-        bool escaped = !memchr(rest.p, ':', rest.len); /* coap%3A%2F%2F...: the whole of it */
-        rc = escaped ? text_percent_decode(out, rest) : buf_put(out, rest.p, rest.len);
+        size_t scheme = scheme_in_front(rest);
+        bool escaped = !scheme && !memchr(rest.p, ':', rest.len); /* coap%3A%2F%2F...: the whole of it */
+        rc = scheme ? buf_put(out, rest.p, scheme) : 0;
+        if (rc == 0 && scheme) rc = buf_text(out, ":/");
+        if (rc == 0) rc = escaped ? text_percent_decode(out, rest) : buf_put(out, rest.p + scheme, rest.len - scheme);
         if (rc == 0 && r->query.p) rc = buf_put(out, escaped && memchr(out->data, '?', out->len) ? "&" : "?", 1);
         if (rc == 0 && r->query.len) rc = buf_put(out, r->query.p, r->query.len);
     }
@@ -182,9 +198,12 @@ static text prefix_of(const request *r)
     text rest = {NULL, 0}, p = r->path;
     size_t n, slashes = 0;
 
+    size_t most = 3;
+
     below(r->path, &rest);
-    for (n = 0; n < rest.len && slashes < 3; n++) slashes += rest.p[n] == '/';
-    p.len = 4 + n - (slashes == 3);
+    if (scheme_in_front(rest)) most = 2;
+    for (n = 0; n < rest.len && slashes < most; n++) slashes += rest.p[n] == '/';
+    p.len = 4 + n - (slashes == most);
     return p;
 }
 

@@ -98,7 +98,7 @@ static void serve_stats(request *r)
 /* RFC 6690 4: what is there, for those who look in the place where CoAP has it. */
 static void serve_core(request *r)
 {
-    collect_links(r, "#");
+    collect_core(r);
 }
 
 /* Prometheus text format 0.0.4. */
