@@ -17,8 +17,8 @@ static void on_subs(void *user, sub *const *subs, size_t count, sub_group *group
     for (size_t i = 0; i < count; i++) {
         const bridge_watch *w = (const bridge_watch *)subs[i];
         if (t->watchers++ >= SHOWN) continue;
-        if (tree_spell_sub(t->hub->tree, &w->sub, filter, sizeof filter) < 0) filter[0] = 0;
-        buf_print(t->out, "%s watches it by %s at QoS %u%s%.*s\n", bridge_peer_name(w->peer), filter, w->qos,
+        int len = tree_spell_sub(t->hub->tree, &w->sub, filter, sizeof filter); /* not ended by a NUL */
+        buf_print(t->out, "%s watches it by %.*s at QoS %u%s%.*s\n", bridge_peer_name(w->peer), len < 0 ? 0 : len, filter, w->qos,
                   group ? ", one of group " : "", group ? (int)group->name_len : 0, group ? group->name : "");
     }
 }

@@ -141,6 +141,7 @@ static unsigned hand_out(hub *h, size_t base, bool gone)
         if (x.merged || p->gone || !still_wanted(h, &x)) continue;
         if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, x.msg->path) < 0) continue;
         how.id_count = x.more || x.watch->id ? ids_of(h, &x, ids) : 0;
+        p->told++;
         p->deliver(p->state, x.msg, &how);
         told++;
     }
@@ -214,6 +215,7 @@ static unsigned follow(hub *h, plan *known, bridge_peer *from, bridge_msg *msg, 
         if (w->gone || p->gone || (w->no_local && p == from)) continue;
         if (known->watches[i].name && !(as = as_named(h, known, known->watches[i].name - 1, msg, named))) continue;
         if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, as->path) < 0) continue;
+        p->told++;
         p->deliver(p->state, as, &how);
         told++;
     }
@@ -286,6 +288,7 @@ void peer_pass_on(bridge_peer *peer, bridge_msg *msg)
     if (to) {
         bridge_delivery how = {.watch = to, .user = to->user, .keep_retain = to->keep_retain, .ids = &to->id, .id_count = to->id != 0,
                                .qos = to->qos < msg->qos ? to->qos : msg->qos};
+        to->peer->told++;
         to->peer->deliver(to->peer->state, msg, &how);
     }
 }

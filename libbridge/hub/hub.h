@@ -9,7 +9,7 @@
  *   own.c       who answers for what                request.c   calls to them, tickets
  *   values.c    what is kept, how long, how much     life.c      how long names stay
  *   policy.c    who may do what                     represent.c one message in several formats
- *   exchange.c  questions of protocols without
+ *   exchange.c  questions of protocols without          roster.c    who is connected, for people who look
  *   replay.c    kept values to a new watch
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
@@ -63,6 +63,7 @@ struct bridge_port {
     url *url;
     struct auth *auth; /* the rules of its URL, or NULL: the bridge's */
     list peers;
+    size_t peer_count; /* without its own voices */
     list events;
     log_budget budget;
     void (*slot_gone)(void *slot); /* who holds it is told when it is closed */
@@ -90,6 +91,8 @@ struct bridge_peer {
     unsigned flags;
     uint8_t scheme;
     int8_t level; /* as its port's */
+    uint64_t number, heard, told; /* for people who look: roster.c */
+    int64_t since;
     bool gone;
     bool away; /* nobody is at the other end now: shared subscriptions go to others first */
     void (*deliver)(void *state, bridge_msg *msg, const bridge_delivery *how);
@@ -160,6 +163,7 @@ struct hub {
     list dead_watches, dead_peers, dead_ports, dead_listeners, dead_owners;
     bool deaths; /* something lies in one of them, or in those of routes.c and policy.c */
     size_t value_count, value_bytes, calls, watch_count, peer_count, port_count;
+    uint64_t peers_met;
     struct bridge_store *store; /* keep.c; NULL: nothing outlives the process */
     struct history *history;    /* history.c; NULL: nothing has a past */
     bool restored;              /* adapters have been told of it */

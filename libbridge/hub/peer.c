@@ -21,6 +21,9 @@ int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const
     list_init(&p->owns);
     list_push(&port->peers, &p->link);
     h->peer_count++;
+    port->peer_count += !(flags & BRIDGE_PEER_INSIDE);
+    p->number = ++h->peers_met;
+    p->since = loop_calendar(h->loop);
     p->origin = origin_new(h->mem, port->adapter->scheme, who);
     p->user = mem_text(h->mem, user);
     if (!p->origin || (user && !p->user)) {
@@ -75,6 +78,7 @@ void bridge_peer_free(bridge_peer *peer)
     hub_drop_tickets(peer);
     list_remove(&peer->link);
     h->peer_count--;
+    peer->port->peer_count -= !(peer->flags & BRIDGE_PEER_INSIDE);
     list_push(&h->dead_peers, &peer->link);
     hub_mourn(h);
 }

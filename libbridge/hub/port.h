@@ -45,4 +45,36 @@ uint64_t peer_stamp(const bridge_peer *peer); /* a version for a message that go
 int peer_answer(bridge_peer *asker, bridge_msg *msg);
 /* A value of the bridge's own, below $SYS: what an adapter has to tell that is no number. */
 void port_say(bridge_port *port, const char *topic, const char *words);
+
+/* ---- roster.c: who and what there is, for people who look.  Each fn is called until it returns false; borrow what it is given. */
+typedef struct roster_peer {
+    const char *name, *scheme, *user, *address; /* "mqtt:client-7"; user NULL: anonymous; address NULL: nowhere now */
+    uint64_t number;                            /* larger: came later */
+    int64_t since;                              /* ms since 1970 */
+    uint64_t heard, told;                       /* messages and questions from it; messages to it */
+    size_t watches;
+    bool away, uplink;
+} roster_peer;
+typedef struct roster_port {
+    const char *name, *scheme, *summary; /* "mqtt://127.0.0.1:1883", with what its URL said */
+    const char *mount; /* its option, or NULL */
+    size_t peers; /* of a listener: how many are connected over its protocol */
+    bool uplink, closing;
+    int up; /* of an uplink: is the other side there?  -1: not known */
+    double sent, received, waiting; /* of an uplink: messages; -1: not counted */
+} roster_port;
+typedef struct roster_route {
+    const char *label, *scheme; /* scheme: whose names it gives, "*" everybody's; NULL: it copies */
+    const char *transform;      /* or NULL */
+    bridge_format format;       /* AUTO: as it is */
+    int priority;
+    bool both_ways;
+    uint64_t crossed;
+} roster_route;
+typedef bool (*roster_peer_fn)(void *user, const roster_peer *peer);
+typedef bool (*roster_port_fn)(void *user, const roster_port *port);
+typedef bool (*roster_route_fn)(void *user, const roster_route *route);
+void roster_peers(bridge_port *asker, roster_peer_fn fn, void *user); /* newest first, listener by listener */
+void roster_ports(bridge_port *asker, roster_port_fn fn, void *user);
+void roster_routes(bridge_port *asker, roster_route_fn fn, void *user); /* oldest first */
 #endif

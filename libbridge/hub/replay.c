@@ -33,6 +33,7 @@ static int on_replay(void *user, bridge_msg *msg)
     if (!policy_is_open(p) && policy_check_name(p, BRIDGE_NOTIFY, msg->path) < 0) return 0;
     how.qos = w->qos < msg->qos ? w->qos : msg->qos;
     p->port->hub->count.delivered++;
+    p->told++;
     p->deliver(p->state, msg, &how);
     return 0;
 }

@@ -35,7 +35,7 @@ struct route {
     bool restored; /* it came from the store, and nobody has asked for it in this run */
     hub *hub;
     timer timer;
-    uint64_t number;
+    uint64_t number, crossed;
     char *label; /* "coap:r/{room}/temp -> home/{room}/temp" */
     log_budget budget;
 };

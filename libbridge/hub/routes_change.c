@@ -230,6 +230,7 @@ static int carry(const carrying *c, bridge_msg *msg, text target, bridge_error *
         copy->version = 0;
         copy->hops++;
         h->count.crossed++;
+        r->crossed++;
         if (verb == BRIDGE_POST && copy->retain) verb = BRIDGE_PUT;
         if (verb == BRIDGE_PUT && !copy->retain && r->retain == BRIDGE_KEEP_NEVER) verb = BRIDGE_POST;
         rc = c->target ? far_send(c->target, verb, copy, c->verb == VERB_KEPT) : hub_cross(h, c->from, verb, copy, c->here);

@@ -125,6 +125,7 @@ int routes_inward(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, 
 
     if (rc < 0 || !by) return rc;
     h->count.crossed++;
+    by->crossed++;
     return route_apply(h, by, msg, verb, path, out);
 }
 

@@ -149,6 +149,7 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
 
     h->count.requests++;
     h->why[0] = 0;
+    peer->heard++;
     if (msg->len > h->limits.max_message) {
         h->count.refused++;
         return hub_too_big(h, msg->len);

@@ -58,6 +58,8 @@ def had(mount, coap):
         "/healthz": read_only(), "/api/openapi.json": read_only(),
         "/metrics": read_only(yes=(200, "", AS_C), who=(401, ""), no=(403, "", AS_A)),
         "/api/stats": read_only(yes=(200, "", AS_C), who=(401, ""), no=(403, "", AS_A)),
+        "/api/me": read_only(yes=(200, ""), who=(401, "", {"Authorization": "Basic ?"})),
+        **{f"/api/{rows}": read_only(yes=(200, "?limit=2&offset=1", AS_C), none=(400, "?limit=no", AS_C), who=(401, ""), no=(403, "", AS_A)) for rows in ("peers", "ports", "routes")},
         "/api/explain": read_only(yes=(200, "?path=a", AS_C), none=(400, "", AS_C), who=(401, "?path=a"), no=(403, "?path=a", AS_A)),
         "/api/requests/{id}": {**read_only(then=(200, "{done}"), soon=(202, "{under way}"), none=(404, "x")), "delete": {204: ("{done}",), 404: ("x",)}},
         "/history/{path}": read_only(yes=(200, "v", AS_C), wrong=(400, "v?from=x", AS_C), who=(401, "v"), no=(403, "v", AS_A), none=(404, "x", AS_C)),

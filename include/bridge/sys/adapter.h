@@ -76,6 +76,8 @@ typedef struct bridge_adapter {
     int (*want)(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
     /* Optional: sessions of this name or identity (NULL: all) that credentials would not let in any more are ended: bridge_port_credential(). */
     void (*recheck)(bridge_port *port, const char *identity);
+    /* Optional: where a peer is, when its name does not say so: "127.0.0.1:40000"; NULL: nowhere now.  In room[len], or a borrow. */
+    const char *(*address)(void *state, char *room, size_t len);
 } bridge_adapter;
 
 /* ---- Ports */
@@ -105,7 +107,8 @@ void bridge_event_close(bridge_event *event); /* NULL is fine; a fired timer sti
 /* ---- Peers.  who: "client-7", becomes "mqtt:client-7" as origin.  user: the proven name or NULL.  state goes to deliver(). */
 enum {
     BRIDGE_PEER_MERGE = 1,    /* overlapping watches give one delivery (MQTT) */
-    BRIDGE_PEER_CANONICAL = 2 /* what it says are canonical paths: its scheme's names do not hold for it (owners) */
+    BRIDGE_PEER_CANONICAL = 2, /* what it says are canonical paths: its scheme's names do not hold for it (owners) */
+    BRIDGE_PEER_INSIDE = 4 /* a voice of the adapter's own: not in lists of who is connected */
 };
 int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state);
 /* The rules (ACL file) of the port through which it came in hold for it; for peers of a home port. */

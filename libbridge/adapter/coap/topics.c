@@ -110,7 +110,7 @@ static void on_expired(timer *life)
     topics *t = o->topics;
     bridge_msg *msg = NULL;
 
-    if (!t->self) bridge_peer_new(&t->self, t->home->port, "pubsub", NULL, 0, NULL);
+    if (!t->self) bridge_peer_new(&t->self, t->home->port, "pubsub", NULL, BRIDGE_PEER_INSIDE, NULL);
     if (t->self && bridge_peer_msg(t->self, BRIDGE_FIELDS(.path = o->path), &msg) == 0)
         bridge_peer_submit(t->self, BRIDGE_DELETE, msg, NULL, NULL, NULL, NULL, NULL);
     bridge_msg_unref(msg);

@@ -99,6 +99,36 @@ int json_value(buf *out, bridge_msg *msg)
     return rc < 0 ? rc : 1;
 }
 
+static int put_props(buf *out, const msg_extra *extra)
+{
+    int rc = buf_text(out, ",\"properties\":[");
+
+    for (uint32_t i = 0; rc == 0 && i < extra->prop_count; i++) {
+        rc = buf_text(out, i ? ",[" : "[");
+        if (rc == 0) rc = json_text(out, text_of(extra->props[i].name));
+        if (rc == 0) rc = buf_put_u8(out, ',');
+        if (rc == 0) rc = json_text(out, text_of(extra->props[i].value));
+        if (rc == 0) rc = buf_put_u8(out, ']');
+    }
+    return rc < 0 ? rc : buf_put_u8(out, ']');
+}
+
+static int put_about(buf *out, const bridge_msg *msg)
+{
+    const msg_extra *extra = msg_extra_of(msg);
+    const char *type = extra && extra->media_type ? extra->media_type : format_media_type(format_of(msg));
+    int rc = buf_print(out, ",\"len\":%u,\"time\":%lld,\"kept\":%s,\"qos\":%u", msg->len, (long long)msg->time,
+                       msg->verb == BRIDGE_PUT || msg->verb == BRIDGE_PATCH ? "true" : "false", msg->qos);
+
+    if (rc == 0 && type) rc = buf_text(out, ",\"type\":");
+    if (rc == 0 && type) rc = json_text(out, text_of(type));
+    if (rc == 0 && msg->format == BRIDGE_FORMAT_AUTO) rc = buf_text(out, ",\"guess\":true"); /* nobody said the type */
+    if (rc == 0 && msg->origin) rc = buf_text(out, ",\"origin\":");
+    if (rc == 0 && msg->origin) rc = json_text(out, text_of(msg->origin->text));
+    if (rc == 0 && msg->expires != INT64_MAX) rc = buf_print(out, ",\"expires\":%lld", (long long)msg->expires);
+    return rc == 0 && extra && extra->prop_count ? put_props(out, extra) : rc;
+}
+
 int json_event(buf *out, bridge_msg *msg, unsigned flags)
 {
     size_t key;
@@ -107,6 +137,8 @@ int json_event(buf *out, bridge_msg *msg, unsigned flags)
     if (rc == 0) rc = json_text(out, msg_path(msg));
     if (rc == 0 && (flags & EVENT_GONE)) {
         rc = buf_text(out, ",\"gone\":true");
+    } else if (rc == 0 && flags & EVENT_ABOUT && msg->len > EVENT_ABOUT_BYTES) {
+        rc = buf_text(out, ",\"long\":true");
     } else if (rc == 0) {
         key = out->len;
         rc = buf_text(out, ",\"value\":");
@@ -117,6 +149,7 @@ int json_event(buf *out, bridge_msg *msg, unsigned flags)
             if (rc == 0) rc = json_bytes(out, msg_data(msg), msg->len);
         }
     }
+    if (rc == 0 && (flags & EVENT_ABOUT) && !(flags & EVENT_GONE)) rc = put_about(out, msg);
     if (rc == 0 && (flags & EVENT_VERSION)) rc = buf_print(out, ",\"version\":\"%llx\"", (unsigned long long)msg->version);
     if (rc == 0 && (flags & EVENT_RETAINED)) rc = buf_text(out, ",\"retained\":true");
     return rc < 0 ? rc : buf_put_u8(out, '}');
@@ -160,14 +193,14 @@ static int put_plain(buf *out, bridge_msg *msg)
     return rc;
 }
 
-int sse_event(buf *out, bridge_msg *msg, bool named, bool gone)
+int sse_event(buf *out, bridge_msg *msg, bool named, bool gone, bool about)
 {
     int rc = msg->version ? buf_print(out, "id: %llx\n", (unsigned long long)msg->version) : 0;
 
     if (rc == 0 && gone) rc = buf_text(out, "event: gone\n");
-    if (rc == 0 && (named || gone)) {
+    if (rc == 0 && (named || gone || about)) {
         rc = buf_text(out, "data: ");
-        if (rc == 0) rc = json_event(out, msg, gone ? EVENT_GONE : 0);
+        if (rc == 0) rc = json_event(out, msg, (gone ? EVENT_GONE : 0u) | (about ? EVENT_ABOUT : 0u));
         if (rc == 0) rc = buf_put_u8(out, '\n');
     } else if (rc == 0) {
         rc = put_plain(out, msg);

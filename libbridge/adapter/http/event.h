@@ -18,11 +18,13 @@ int json_text(buf *out, text t);                     /* a JSON string with its q
 int json_bytes(buf *out, const void *p, size_t len); /* "base64" with its quotes */
 /* The value of a message as JSON on one line.  1: base64, the bytes have no JSON form. */
 int json_value(buf *out, bridge_msg *msg);
-/* {"path":P,"value":V} or {"path":P,"base64":B}, "version" in hex and "gone" or "retained" when asked for. */
-enum { EVENT_GONE = 1, EVENT_RETAINED = 2, EVENT_VERSION = 4 };
+/* {"path":P,"value":V} or {"path":P,"base64":B}, "version" in hex and "gone" or "retained" when asked for; with ABOUT what else there is to
+ * know: "type", "len", "time", "kept", "qos", "origin", "expires", "properties" ([[name, value]]), and "long" instead of a long value. */
+enum { EVENT_GONE = 1, EVENT_RETAINED = 2, EVENT_VERSION = 4, EVENT_ABOUT = 8 };
+enum { EVENT_ABOUT_BYTES = 16 * 1024 }; /* with EVENT_ABOUT a longer value is not told, only that it is there */
 int json_event(buf *out, bridge_msg *msg, unsigned flags);
 
 int sse_data(buf *out, const void *p, size_t len); /* "data: ..." lines */
-/* A whole event.  named: with its path, for patterns. */
-int sse_event(buf *out, bridge_msg *msg, bool named, bool gone);
+/* A whole event.  named: with its path, for patterns; about: and with what else there is to know. */
+int sse_event(buf *out, bridge_msg *msg, bool named, bool gone, bool about);
 #endif

@@ -88,7 +88,8 @@ IF_MODIFIED = header("If-Modified-Since", "a date")
 IF_UNMODIFIED = header("If-Unmodified-Since", "a date")
 PREFER = header("Prefer", "wait=n: seconds that an owner has, or to wait for something new; respond-async: 202 and a place for the answer")
 READING = (ACCEPT, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED, IF_UNMODIFIED, header("Range", "ranges of bytes"), header("If-Range", "an entity tag"), PREFER,
-           header("Last-Event-ID", "the last event that was seen"), query("observe", "watch with server-sent events"), query("list", "names below"))
+           header("Last-Event-ID", "the last event that was seen"), query("observe", "watch with server-sent events"), query("about", "events say all that is known of each message"), query("list", "names below"))
+PAGED = (query("limit", "rows of this page, 100 unless said, at most 1000"), query("offset", "rows before it"), query("q", "a part of what a row says"))
 VIA = header("Bridge-Via", "bridges it has come through, between commas; too many, or ours too often: 508")
 WRITING = (VIA, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED, header("Cache-Control", "max-age=n: seconds the value lives"), PREFER)
 NAME = in_path("path", "segments joined by '/', each percent-encoded; '+' is any one segment and a last '%23' all that follows, for reading")
@@ -147,6 +148,10 @@ def describe(version):
         "/metrics": read_only("Numbers in the text format of Prometheus", 200, 401, 403, content=TEXT),
         "/api/stats": read_only("Numbers", 200, 401, 403, content=JSON),
         "/api/explain": read_only("Where a message for a path goes, and why", 200, 400, 401, 403, content=JSON, parameters=(query("path", "which"),)),
+        "/api/me": read_only("Who the asker is here, and the mount", 200, 401, content=JSON),
+        "/api/peers": read_only("Who is connected, newest first", 200, 400, 401, 403, content=JSON, parameters=PAGED),
+        "/api/ports": read_only("Listeners and uplinks", 200, 400, 401, 403, content=JSON, parameters=PAGED),
+        "/api/routes": read_only("Routes, and how many messages have crossed them", 200, 400, 401, 403, content=JSON, parameters=PAGED),
         "/api/openapi.json": read_only("This", 200, content=JSON),
         "/api/requests/{id}": later(),
         "/history/{path}": {"parameters": [NAME], **read_only(

@@ -1,21 +1,35 @@
 /* What is about the bridge itself: the page, its health, explain and numbers. */
-#include "adapter/http/answer.h"
+#include "adapter/http/about.h"
 #include "adapter/http/event.h"
+#include "adapter/http/site.h"
 
-extern const unsigned char site_page[]; /* page.html, put into C by embed.py */
-extern const unsigned site_page_len;
 
-static void serve_page(request *r)
+static const site_file *find_file(text path)
 {
-    http_conn *c = r->conn;
+    for (unsigned i = 0; i < site_file_count; i++)
+        if (text_is(path, site_files[i].path)) return &site_files[i];
+    return NULL;
+}
+
+/* The page's files hold nothing secret and ask nobody; what they show they ask for under the visitor's name.  Only they may be run in
+ * it, and it may talk to nobody but us: what strangers publish stays text. */
+static void serve_file(request *r)
+{
+    const site_file *file = find_file(r->path);
+    text known = head_value(r->head, HEAD_IF_NONE_MATCH);
+    bool same = known.p && text_is(known, file->tag);
     answer a;
 
-    answer_begin(&a, c, 200);
-    answer_text(&a, "Content-Type: text/html;charset=utf-8\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
-                    "Referrer-Policy: no-referrer\r\nContent-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; "
-                    "style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'\r\n");
-    answer_print(&a, "X-Bridge-Mount: %.256s\r\n", c->port->mount);
-    answer_end(&a, site_page, site_page_len, NULL);
+    answer_begin(&a, r->conn, same ? 304 : 200);
+    answer_field(&a, "ETag", text_of(file->tag));
+    answer_text(&a, "Cache-Control: no-cache\r\n");
+    if (!same)
+        answer_print(&a, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n", file->type);
+    if (text_is(r->path, "/")) answer_print(&a, "X-Bridge-Mount: %.256s\r\n", r->conn->port->mount);
+    if (!same)
+        answer_text(&a, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+                        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'\r\n");
+    answer_end(&a, file->data, same ? 0 : file->len, NULL);
 }
 
 static void serve_health(request *r)
@@ -28,8 +42,7 @@ static void serve_openapi(request *r)
     describe_serve(r);
 }
 
-/* What is told about the bridge is asked for like a value, so that one policy guards both. */
-static bool may_read(request *r, const char *path)
+bool about_may(request *r, const char *path)
 {
     bridge_msg *msg, *reply = NULL;
     int rc = conn_peer(r->conn, r);
@@ -51,7 +64,7 @@ static void serve_explain(request *r)
     buf *name = &r->conn->port->name, *b = &r->conn->port->body;
     int rc;
 
-    if (!may_read(r, "$SYS/bridge/explain")) return;
+    if (!about_may(r, "$SYS/bridge/explain")) return;
     buf_clear(name);
     if (buf_room(name, 65536) < 0 || !query_get(r->query, "path", (char *)name->data, 65536)) {
         answer_problem(r->conn, 400, "Say ?path=...", NULL);
@@ -87,7 +100,7 @@ static void serve_stats(request *r)
 {
     buf *b = &r->conn->port->body;
 
-    if (!may_read(r, "$SYS/bridge/stats")) return;
+    if (!about_may(r, "$SYS/bridge/stats")) return;
     buf_clear(b);
     buf_text(b, "[");
     bridge_stats(bridge_port_bridge(r->conn->port->port), add_json, b);
@@ -112,7 +125,7 @@ static void serve_metrics(request *r)
 {
     buf *b = &r->conn->port->body;
 
-    if (!may_read(r, "$SYS/bridge/stats")) return;
+    if (!about_may(r, "$SYS/bridge/stats")) return;
     buf_clear(b);
     bridge_stats(bridge_port_bridge(r->conn->port->port), add_metric, b);
     answer_body(r->conn, 200, "text/plain; version=0.0.4", b->data, b->len);
@@ -126,14 +139,14 @@ static place_fn place_of(text path)
         const char *path;
         place_fn serve;
     } places[] = {
-        {"/", serve_page}, {"/healthz", serve_health}, {"/api/explain", serve_explain}, {"/api/stats", serve_stats}, {"/metrics", serve_metrics},
+        {"/", serve_file}, {"/healthz", serve_health}, {"/api/explain", serve_explain}, {"/api/stats", serve_stats}, {"/metrics", serve_metrics},
         {"/.well-known/core", serve_core}, {"/api/openapi.json", serve_openapi},
+        {"/api/me", about_me}, {"/api/peers", about_peers}, {"/api/ports", about_ports}, {"/api/routes", about_routes},
     };
 
-    if (path.len > 17) return NULL; /* longer than the longest of them */
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (text_is(path, places[i].path)) return places[i].serve;
-    return NULL;
+    return find_file(path) ? serve_file : NULL;
 }
 
 bool site_has(text path)

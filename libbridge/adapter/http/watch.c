@@ -12,16 +12,16 @@ typedef struct encoded {
     char text[];
 } encoded;
 
-static const encoded *encode(bridge_msg *msg, bool named, bool gone)
+static const encoded *encode(bridge_msg *msg, bool named, bool gone, bool about)
 {
-    uint32_t key = DERIVED_HTTP | 2u | (named ? 4u : 0u) | (gone ? 8u : 0u);
+    uint32_t key = DERIVED_HTTP | 2u | (named ? 4u : 0u) | (gone ? 8u : 0u) | (about ? 16u : 0u);
     derived *d = msg_derived(msg, key);
     encoded *e = NULL;
     buf b;
 
     if (d) return (const encoded *)d;
     buf_init(&b, msg->mem, 0);
-    if (sse_event(&b, msg, named, gone) == 0) e = mem_alloc(msg->mem, sizeof *e + b.len);
+    if (sse_event(&b, msg, named, gone, about) == 0) e = mem_alloc(msg->mem, sizeof *e + b.len);
     if (e) {
         *e = (encoded){.d = {.key = key}, .len = (uint32_t)b.len};
         memcpy(e->text, b.data, b.len);
@@ -46,7 +46,7 @@ static void start_events(watcher *w)
 
 static void write_event(watcher *w, bridge_msg *msg, bool gone)
 {
-    const encoded *e = encode(msg, w->named, gone);
+    const encoded *e = encode(msg, w->named, gone, w->about);
 
     w->quiet = false;
     w->conn->port->events++;
@@ -154,6 +154,7 @@ void watch_events(request *r, const char *pattern, bool exact)
 
     if (rc == 0) {
         w->named = !exact;
+        w->about = query_has(r->query, "about");
         w->resuming = read_resume(r, &w->resume);
         conn_enter(c, CONN_EVENTS);
         rc = bridge_peer_watch(c->peer, pattern, &how, NULL, &w->watch);

@@ -16,6 +16,7 @@ typedef struct watcher {
     bridge_watch *watch;
     uint64_t resume;     /* Last-Event-ID: kept values up to this version are known */
     bool named;          /* events say their path */
+    bool about;          /* and what else there is to know */
     bool once;           /* a long poll: the first message is the answer */
     bool started;        /* the head of the event stream is written */
     bool resuming;

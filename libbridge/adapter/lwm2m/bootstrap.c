@@ -373,7 +373,7 @@ static boot *boot_new(lwm2m_device *d, bool guest)
     b->preferred = -1;
     lwm2m_hold(d);
     d->boot = b;
-    if (bridge_peer_new(&b->asker, d->server->home, "bootstrap", NULL, BRIDGE_PEER_CANONICAL, d) < 0) b->asker = NULL;
+    if (bridge_peer_new(&b->asker, d->server->home, "bootstrap", NULL, BRIDGE_PEER_CANONICAL | BRIDGE_PEER_INSIDE, d) < 0) b->asker = NULL;
     return b;
 }
 

@@ -283,6 +283,15 @@ static void lwm2m_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     fn(user, "bridge_lwm2m_coalesced_total", "", (double)n->coalesced);
 }
 
+static const char *lwm2m_address(void *state, char *room, size_t len)
+{
+    const lwm2m_device *d = state;
+
+    if (!d->place.address.family || len < COAP_ADDRESS_TEXT) return NULL;
+    coap_address_text(&d->place.address, room);
+    return room;
+}
+
 static const char *const schemes[] = {"lwm2m", "lwm2ms", "lwm2m+tcp", "lwm2ms+tcp", NULL};
 const bridge_adapter lwm2m_adapter = {
     .size = sizeof(bridge_adapter),
@@ -296,4 +305,5 @@ const bridge_adapter lwm2m_adapter = {
     .stats = lwm2m_stats,
     .check = lwm2m_check,
     .recheck = coap_port_recheck,
+    .address = lwm2m_address,
 };

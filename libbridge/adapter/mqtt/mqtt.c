@@ -265,6 +265,14 @@ static void mqtt_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     fn(user, "bridge_mqtt_keep_alive_ends_total", "", (double)n->keep_alive_ends);
 }
 
+static const char *mqtt_address(void *state, char *room, size_t len)
+{
+    const mqtt_session *s = state;
+
+    (void)room, (void)len;
+    return s->client ? stream_peer(s->client->stream) : NULL;
+}
+
 static const char *const schemes[] = {"mqtt", "mqtts", "mqtt+unix", NULL};
 const bridge_adapter mqtt_adapter = {
     .size = sizeof mqtt_adapter,
@@ -282,4 +290,5 @@ const bridge_adapter mqtt_adapter = {
     .check = mqtt_check,
     .hungry = mqtt_hungry,
     .restore = mqtt_restore,
+    .address = mqtt_address,
 };

@@ -1,0 +1,118 @@
+"""What is asked about the bridge: who is connected, where it listens, its routes; who may ask; and events that say all that is known."""
+import base64
+import json
+import subprocess
+
+import pytest
+
+from peers import coap
+from peers.http import Events, Http
+from peers.mqtt import Client
+from peers.tools import need
+
+
+@pytest.fixture
+def bridged(start_bridged):
+    return start_bridged("http://127.0.0.1:0/resources", "mqtt://127.0.0.1:0", "coap://127.0.0.1:0/r")
+
+
+@pytest.fixture
+def http(bridged):
+    with Http(bridged.port("http")) as http:
+        yield http
+
+
+def test_who_is_connected(bridged, http):
+    with Client(bridged.port("mqtt"), 5).connect("panel") as panel, coap.Socket(bridged.port("coap")) as sensor:
+        panel.subscribe(("t", 1))
+        sensor.put("r/t", b"1")
+        sensor.put("r/t", b"2")
+        assert [panel.message().payload for _ in range(2)] == [b"1", b"2"]
+        panel.publish("u", b"", qos=1)
+        said = http.request("GET", "/api/peers").json
+        rows = {row["name"]: row for row in said["peers"]}
+        assert said["total"] == len(rows) == 3  # the application itself, and what adapters do inside, are nobody
+        row = rows["mqtt:panel"]
+        assert (row["scheme"], row["in"], row["out"], row["watches"]) == ("mqtt", 1, 2, 1) and row["address"].startswith("127.0.0.1:")
+        row = rows[f"coap:127.0.0.1:{sensor.port}"]
+        assert (row["in"], row["out"], row["watches"]) == (2, 0, 0) and row["since"] > 1.6e12
+
+
+def test_lists_come_in_pages(bridged, http):
+    clients = [Client(bridged.port("mqtt")).connect(f"client-{n}") for n in range(5)]
+    page = http.request("GET", "/api/peers?q=client-&limit=2").json
+    assert [p["name"] for p in page["peers"]] == ["mqtt:client-4", "mqtt:client-3"] and page["total"] == 5
+    assert [p["name"] for p in http.request("GET", "/api/peers?q=client-&limit=2&offset=4").json["peers"]] == ["mqtt:client-0"]
+    assert http.request("GET", "/api/peers?q=client-&offset=99").json["peers"] == []
+    for bad in ("limit=1001", "limit=x", "offset=-1"):
+        assert http.request("GET", "/api/peers?" + bad).status == 400
+    for client in clients:
+        client.drop()
+
+
+def test_a_session_that_is_away(bridged, http):
+    with Client(bridged.port("mqtt"), 5).connect("sleeper", props={"session_expiry": 1000}):
+        pass
+    def sleeper():
+        return http.request("GET", "/api/peers?q=sleeper").json["peers"][0]
+    for _ in range(100000):  # the end of the connection is on its way
+        if sleeper().get("away"):
+            break
+    assert sleeper()["away"] and "address" not in sleeper()
+
+
+def test_listeners_uplinks_and_routes(start_bridged, tmp_path):
+    (tmp_path / "bridge.json").write_text(json.dumps({
+        "listen": ["http://127.0.0.1:0/resources", "lwm2m://127.0.0.1:0?mount=devices"], "connect": ["mqtt://ann:secret@127.0.0.1:1?out=x/%23"],
+        "routes": [{"source": "coap:t/{x}", "target": "home/{x}"}, {"source": "raw/{x}", "target": "cooked/{x}", "transform": "scale 10", "format": "json"}]}))
+    bridged = start_bridged(options=["--config", "bridge.json"], listeners=2)
+    with Http(bridged.port("http")) as http:
+        http.request("PUT", "/resources/raw/a", "1.234")
+        assert http.request("GET", "/api/routes").json == {"total": 2, "routes": [
+            {"route": "coap:t/{x} -> home/{x}", "names": "coap", "crossed": 0, "both_ways": True},
+            {"route": "raw/{x} -> cooked/{x}", "transform": "scale 10", "format": "json", "crossed": 1}]}
+        assert http.request("GET", "/api/routes?q=scale").json["total"] == 1
+        answer = http.request("GET", "/api/ports")
+        rows = {row["scheme"]: row for row in answer.json["ports"]}
+        assert b"secret" not in answer.body and b"x/" not in answer.body
+        assert rows["uplink"]["uplink"] and not rows["uplink"]["up"] and rows["uplink"]["sent"] == 0
+        assert rows["lwm2m"]["mount"] == "devices" and rows["http"]["url"] == f"http://127.0.0.1:{bridged.port('http')}/resources"
+        assert http.request("GET", "/api/me").json["mount"] == "/resources"
+
+
+def test_who_may_ask(start_bridged, tmp_path):
+    passwords, rules = tmp_path / "passwords", tmp_path / "acl"
+    for name, create in (("root", ["-c"]), ("guest", [])):
+        subprocess.run([need("mosquitto_passwd"), *create, "-b", passwords, name, "p"], check=True)
+    rules.write_text("user root\ntopic read $SYS/#\ntopic readwrite #\nuser guest\ntopic read home/#\n")
+    port = start_bridged(f"http://127.0.0.1:0/resources?password_file={passwords}&acl_file={rules}&anonymous=deny").port("http")
+
+    def status(target, name):
+        with Http(port) as http:
+            return http.request("GET", target, headers={"Authorization": "Basic " + base64.b64encode(f"{name}:p".encode()).decode()} if name else {}).status
+    for target in ("/api/peers", "/api/ports", "/api/routes", "/api/stats", "/api/explain?path=a"):
+        assert [status(target, who) for who in ("root", "guest", None)] == [200, 403, 401], target
+    assert [status("/api/me", who) for who in ("root", "guest", None)] == [200, 200, 401]
+    assert [status(file, None) for file in ("/", "/page/app.js", "/page/style.css", "/page/none.js")] == [200, 200, 200, 404]
+
+
+def test_the_files_are_known_by_their_tags(http):
+    said = http.request("GET", "/page/app.js")
+    assert said["content-type"].startswith("text/javascript") and said["x-content-type-options"] == "nosniff" and "script-src 'self'" in said["content-security-policy"]
+    assert http.request("GET", "/page/app.js", headers={"If-None-Match": said["etag"]}).status == 304
+    assert http.request("POST", "/page/app.js", "x").status == 405
+
+
+def test_events_that_say_all(bridged, http):
+    http.request("PUT", "/resources/t", "21.5", headers={"Content-Type": "text/plain", "Cache-Control": "max-age=1000"})
+    http.request("PUT", "/resources/long", "x" * 20000)
+    with Events(bridged.port("http"), "/resources/t?observe&about") as one, Events(bridged.port("http"), "/resources/%23?observe&about") as many:
+        said = one.next().json
+        assert (said["path"], said["value"], said["len"], said["kept"], said["type"]) == ("t", 21.5, 4, True, "text/plain;charset=utf-8")
+        assert said["origin"].startswith("http:127.0.0.1") and said["expires"] - said["time"] == 1000000 and "guess" not in said
+        known = {event["path"]: event for event in (many.next().json, many.next().json)}
+        assert known["long"]["long"] and "value" not in known["long"] and known["long"]["len"] == 20000
+        with Client(bridged.port("mqtt"), 5).connect("meter") as meter:
+            meter.publish("t", b"\xff\0", qos=1, props=[("user", ("unit", "<i>")), ("user", ("unit", "two"))])
+        said = one.next().json
+        assert said["base64"] == "/wA=" and not said["kept"] and said["qos"] == 1 and said["properties"] == [["unit", "<i>"], ["unit", "two"]]
