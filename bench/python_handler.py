@@ -15,9 +15,12 @@ from libbridge.message import make
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
 
 
-def blocking(pattern, path):
+def blocking(pattern, path, route=None):
+    """route: (source, target, a function that each message goes through)."""
     done, seen = threading.Event(), 0
     with libbridge.Bridge(log_level="error") as bridge:
+        if route:
+            bridge.route(route[0], route[1], transform=[route[2]])
 
         @bridge.on(pattern)
         def heard(message, **captures):
@@ -57,5 +60,6 @@ def inside_asyncio():
 
 for name, run in (("blocking, publish and handler", lambda: blocking("a/b", "a/b")),
                   ("blocking, with a capture", lambda: blocking("a/{x}", "a/b")),
+                  ("blocking, over a route with a function", lambda: blocking("a/b", "raw/b", ("raw/{x}", "a/{x}", lambda m: m.value + 1))),
                   ("asyncio, ready message and handler", inside_asyncio)):
-    print(f"{name:36} {statistics.median(run() for _ in range(5)):>12,.0f} messages/CPU-s", flush=True)
+    print(f"{name:40} {statistics.median(run() for _ in range(5)):>12,.0f} messages/CPU-s", flush=True)

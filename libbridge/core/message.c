@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "core/path.h"
 #include <stdalign.h>
+#include <stdio.h>
 
 origin *origin_new(mem *m, const char *scheme, const char *who)
 {
@@ -13,6 +14,7 @@ origin *origin_new(mem *m, const char *scheme, const char *who)
     atomic_init(&o->refs, 1);
     o->mem = mem_ref(m);
     o->scheme_len = (uint16_t)(scheme_len > UINT16_MAX ? UINT16_MAX : scheme_len);
+    o->account = 0;
     at = o->text;
     if (scheme) {
         memcpy(at, scheme, scheme_len);
@@ -21,6 +23,21 @@ origin *origin_new(mem *m, const char *scheme, const char *who)
     }
     memcpy(at, who, len + 1);
     return o;
+}
+
+origin *origin_counted(mem *m, const origin *o, const char *kind, const char *account)
+{
+    size_t len = strlen(o->text), more = strlen(kind) + strlen(account) + 2;
+    origin *out = len < UINT16_MAX ? mem_alloc(m, sizeof *out + len + 1 + more) : NULL;
+
+    if (!out) return NULL;
+    atomic_init(&out->refs, 1);
+    out->mem = mem_ref(m);
+    out->scheme_len = o->scheme_len;
+    out->account = (uint16_t)(len + 1);
+    memcpy(out->text, o->text, len + 1);
+    snprintf(out->text + len + 1, more, "%s:%s", kind, account);
+    return out;
 }
 
 origin *origin_ref(origin *o)
@@ -50,6 +67,7 @@ static size_t extra_offset(size_t path_len, size_t len)
 
 const msg_extra *msg_extra_of(const bridge_msg *m)
 {
+    m = msg_whole(m);
     return m->has_extra ? (const msg_extra *)((const char *)m + extra_offset(m->path_len, m->len)) : NULL;
 }
 
@@ -131,6 +149,7 @@ static int make(mem *m, const bridge_fields *f, text path, origin *from, bridge_
     msg->qos = f->qos & 3;
     msg->retain = f->retain;
     msg->has_extra = extra;
+    msg->shares = 0;
     msg->hops = 0;
     msg->text_said = MSG_TEXT_UNSAID;
     memcpy(msg->path, path.p, path.len);
@@ -204,9 +223,30 @@ static int remake(const bridge_msg *msg, text path, bridge_format format, const 
     return rc;
 }
 
+static int share(const bridge_msg *msg, text path, bridge_msg **out)
+{
+    size_t most = offsetof(bridge_msg, path) + path.len + 2 * sizeof(bridge_msg *);
+    bridge_msg *it = mem_alloc(msg->mem, most);
+
+    if (!it) return BRIDGE_NOMEM;
+    memcpy(it, msg, offsetof(bridge_msg, path));
+    atomic_init(&it->refs, 1);
+    atomic_init(&it->derived, NULL);
+    it->mem = msg->origin && msg->origin->mem == msg->mem ? msg->mem : mem_ref(msg->mem);
+    it->origin = origin_ref(msg->origin);
+    it->path_len = (uint16_t)path.len;
+    it->shares = 1;
+    memcpy(it->path, path.p, path.len);
+    it->path[path.len] = 0;
+    *msg_whole_at(it) = bridge_msg_ref((bridge_msg *)(uintptr_t)msg_whole(msg));
+    *out = it;
+    return 0;
+}
+
 int msg_renamed(const bridge_msg *msg, text path, bridge_msg **out)
 {
     if (path.len > PATH_BYTES) return BRIDGE_TOOBIG;
+    if (msg->len >= MSG_SHARED || msg->shares) return share(msg, path, out);
     return remake(msg, path, msg->format, msg_data(msg), msg->len, out);
 }
 
@@ -230,6 +270,8 @@ static void destroy(bridge_msg *msg)
     origin *from = msg->origin;
     mem *m = msg->mem;
     bool held = from && from->mem == m; /* m, by the origin */
+
+    if (msg->shares) bridge_msg_unref(*msg_whole_at(msg));
 
     while (d) {
         derived *next = d->next;
@@ -298,6 +340,7 @@ size_t msg_bytes(const bridge_msg *msg)
 {
     size_t n = offsetof(bridge_msg, path) + msg->path_len + 1 + msg->len;
 
+    if (msg->shares) return offsetof(bridge_msg, path) + msg->path_len + 2 * sizeof(bridge_msg *) + msg_bytes(msg_whole(msg));
     if (msg->has_extra) { /* what bridge_msg_look() shows is all there is to measure */
         bridge_fields f = {.size = sizeof f};
         bridge_msg_look(msg, &f);

@@ -1,6 +1,7 @@
 /* core/message.h - one message: immutable, reference-counted; header, path, payload and properties in one block.
  *
  *      struct bridge_msg | path NUL | payload | [msg_extra and its texts]
+ *      struct bridge_msg | path NUL | which      the same under another name, when there is much of it: `shares` what `which` has
  *
  * What is derived from a message (an encoded PUBLISH, the JSON form of a SenML pack) hangs on it as a `derived`, so that it
  * is made once however many peers want it. */
@@ -14,6 +15,7 @@ typedef struct origin { /* who sent it: one object a peer, shared by its message
     atomic_uint refs;
     mem *mem;
     uint16_t scheme_len; /* "mqtt" of "mqtt:client-7" */
+    uint16_t account;    /* where in text it stands by what this one is counted, when that is not its name; 0: it is */
     char text[];
 } origin;
 
@@ -44,15 +46,29 @@ struct bridge_msg {
     uint16_t path_len, format;
     uint8_t verb; /* bridge_verb as accepted: PUT, POST, DELETE */
     uint8_t qos : 2, retain : 1, has_extra : 1;
+    uint8_t shares : 1;    /* payload and extra are another's: msg_whole() */
     uint8_t text_said : 2; /* MSG_TEXT_*: whether its publisher said that the payload is UTF-8, to be passed on as said */
     uint8_t hops; /* routes crossed so far */
     char path[];  /* NUL-terminated */
 };
 
-static inline const uint8_t *msg_data(const bridge_msg *m) { return (const uint8_t *)m->path + m->path_len + 1; }
+enum { MSG_SHARED = 512 }; /* bytes from which on a renamed message has no copy of its own */
+static inline bridge_msg **msg_whole_at(const bridge_msg *m)
+{
+    size_t at = offsetof(bridge_msg, path) + m->path_len + sizeof(bridge_msg *);
+
+    return (bridge_msg **)(uintptr_t)((const char *)m + at / sizeof(bridge_msg *) * sizeof(bridge_msg *));
+}
+static inline const bridge_msg *msg_whole(const bridge_msg *m) { return m->shares ? *msg_whole_at(m) : m; }
+static inline const uint8_t *msg_data(const bridge_msg *m)
+{
+    m = msg_whole(m);
+    return (const uint8_t *)m->path + m->path_len + 1;
+}
 static inline text msg_path(const bridge_msg *m) { return (text){m->path, m->path_len}; }
 
 origin *origin_new(mem *m, const char *scheme, const char *who); /* "scheme:who"; scheme NULL: who has it already */
+origin *origin_counted(mem *m, const origin *o, const char *kind, const char *account); /* the same, counted as "kind:account" */
 origin *origin_ref(origin *o);
 void origin_unref(origin *o);
 
@@ -61,7 +77,7 @@ int msg_new(mem *m, const bridge_fields *fields, origin *from, bridge_msg **out)
 /* The plain kind, for the fast way in: path has been checked, nothing but a payload, format AUTO; from is not NULL and in m. */
 int msg_new_plain(mem *m, text path, const void *data, size_t len, uint8_t qos, bool retain, int64_t time, origin *from,
                   bridge_msg **out);
-/* The same message under another path (not checked: from a route or a view). */
+/* The same message under another path (not checked: from a route or a view); a large payload is not copied. */
 int msg_renamed(const bridge_msg *msg, text path, bridge_msg **out);
 /* The same message with another payload and format. */
 int msg_with(const bridge_msg *msg, bridge_format format, const void *data, size_t len, bridge_msg **out);

@@ -14,7 +14,7 @@ static void deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     listener_fn *l = how->user;
 
     (void)state;
-    if (!l->gone) l->fn(l->user, msg);
+    if (!l->gone && !how->watch->peer->port->hub->ending) l->fn(l->user, msg);
 }
 
 static const char *const no_schemes[] = {NULL};

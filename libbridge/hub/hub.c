@@ -92,6 +92,8 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
 
 void hub_close(hub *h)
 {
+    h->ending = true;
+    if (!h->offline) routes_flush(h); /* before those go who are to hear it */
     list_each_safe(it, &h->ports)
     {
         bridge_port *p = list_of(it, bridge_port, link);

@@ -156,6 +156,7 @@ struct hub {
     size_t hit_count, hit_room;
     pathcache plans; /* plan.c */
     uint64_t mark;
+    bool ending;  /* the application is leaving: it is told nothing any more */
     bool offline; /* listeners are looked at, not opened */
     unsigned depth; /* of calls into adapters and applications: nothing is freed before it is 0 again */
     list owners;
@@ -356,6 +357,7 @@ int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *b
 /* Carries an accepted message over the routes that copy.  from may be NULL. */
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
 void routes_explain(hub *h, text path, buf *out);
+void routes_flush(hub *h); /* what transformations hold back goes on */
 void far_lost(bridge_peer *peer); /* routes that name it wait for another */
 int functions_add(hub *h, const char *name, bridge_transform_fn fn, void *user, void **out, bridge_error *err); /* EXISTS */
 void functions_remove(void *function);

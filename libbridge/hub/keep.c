@@ -164,6 +164,7 @@ static void on_written(bridge_store_wait *w, int status)
 
     list_remove(&t->link);
     mem_free(h->mem, t);
+    h->why[0] = 0;
     hub_enter(h);
     done(user, rc, NULL);
     hub_leave(h);

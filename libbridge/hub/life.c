@@ -216,13 +216,14 @@ static bool has_room(hub *h, const bridge_msg *msg, size_t most)
     return count < most;
 }
 
-/* "mqtt:client-7"; of an address the port is left out, which a stranger changes at will. */
+/* "user:alice", "host:10.0.0.7" where its peer has been told so; else "coap:10.0.0.7", "mqtt:client-7": of an address the port is left out, which a stranger changes at will. */
 static text client_of(const bridge_msg *msg)
 {
     const origin *o = msg->origin;
     text t = o ? text_of(o->text) : (text){NULL, 0};
     size_t len = t.len;
 
+    if (o && o->account) return text_of(o->text + o->account);
     if (!o || (o->scheme_len == 3 && memcmp(o->text, "app", 3) == 0)) return (text){NULL, 0};
     while (len > 0 && t.p[len - 1] >= '0' && t.p[len - 1] <= '9') len--;
     if (len > (size_t)o->scheme_len + 1 && len < t.len && t.p[len - 1] == ':' && memcmp(t.p, "mqtt:", 5) != 0) t.len = len - 1;

@@ -2,6 +2,7 @@
 #include "auth/auth.h"
 #include "hub/hub.h"
 #include "hub/port.h"
+#include <stdio.h>
 
 int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state)
 {
@@ -45,6 +46,21 @@ void bridge_peer_via(bridge_peer *peer, bridge_port *port, const char *user)
     if (user && !name) return; /* the old name has no more rights than the new one may have: both were proved */
     mem_free(port->hub->mem, peer->user);
     peer->user = name;
+}
+
+void peer_counts_as(bridge_peer *peer, const char *user, const char *address)
+{
+    char host[256];
+    const char *colon = strrchr(address, ':');
+    size_t len = colon && strspn(colon + 1, "0123456789") == strlen(colon + 1) ? (size_t)(colon - address) : strlen(address);
+    origin *was = peer->origin, *now;
+
+    snprintf(host, sizeof host, "%.*s", (int)(len < sizeof host ? len : sizeof host - 1), address);
+    if (was->account && strcmp(was->text + was->account + 5, user ? user : host) == 0 && (was->text[was->account] == 'u') == (user != NULL)) return;
+    now = origin_counted(peer->port->hub->mem, was, user ? "user" : "host", user ? user : host);
+    if (!now) return; /* counted by its name */
+    peer->origin = now;
+    origin_unref(was);
 }
 
 void bridge_peer_away(bridge_peer *peer, bool away)

@@ -20,6 +20,9 @@ const limits *port_limits(bridge_port *port);
 bridge_format msg_format(const bridge_msg *msg);
 const char *port_mark(const bridge_port *port); /* 16 hex digits that no other bridge has */
 uint64_t port_version(bridge_port *port); /* a new one, as for a message that is accepted: an ETag that nobody had before */
+/* What it keeps is counted (max_client_names) for the name it has proved, or, of one that has proved none, for its address: a client id is
+ * whatever a stranger says.  address: "10.0.0.7:4711"; borrow. */
+void peer_counts_as(bridge_peer *peer, const char *user, const char *address);
 size_t peer_watches(const bridge_peer *peer); /* how many subscriptions it has */
 bool peer_watches_at(bridge_peer *peer, const char *filter, const char *group); /* is this (MQTT filter) one of them? */
 /* A message that a shared subscription of this peer was given goes to another of its group, if there is one. */

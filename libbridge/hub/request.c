@@ -202,6 +202,7 @@ static void finish(bridge_call *c)
     h->calls--;
     if (c->status == BRIDGE_TIMEOUT) h->count.timeouts++;
     hub_enter(h);
+    h->why[0] = 0; /* what is said now has nothing to do with what was refused meanwhile */
     tell_watchers(c);
     if (c->ticket) { /* still: a watcher may have closed the asker */
         bridge_done_fn done = c->ticket->done;

@@ -33,9 +33,8 @@ static void route_free(mem *m, route *r)
 {
     if (!r) return;
     mem_free(m, r->from);
+    if (r->to_target != r->to) mem_free(m, r->to_target);
     mem_free(m, r->to);
-    mem_free(m, r->from_target);
-    mem_free(m, r->to_target);
     mem_free(m, r->label);
     mem_free(m, r->kept);
     route_transform_free(m, r);
@@ -216,6 +215,11 @@ void routes_forget(hub *h, route *r)
 {
     route_keep_not(h, r);
     routes_remove(h, r);
+}
+
+void routes_flush(hub *h)
+{
+    list_each_safe(it, &h->routes->all) route_transform_flush(list_of(it, route, link));
 }
 
 /* ---- copies */

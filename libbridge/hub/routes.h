@@ -21,7 +21,7 @@ struct route {
     route_end forth, back;
     far *from_far, *to_far; /* COPY: this side is an uplink's; NULL: it is a path of ours */
     pattern *from, *to;               /* NAME: the scheme's name, the canonical path.  COPY: source, target */
-    pattern *from_target, *to_target; /* the same, for filling in */
+    pattern *to_target; /* to, for filling in; another one only when `to` cannot be matched with (a name stands in it twice) */
     pattern_link from_link, to_link;
     bridge_format format; /* FORMAT_AUTO: as it is */
     bridge_keep retain;

@@ -64,7 +64,7 @@ int route_fill(const route *r, bool forth, const pattern *matched, text name, ch
     captures caps;
 
     if (!pattern_match(matched, name.p, name.len, &caps)) return BRIDGE_INTERNAL;
-    return forth ? pattern_fill(r->to_target, &r->to_link, &caps, out, room) : pattern_fill(r->from_target, &r->from_link, &caps, out, room);
+    return forth ? pattern_fill(r->to_target, &r->to_link, &caps, out, room) : pattern_fill(r->from, &r->from_link, &caps, out, room);
 }
 
 /* Whose names count: an application that says nothing speaks for every scheme, one that gives an origin for that one only. */

@@ -74,14 +74,17 @@ static int read_patterns(hub *h, route *r, text from, text to, bridge_error *err
     return rc;
 }
 
-/* The way back exists when every capture of the source stands in the target exactly once. */
-static int read_backwards(hub *h, route *r, text from, text to, bridge_error *err)
+/* The way back exists when every capture of the source stands in the target exactly once.  Most targets can be matched with as they are
+ * read: then one pattern does for both. */
+static int read_backwards(hub *h, route *r, text to, bridge_error *err)
 {
     int rc = pattern_new(h->mem, &r->to, to.p, to.len, PATTERN_FULL, err);
 
-    if (rc == 0) rc = pattern_new(h->mem, &r->from_target, from.p, from.len, PATTERN_TARGET, err);
-    if (rc == 0) rc = pattern_bind(r->from_target, r->to, &r->from_link, err);
-    return rc;
+    if (rc == 0) {
+        mem_free(h->mem, r->to_target);
+        r->to_target = r->to;
+    }
+    return rc == 0 ? pattern_bind(r->from, r->to, &r->from_link, err) : rc;
 }
 
 static int read_options(route *r, const bridge_route *said, bridge_error *err)
@@ -140,7 +143,7 @@ static int settle(hub *h, route *r, const bridge_route *said, side s, side t, br
     rc = settle_far(h, r, s, t, err);
     if (rc == 0) rc = read_patterns(h, r, from, to, err);
     if (rc < 0) return rc;
-    rc = read_backwards(h, r, from, to, &back);
+    rc = read_backwards(h, r, to, &back);
     if (rc == BRIDGE_NOMEM) return fail_nomem(err);
     r->back_too = rc == 0 && (said->ways == BRIDGE_BOTH_WAYS || (r->kind == ROUTE_NAME && said->ways == BRIDGE_WAYS_AUTO));
     if (rc < 0 && said->ways == BRIDGE_BOTH_WAYS)

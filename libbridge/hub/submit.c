@@ -78,6 +78,7 @@ int hub_cross(hub *h, bridge_peer *from, bridge_verb verb, bridge_msg *msg, cons
 {
     bridge_owner *owner = hub_owner(h, msg->path, msg->path_len);
 
+    if (owner && h->ending && owner->peer == h->app) return BRIDGE_NOTFOUND;
     if (owner) return hub_ask(from ? from : h->app, owner, verb, msg, msg->path, NULL, NULL, NULL, NULL, NULL);
     return hub_accept(h, from, verb, msg, NULL, came);
 }

@@ -215,3 +215,25 @@ async def test_a_closed_subscription_lets_its_reader_go():
 
         with pytest.raises(StopAsyncIteration):
             await reader
+
+
+@story
+async def test_an_uplink_is_waited_for():
+    async with Bridge("mqtt://127.0.0.1:0") as cloud, Bridge() as site:
+        heard = cloud.subscribe("up/#")
+        uplink = site.connect(f"{cloud.listeners[0]}?name=cloud&retry_min=20&retry_max=200")
+        site.route("{p...}", "uplink.cloud:up/{p...}")
+
+        await uplink.wait_up(30)
+        site.publish("a", 1, qos=1)
+
+        assert (await heard.get(30)).path == "up/a"
+        assert uplink.state == "up"
+
+
+@story
+async def test_an_uplink_that_does_not_come_is_a_timeout():
+    async with Bridge() as site:
+        uplink = site.connect("mqtt://127.0.0.1:1?name=cloud")
+        with pytest.raises(libbridge.Timeout):
+            await uplink.wait_up(0.05)

@@ -90,7 +90,7 @@ static int fill(const modelled *r, bool forth, const char *path, char *out)
     const pattern *p = forth ? r->real->from : r->real->to;
 
     if (!pattern_match(p, path, strlen(path), &caps)) return -1;
-    return pattern_fill(forth ? r->real->to_target : r->real->from_target, forth ? &r->real->to_link : &r->real->from_link, &caps, out, 1000);
+    return pattern_fill(forth ? r->real->to_target : r->real->from, forth ? &r->real->to_link : &r->real->from_link, &caps, out, 1000);
 }
 
 static bool model_name(int scheme, bool inward, const char *path, char *out)

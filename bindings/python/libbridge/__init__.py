@@ -7,8 +7,8 @@
 `libbridge.Bridge` blocks, `libbridge.aio.Bridge` lives in asyncio, `libbridge.testing` has fixtures for pytest.
 """
 from . import _bridge
-from ._core import Ask, Credential, Listener, Reply, Request, Route, Slot, Uplink, check_config
-from .blocking import Bridge, Subscription
+from ._core import Ask, Credential, Listener, Reply, Request, Route, Slot, check_config
+from .blocking import Bridge, Subscription, Uplink
 from .clock import Clock
 from .devices import Device, Devices, FirmwareError
 from .errors import *  # noqa: F401,F403

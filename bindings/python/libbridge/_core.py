@@ -13,7 +13,6 @@ import weakref
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic
 from typing import Any, Callable, Iterable, Mapping, Optional, Tuple, Union
 from urllib.parse import parse_qs, urlsplit
 
@@ -184,13 +183,6 @@ class Uplink(Slot):
                 return "up" if value else "down"
         return "unknown"
 
-    def wait_up(self, timeout: float | None = None) -> None:
-        """Waits until a broker is connected and subscribed to; raises Timeout.  For the blocking Bridge."""
-        deadline = None if timeout is None else monotonic() + timeout
-        with self._owner.subscribe(f"$SYS/broker/connection/{self.name}/state") as states:  # type: ignore[attr-defined]
-            while bytes(states.get(None if deadline is None else max(0.001, deadline - monotonic()))) != b"1":
-                pass
-
 
 class Route(Slot):
     """A line of the routing table."""
@@ -281,8 +273,9 @@ class Request:
         status, reply = 0, None
         if isinstance(result, Reply):
             status = 1 if result.created else 0
-            if result.value is not None or result.format is not None or result.created:
-                reply = make(result.location or self.path, result.value, result.format, ttl=result.ttl, props=result.props)
+            if result.value is not None or result.format is not None or result.location is not None or result.props:
+                body = b"" if result.value is None and result.format is None else result.value
+                reply = make(result.location or self.path, body, result.format, ttl=result.ttl, props=result.props)
         elif result is not None:
             reply = result if isinstance(result, Message) else make(self.path, result, None)
         call, self._call = self._call, None
@@ -327,6 +320,7 @@ class Owner:
 
     _core: "Core"
     clock: Clock | None
+    _uplink = Uplink
 
     def _on_loop(self, fn: Callable[..., Any], *args: Any) -> Any:
         raise NotImplementedError
@@ -340,7 +334,7 @@ class Owner:
 
     def connect(self, url: str) -> Uplink:
         """Connects to another broker; it comes back by itself."""
-        return Uplink(self, self._on_loop(self._core.engine.connect, url), url)
+        return self._uplink(self, self._on_loop(self._core.engine.connect, url), url)
 
     def route(self, source: str, target: str, *, format: str | None = None, both_ways: bool | None = None,
               retain: bool | None = None, max_qos: int | None = None, priority: int = 0,

@@ -11,10 +11,11 @@ import functools
 import inspect
 import weakref
 from datetime import timedelta
-from typing import Any, AsyncIterator, Callable, Iterable, TypeVar
+from typing import Any, AsyncIterator, Callable, Iterable, TypeVar, cast
 
-from . import past
+from . import _core, blocking, past
 from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, _living, checked_verbs, log, outcome
+from ._manners import deadline_of, documented_as, left, note, take_back, tell_watched
 from .clock import Clock
 from .devices import AsyncDevice, AsyncDevices
 from .errors import Canceled, Closed, MethodNotAllowed, Timeout
@@ -24,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _HANDLER_QUEUE = 10_000
 
 
+@documented_as(blocking.Subscription)
 class Subscription(AsyncIterator[Message]):
     """The messages of a pattern.  At most ``most`` wait; then the oldest are dropped and ``lost`` counts."""
 
@@ -60,7 +62,6 @@ class Subscription(AsyncIterator[Message]):
             self._reader.set_result(None)
 
     async def get(self, timeout: float | None = None) -> Message:
-        """The next message; raises Timeout, and Closed at the end."""
         if not self._waiting and not self._closed:
             try:
                 await asyncio.wait_for(self._more(), timeout)
@@ -144,6 +145,18 @@ class _Worker:
                 log.exception("handler of %r failed on %r", self._pattern, message.path)
 
 
+class Uplink(_core.Uplink):
+    """A connection to another broker or server."""
+
+    async def wait_up(self, timeout: float | None = None) -> None:
+        """Waits until a broker is connected and subscribed to; raises Timeout."""
+        deadline = deadline_of(timeout)
+        with self._owner.subscribe(f"$SYS/broker/connection/{self.name}/state") as states:  # type: ignore[attr-defined]
+            while bytes(await states.get(left(deadline))) != b"1":
+                pass
+
+
+@documented_as(blocking.Bridge)
 class Bridge(Owner):
     """A bridge inside the running event loop.
 
@@ -151,6 +164,11 @@ class Bridge(Owner):
     ...     async for alarm in b.subscribe("alarms/#"):
     ...         print(alarm.path, alarm.value)
     """
+
+    _uplink = Uplink
+
+    def connect(self, url: str) -> Uplink:
+        return cast(Uplink, super().connect(url))
 
     def __init__(self, *urls: str, config: Config | None = None, clock: Clock | None = None, timeout: float = 5.0,
                  log_level: str | None = None, max_message: int = 0, max_queue: int = 0,
@@ -307,7 +325,6 @@ class Bridge(Owner):
 
     async def request(self, verb: str, path: str, value: Value = b"", *, timeout: float | None = None,
                       format: FormatLike | None = None, **rest: Any) -> Message | None:
-        """Asks whoever owns the path, else the value that is kept; the answer, if it has a body."""
         core = self._core
         answer: asyncio.Future[tuple[Any, int]] = self._loop.create_future()
         message = make(path, value, format, **rest)
@@ -319,7 +336,6 @@ class Bridge(Owner):
         return outcome(*await answer)
 
     async def get(self, path: str, *, timeout: float | None = None) -> Message:
-        """The value at a path; raises NotFound, Denied, Timeout, ..."""
         return await self.request("GET", path, timeout=timeout) or Message(path, b"")
 
     async def history(self, pattern: str, start: past.When = None, end: past.When = None, *, timeout: float | None = None,
@@ -337,21 +353,17 @@ class Bridge(Owner):
 
     async def put(self, path: str, value: Value, *, timeout: float | None = None, format: FormatLike | None = None,
                   qos: int = 0, ttl: timedelta | float | None = None) -> Message | None:
-        """Sets the value at a path."""
         return await self.request("PUT", path, value, timeout=timeout, format=format, qos=qos, ttl=ttl)
 
     async def post(self, path: str, value: Value = b"", *, timeout: float | None = None,
                    format: FormatLike | None = None, qos: int = 0) -> Message | None:
-        """Asks the path's owner to do something with a value; without owner it is an event, not kept."""
         return await self.request("POST", path, value, timeout=timeout, format=format, qos=qos)
 
     async def delete(self, path: str, *, timeout: float | None = None) -> Message | None:
-        """Removes the value at a path."""
         return await self.request("DELETE", path, timeout=timeout)
 
     async def patch(self, path: str, value: Value, *, timeout: float | None = None,
                     format: FormatLike = "merge-patch") -> Message | None:
-        """Changes part of the value at a path."""
         return await self.request("PATCH", path, value, timeout=timeout, format=format)
 
     @property
@@ -388,7 +400,7 @@ class Bridge(Owner):
                 except Exception:
                     log.exception("handler of %r failed on %r", pattern, message.path)
             ident = self._core.new_id(heard)
-            _note(fn, registration.opened(self._on_loop(self._core.engine.subscribe, pattern, ident, 0)))
+            note(fn, registration.opened(self._on_loop(self._core.engine.subscribe, pattern, ident, 0)))
             return fn
         return register
 
@@ -412,10 +424,7 @@ class Bridge(Owner):
 
             def asked(call: Any, status: int) -> None:
                 if isinstance(call, str):
-                    try:
-                        watched(call, bool(status))  # type: ignore[misc]
-                    except Exception:
-                        log.exception("%r failed on %r", watched, call)
+                    tell_watched(watched, call, status)
                     return
                 request = Request(call, names)
                 try:
@@ -431,25 +440,15 @@ class Bridge(Owner):
                     request._refuse(why)
                 self._kick()
             ident = self._core.new_id(asked)
-            _note(fn, Registration(self).opened(self._on_loop(self._core.engine.handle, pattern, ident, watched is not None)))
+            note(fn, Registration(self).opened(self._on_loop(self._core.engine.handle, pattern, ident, watched is not None)))
             return fn
         return register
 
     def off(self, fn: Callable[..., Any]) -> None:
-        """Takes back every `on` and `resource` of a function."""
-        for registration in getattr(fn, "_libbridge", ()):
-            if registration._owner is self:
-                registration.close()
+        take_back(self, fn)
 
 
 def _discard(work: Any) -> None:
     """A coroutine that was cancelled before it began would complain that nobody awaited it."""
     if inspect.iscoroutine(work):
         work.close()
-
-
-def _note(fn: Callable[..., Any], registration: Registration) -> None:
-    try:
-        fn.__dict__.setdefault("_libbridge", []).append(registration)
-    except AttributeError:
-        pass

@@ -18,10 +18,11 @@ import time
 import weakref
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any, Callable, Iterable, Iterator, TypeVar
+from typing import Any, Callable, Iterable, Iterator, TypeVar, cast
 
-from . import past
+from . import _core, past
 from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched, _living, checked_verbs, log, outcome
+from ._manners import deadline_of, left, note, take_back, tell_watched
 from .clock import Clock
 from .devices import Device, Devices
 from .errors import Busy, Closed, MethodNotAllowed, Timeout
@@ -234,6 +235,17 @@ def _forget(driver: _Driver, ident: int, held: Any) -> None:
     driver.core.engine.wake()
 
 
+class Uplink(_core.Uplink):
+    """A connection to another broker or server."""
+
+    def wait_up(self, timeout: float | None = None) -> None:
+        """Waits until a broker is connected and subscribed to; raises Timeout."""
+        deadline = deadline_of(timeout)
+        with self._owner.subscribe(f"$SYS/broker/connection/{self.name}/state") as states:  # type: ignore[attr-defined]
+            while bytes(states.get(left(deadline))) != b"1":
+                pass
+
+
 class Bridge(Owner):
     """A bridge that works in the background; see the module for its threads.
 
@@ -242,6 +254,12 @@ class Bridge(Owner):
     ...     print(b.get("home/kitchen/temperature").value)
     21.5
     """
+
+    _uplink = Uplink
+
+    def connect(self, url: str) -> Uplink:
+        """Connects to another broker; it comes back by itself."""
+        return cast(Uplink, super().connect(url))
 
     def __init__(self, *urls: str, config: Config | None = None, clock: Clock | None = None, timeout: float = 5.0,
                  patience: float | None = None, log_level: str | None = None, max_message: int = 0, max_queue: int = 0,
@@ -376,7 +394,7 @@ class Bridge(Owner):
                 except Exception:
                     log.exception("handler of %r failed on %r", pattern, message.path)
             ident = self._core.new_id(lambda message, _status: jobs.append(functools.partial(call, message)))
-            _note(fn, registration.opened(self._on_loop(self._core.engine.subscribe, pattern, ident, 0)))
+            note(fn, registration.opened(self._on_loop(self._core.engine.subscribe, pattern, ident, 0)))
             return fn
         return register
 
@@ -393,10 +411,7 @@ class Bridge(Owner):
         def register(fn: F) -> F:
             def answer(call: Any, wanted_now: int) -> None:
                 if isinstance(call, str):
-                    try:
-                        watched(call, bool(wanted_now))  # type: ignore[misc]
-                    except Exception:
-                        log.exception("%r failed on %r", watched, call)
+                    tell_watched(watched, call, wanted_now)
                     return
                 request = Request(call, names)
                 try:
@@ -408,15 +423,13 @@ class Bridge(Owner):
             jobs = self._driver.jobs
             ident = self._core.new_id(lambda call, status: jobs.append(functools.partial(answer, call, status)))
             held = self._on_loop(self._core.engine.handle, pattern, ident, watched is not None)
-            _note(fn, Registration(self).opened(held))
+            note(fn, Registration(self).opened(held))
             return fn
         return register
 
     def off(self, fn: Callable[..., Any]) -> None:
         """Takes back every `on` and `resource` of a function; it may be called from that function."""
-        for registration in getattr(fn, "_libbridge", ()):
-            if registration._owner is self:
-                registration.close()
+        take_back(self, fn)
 
     # ---- living
 
@@ -442,11 +455,3 @@ class Bridge(Owner):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _note(fn: Callable[..., Any], registration: Registration) -> None:
-    """Remembers on the function what it is registered for, so that off(fn) finds it; a bound method cannot remember."""
-    try:
-        fn.__dict__.setdefault("_libbridge", []).append(registration)
-    except AttributeError:
-        pass

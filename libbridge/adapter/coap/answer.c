@@ -184,7 +184,8 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
 
     if (status < 0) {
         cp->errors++;
-        coap_answer_status(r, status, verb, msg_sentence(value, said, sizeof said) ? said : NULL); /* RFC 7252 5.5.2 */
+        coap_answer_status(r, status, verb,
+                           msg_sentence(value, said, sizeof said) ? said : status == BRIDGE_BUSY ? port_why(cp->port) : NULL); /* RFC 7252 5.5.2 */
         return;
     }
     buf_init(&room, cp->mem, 65536);

@@ -4,6 +4,7 @@
 #include "codec/registry.h"
 #include "core/message.h"
 #include "core/path.h"
+#include "hub/port.h"
 
 enum { MAX_TAGS = 32 };
 
@@ -139,7 +140,7 @@ void resource_finish(request *r, bridge_verb verb, const char *name, int outcome
     } else if (outcome == BRIDGE_METHOD) {
         refuse_method(c, verb);
     } else {
-        answer_failure(c, outcome, msg_sentence(reply, said, sizeof said) ? said : NULL);
+        answer_failure(c, outcome, msg_sentence(reply, said, sizeof said) ? said : outcome == BRIDGE_BUSY ? port_why(c->port->port) : NULL);
     }
 }
 

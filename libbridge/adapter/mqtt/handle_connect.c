@@ -109,6 +109,7 @@ static int take_session(mqtt_client *c, const wire_connect *k, const login *l, b
     int rc = s ? 0 : mqtt_session_new(&s, sh, l->id, l->user);
     if (rc < 0) return rc;
     bridge_peer_via(s->peer, c->via, l->user);
+    peer_counts_as(s->peer, l->user, stream_peer(c->stream));
     mqtt_session_online(s, c);
     return 0;
 }
