@@ -50,6 +50,8 @@ struct loop {
     struct fetcher *fetcher; /* fetch.c; NULL until somebody fetches */
 };
 
+void posts_run(loop *l);
+
 int64_t timers_due(const loop *l); /* INT64_MAX: none */
 void timers_run(loop *l);
 void timers_done(loop *l);

@@ -70,26 +70,33 @@ struct post {
     void *user;
 };
 
-static void on_wake(uv_async_t *handle)
+void posts_run(loop *l)
 {
-    loop *l = handle->data;
     struct post *p;
 
-    atomic_store(&l->kicked, false);
-    if (atomic_load(&l->stopped)) uv_stop(&l->uv);
     pthread_mutex_lock(&l->lock);
     p = l->posts;
     l->posts = NULL;
     l->posts_tail = &l->posts;
     l->post_count = 0;
     pthread_mutex_unlock(&l->lock);
-    update_time(l);
+    if (p) update_time(l);
     while (p) {
         struct post *next = p->next;
         p->fn(p->user);
         mem_free(l->mem, p);
         p = next;
     }
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    loop *l = handle->data;
+
+    atomic_store(&l->kicked, false);
+    if (atomic_load(&l->stopped)) uv_stop(&l->uv);
+    update_time(l);
+    posts_run(l);
 }
 
 int loop_post(loop *l, void (*fn)(void *), void *user)

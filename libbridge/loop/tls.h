@@ -1,4 +1,4 @@
-/* loop/tls.h - TLS settings of a listener, said once for every protocol above.  OpenSSL lives in loop/tls*.c only.
+/* loop/tls.h - TLS settings of a listener, said once for every protocol above; and of a client, at the end.  OpenSSL lives in loop/tls*.c only.
  *
  *      cert=FILE key=FILE       our certificate with its chain, and its key (in the same file if key is left out); PEM.  Several of
  *                               both: chosen by the name that a client says (SNI); the first for those who say none
@@ -52,5 +52,21 @@ int tls_dial(stream **out, loop *l, const struct sockaddr *to, size_t len, struc
 struct bio_method_st *tls_bio_method(void);
 struct x509_st;
 char *tls_name_in(const struct x509_st *leaf, const char *want, mem *m); /* of a certificate that is not verified yet */
+
+/* The same with what most clients want: what we say of ourselves, and whom we believe; for one connection or many.  Files are read once. */
+typedef struct tls_said_by_us { /* NULL: not said */
+    const char *ca;                    /* file, PEM; NULL: the authorities of the system are believed */
+    const char *cert, *key, *ciphers;  /* files, PEM; key: NULL, it is in cert.  ciphers: of TLS 1.2 */
+    const char *psk_file;              /* one line "identity:key in hex"; then TLS 1.2, and no certificates */
+    const char *alpn;                  /* one name */
+    bool lax;                          /* believe everybody */
+} tls_said_by_us;
+typedef struct tls_keys tls_client;
+int tls_client_new(tls_client **out, mem *m, const tls_said_by_us *said, bridge_error *err); /* IO, SYNTAX, INVALID with a sentence */
+tls_client *tls_client_ref(tls_client *c);
+void tls_client_unref(tls_client *c); /* NULL is fine */
+/* name: whom we mean to speak to, a host's name or address: it is said (SNI, RFC 6066 3), and the certificate has to be theirs (RFC 9525).
+ * The caller holds a reference until on_close. */
+int tls_client_dial(stream **out, loop *l, const struct sockaddr *to, size_t len, tls_client *c, const char *name, const tls_call *call);
 extern const char *const tls_url_options[]; /* NULL-terminated; for url_check() */
 #endif

@@ -18,7 +18,7 @@ const char *tls_reason(void)
 
 /* ---- what OpenSSL asks of us */
 
-static int never_ask(char *room, int size, int writing, void *user)
+int tls_never_ask(char *room, int size, int writing, void *user)
 {
     (void)room, (void)size, (void)writing, (void)user;
     return 0; /* nobody sits at a terminal */
@@ -61,16 +61,16 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
 
 /* ---- the steps */
 
-static int readable(const char *name, bridge_error *err)
+int tls_readable(const char *name, bridge_error *err)
 {
     return access(name, R_OK) == 0 ? 0 : fail(err, BRIDGE_IO, "cannot read %s: %s", name, strerror(errno));
 }
 
 int tls_take_pair(SSL_CTX *ctx, const tls_pair *pair, bridge_error *err)
 {
-    int rc = readable(pair->cert, err);
+    int rc = tls_readable(pair->cert, err);
 
-    if (rc == 0) rc = readable(pair->key, err);
+    if (rc == 0) rc = tls_readable(pair->key, err);
     if (rc < 0) return rc;
     if (SSL_CTX_use_certificate_chain_file(ctx, pair->cert) != 1)
         return fail(err, BRIDGE_SYNTAX, "%s holds no certificate in PEM: %s", pair->cert, tls_reason());
@@ -98,7 +98,7 @@ static int take_certs(tls_keys *k, const tls_said *said, bridge_error *err)
 
 static int take_ca(tls_keys *k, const tls_said *said, bridge_error *err)
 {
-    int rc = readable(said->ca, err);
+    int rc = tls_readable(said->ca, err);
 
     if (rc < 0) return rc;
     if (SSL_CTX_load_verify_file(k->ctx, said->ca) != 1)
@@ -106,7 +106,7 @@ static int take_ca(tls_keys *k, const tls_said *said, bridge_error *err)
     SSL_CTX_set_client_CA_list(k->ctx, SSL_load_client_CA_file(said->ca));
     SSL_CTX_set_verify(k->ctx, SSL_VERIFY_PEER | (said->client_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT), NULL);
     if (!said->crl) return 0;
-    rc = readable(said->crl, err);
+    rc = tls_readable(said->crl, err);
     if (rc < 0) return rc;
     if (X509_load_crl_file(X509_STORE_add_lookup(SSL_CTX_get_cert_store(k->ctx), X509_LOOKUP_file()), said->crl, X509_FILETYPE_PEM) < 1)
         return fail(err, BRIDGE_SYNTAX, "%s holds no revocation list in PEM: %s", said->crl, tls_reason());
@@ -172,7 +172,7 @@ static int fill(tls_keys *k, const tls_said *said, const tls_keys *old, bridge_e
     k->identity = mem_text(k->mem, said->identity);
     if (!k->ctx || !k->bio || (said->alpn && !k->alpn) || (said->identity && !k->identity)) return fail_nomem(err);
     SSL_CTX_set_app_data(k->ctx, k);
-    SSL_CTX_set_default_passwd_cb(k->ctx, never_ask);
+    SSL_CTX_set_default_passwd_cb(k->ctx, tls_never_ask);
     SSL_CTX_set_min_proto_version(k->ctx, said->only_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_options(k->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(k->ctx, SSL_MODE_RELEASE_BUFFERS);

@@ -15,6 +15,7 @@ typedef struct tls_pairs {
     size_t count, room;
 } tls_pairs;
 typedef struct tls_names tls_names; /* tls_names.c */
+typedef struct tls_keys tls_keys;
 
 typedef struct tls_said { /* the words of the URL, copied */
     tls_pairs pairs;      /* cert= and key= */
@@ -24,7 +25,7 @@ typedef struct tls_said { /* the words of the URL, copied */
     int64_t patience;
 } tls_said;
 
-typedef struct tls_keys {
+struct tls_keys {
     mem *mem;
     unsigned refs;
     SSL_CTX *ctx;
@@ -33,7 +34,7 @@ typedef struct tls_keys {
     const claim_asker *asker; /* of the listener; fn is NULL when nobody is asked */
     tls_names *names; /* or NULL: there is one certificate, or none */
     char *alpn, *identity;
-} tls_keys;
+};
 
 int tls_keys_new(tls_keys **out, mem *m, const tls_said *said, const tls_keys *old, const claim_asker *asker, bridge_error *err);
 void tls_keys_unref(tls_keys *k); /* NULL is fine */
@@ -51,6 +52,8 @@ int tls_names_new(tls_names **out, mem *m, const tls_pairs *pairs, bridge_error 
 void tls_names_free(tls_names *n);             /* NULL is fine */
 int tls_names_choose(SSL *ssl, void *names);   /* for SSL_CTX_set_cert_cb() */
 
+int tls_never_ask(char *room, int size, int writing, void *user);
+int tls_readable(const char *name, bridge_error *err);
 int tls_take_pair(SSL_CTX *ctx, const tls_pair *pair, bridge_error *err);
 const char *tls_reason(void);     /* of the last OpenSSL error, which is taken away */
 #endif

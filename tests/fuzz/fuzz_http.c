@@ -4,7 +4,7 @@
 #include "adapter/http/head.h"
 #include "adapter/http/media.h"
 #include "adapter/http/target.h"
-#include "adapter/http/ws.h"
+#include "codec/ws.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -94,7 +94,7 @@ static void frames(const uint8_t *data, size_t len)
 {
     while (len > 0) {
         ws_frame f;
-        int64_t n = ws_read(&f, data, len, 65536);
+        int64_t n = ws_read(&f, data, len, 65536, true);
         uint8_t *out;
         if (n <= 0) return;
         if ((size_t)n > len || f.payload + f.len != data + n) abort();

@@ -1,9 +1,9 @@
-"""Uplinks and the store: kill -9 loses nothing that was acknowledged to a local publisher."""
+"""Uplinks and the store: kill -9 loses nothing that was acknowledged to a local publisher, or to a broker."""
 import pytest
 
 from conftest import Bridged, built_adapters
 from peers.broker import Broker
-from peers.mqtt import PUBACK, Client, publish
+from peers.mqtt import PUBACK, PUBLISH, Client, publish, subscribe
 
 pytestmark = pytest.mark.skipif("uplink" not in built_adapters(), reason="uplinks are not in this build")
 
@@ -57,3 +57,35 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed_while_the_broke
         there.append(heard.line())
 
     assert [x for x in there if x in acknowledged] == acknowledged
+
+
+def test_what_a_broker_has_sent_is_not_lost_when_the_process_is_killed(bridged_again, broker, tmp_path):
+    """kill -9 in the midst of messages from the broker: it is told that we have one when that is on disk, not before."""
+    config = tmp_path / "bridge.json"
+    config.write_text('{"store": "sqlite:' + str(tmp_path / "bridge.db") + '", "connect": ["'
+                      + broker.url(f"in=n/%23;retain=always&name=cloud&clean=no&client_id=site7&{QUICK}") + '"]}')
+    count, turns = 300, 3
+    bridged = bridged_again(config)
+    talker = Client(broker.port, version=5).connect("talker")
+    for turn in range(turns):
+        watcher = Client(bridged.port("mqtt"), version=5).connect("watcher")
+        watcher.send(subscribe(1, "$SYS/broker/connection/cloud/state", version=5))
+        while watcher.receive().payload != b"1":  # its session is there
+            pass
+        watcher.send(subscribe(2, f"n/{turn}/#", version=5))
+        for i in range(count):
+            talker.send(publish(f"n/{turn}/{i}", b"x", qos=1, pid=i + 1, version=5))
+        for _ in range(turn * 20 + 1):  # of what has come here some is on disk, and some is not
+            watcher.receive()
+        bridged.process.kill()
+        bridged.process.wait()
+        for _ in range(count):  # the broker has all of it
+            assert talker.receive().type == PUBACK
+        bridged = bridged_again(config)
+    watcher = Client(bridged.port("mqtt"), version=5).connect("watcher")
+    watcher.send(subscribe(1, "n/#", version=5))
+    wanted, there = {f"n/{turn}/{i}" for turn in range(turns) for i in range(count)}, set()
+    while not wanted <= there:
+        packet = watcher.receive()
+        if packet.type == PUBLISH:
+            there.add(packet.topic)

@@ -2,7 +2,7 @@
 #include "adapter/http/head.h"
 #include "adapter/http/media.h"
 #include "adapter/http/target.h"
-#include "adapter/http/ws.h"
+#include "codec/ws.h"
 #include "check.h"
 #include <stdlib.h>
 
@@ -286,12 +286,12 @@ static void frames(void)
     char answer[WS_ACCEPT + 1];
     ws_frame f;
 
-    for (size_t n = 0; n < sizeof hello; n++) CHECK_INT(ws_read(&f, hello, n, 1000), 0);
-    CHECK_INT(ws_read(&f, hello, sizeof hello, 1000), sizeof hello);
+    for (size_t n = 0; n < sizeof hello; n++) CHECK_INT(ws_read(&f, hello, n, 1000, true), 0);
+    CHECK_INT(ws_read(&f, hello, sizeof hello, 1000, true), sizeof hello);
     CHECK(f.fin && f.opcode == WS_TEXT && f.len == 5);
     ws_unmask(&f, out);
     CHECK(memcmp(out, "Hello", 5) == 0);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_INT(ws_read(&f, bad[i].data, bad[i].len, 1000), bad[i].want);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_INT(ws_read(&f, bad[i].data, bad[i].len, 1000, true), bad[i].want);
     CHECK(ws_header(out, WS_TEXT, 125) == 2 && ws_header(out, WS_TEXT, 126) == 4 && ws_header(out, WS_BINARY, 65536) == 10);
     CHECK(out[0] == 0x82 && out[1] == 127 && out[7] == 1 && out[9] == 0);
     ws_accept(text_of("dGhlIHNhbXBsZSBub25jZQ=="), answer);

@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ROOT / "libbridge"
 ROOMS = ["base", "core", "codec", "transform", "loop", "store", "auth", "hub", "adapter", "api", "config"]  # low to high
-SIDEWAYS = {("lwm2m", "coap"), ("mqttsn", "mqtt")}  # an adapter that speaks through another one
+SIDEWAYS = {("lwm2m", "coap"), ("mqttsn", "mqtt"), ("uplink", "mqtt")}  # an adapter that speaks through another one
 ONLY = {"config": {"config", "base", "core", "api"}}  # it does what a program could do, and knows nothing of the hub
 
 

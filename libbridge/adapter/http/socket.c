@@ -214,7 +214,7 @@ size_t socket_data(http_conn *c, const uint8_t *data, size_t len)
 
     while (used < len && (s = socket_of(c)) && !s->closing && !(s->is_tunnel && !s->inner.reading)) {
         ws_frame f;
-        int64_t n = ws_read(&f, data + used, len - used, c->port->max_body + SOCKET_FRAME);
+        int64_t n = ws_read(&f, data + used, len - used, c->port->max_body + SOCKET_FRAME, true);
         if (n == 0) return used;
         if (n < 0) {
             socket_close(s, (unsigned)-n);

@@ -5,7 +5,7 @@
 #ifndef HTTP_SOCKET_H
 #define HTTP_SOCKET_H
 #include "adapter/http/server.h"
-#include "adapter/http/ws.h"
+#include "codec/ws.h"
 
 enum {
     SOCKET_HIGH = 256 * 1024, /* bytes on their way; above, a tunnel waits and a talk loses events and says how many */

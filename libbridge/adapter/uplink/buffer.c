@@ -16,6 +16,14 @@ parcel *parcel_new(mem *m, bridge_msg *msg, const char *topic, size_t topic_len)
     return p;
 }
 
+void parcel_free(mem *m, parcel *p)
+{
+    if (!p) return;
+    list_remove(&p->link);
+    bridge_msg_unref(p->msg);
+    mem_free(m, p);
+}
+
 void buffer_init(buffer *b, mem *m, size_t max_count, size_t max_bytes, bool drop_old)
 {
     *b = (buffer){.mem = m, .max_count = max_count, .max_bytes = max_bytes, .drop_old = drop_old};
@@ -98,6 +106,13 @@ parcel *buffer_take(buffer *b, int64_t now)
     return p;
 }
 
+void buffer_untake(buffer *b, parcel *p)
+{
+    p->given = false;
+    b->given--;
+    b->next = p;
+}
+
 void buffer_finish(buffer *b, parcel *p)
 {
     take_out(b, p);
@@ -105,15 +120,11 @@ void buffer_finish(buffer *b, parcel *p)
 
 void buffer_reset(buffer *b)
 {
-    list_each_safe(it, &b->parcels)
+    list_each(it, &b->parcels)
     {
         parcel *p = list_of(it, parcel, link);
         if (!p->given) break;
-        if (p->qos == 0 && p->handed) {
-            take_out(b, p);
-            continue;
-        }
-        p->given = p->handed = p->refused = false;
+        p->given = p->refused = false;
         b->given--;
     }
     b->next = list_empty(&b->parcels) ? NULL : list_of(b->parcels.next, parcel, link);

@@ -28,8 +28,9 @@ void buffer_done(buffer *b);
 /* Takes p, always; BUSY: it, or the oldest that waits, was dropped. */
 int buffer_add(buffer *b, parcel *p);
 parcel *buffer_take(buffer *b, int64_t now); /* the next to be given, or NULL; those that are out of date are passed over */
+void buffer_untake(buffer *b, parcel *p);    /* the newest that was given is not */
 void buffer_finish(buffer *b, parcel *p);    /* it is done: freed */
-void buffer_reset(buffer *b);                /* nothing is given any more; QoS 0 that paho had is done: it may have been written */
+void buffer_reset(buffer *b);                /* nothing is given any more: all of it waits */
 static inline size_t buffer_waiting(const buffer *b)
 {
     return b->count - b->given;
@@ -41,4 +42,5 @@ void buffer_unkeep(buffer *b, parcel *p);
 void buffer_restore(buffer *b, parcel *p, uint64_t number); /* from the store, in order */
 
 parcel *parcel_new(mem *m, bridge_msg *msg, const char *topic, size_t topic_len); /* takes a reference of its own */
+void parcel_free(mem *m, parcel *p);                                              /* NULL is fine */
 #endif

@@ -40,13 +40,22 @@ static int message_of(uplink *u, const arrival *a, const map_line *l, const char
     return rc;
 }
 
-static int submit(uplink *u, const map_line *l, bridge_verb verb, bridge_msg *msg)
+/* The hub has taken it; with a store that is when its batch is on disk. */
+static void on_taken(void *user, int status, bridge_msg *reply)
 {
-    if (l->routes) return bridge_peer_arrived(u->peer, verb, msg, NULL, NULL, NULL);
-    return bridge_peer_submit(u->peer, verb, msg, NULL, NULL, NULL, NULL, NULL);
+    (void)reply;
+    link_acknowledge(user, status);
 }
 
-void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path)
+static int submit(uplink *u, const map_line *l, bridge_verb verb, bridge_msg *msg, link_ack *ack)
+{
+    bridge_done_fn done = ack ? on_taken : NULL;
+
+    if (l->routes) return bridge_peer_arrived(u->peer, verb, msg, done, ack, NULL);
+    return bridge_peer_submit(u->peer, verb, msg, NULL, NULL, done, ack, NULL);
+}
+
+int uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path, link_ack *ack)
 {
     bridge_msg *msg = NULL;
     bridge_verb verb;
@@ -54,51 +63,41 @@ void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *p
 
     if (rc == 0) {
         verb = !msg->retain ? BRIDGE_POST : msg->len ? BRIDGE_PUT : BRIDGE_DELETE;
-        rc = submit(u, l, verb, msg);
+        rc = submit(u, l, verb, msg, ack);
         if (rc == BRIDGE_NOTFOUND && verb == BRIDGE_DELETE) /* nothing to remove; those who listen hear it all the same */
-            rc = submit(u, l, BRIDGE_POST, msg);
+            rc = submit(u, l, BRIDGE_POST, msg, ack);
     }
     if (rc < 0 && rc != BRIDGE_NOTFOUND) {
         u->count.rejected++;
         bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "%.200s from the broker is refused: %s", path, bridge_status_text(rc));
     }
     bridge_msg_unref(msg);
+    return rc;
 }
 
-static void take_one(uplink *u, const arrival *a)
+int uplink_receive(uplink *u, const arrival *a, link_ack *ack)
 {
     static const map_line by_route = {.qos = 2, .routes = true};
     const map_table *t = &u->options.maps;
+    int outcome;
 
     u->count.received++;
     if (a->prop_count && uplink_hops(u, a->props, a->prop_count) < 0) {
         u->count.loops++;
-        return;
+        return 0;
     }
-    if (u->mirror && mirror_heard(u, a)) return;
+    if (u->mirror && mirror_heard(u, a, ack, &outcome)) return outcome;
     if (u->version == UPLINK_V311 && !a->retain &&
         echo_heard(&u->echo, a->topic, a->topic_len, a->data, a->len, loop_now(port_loop(u->port)))) {
         u->count.echoes++;
-        return;
+        return 0;
     }
     if (path_check(a->topic, a->topic_len, NULL) < 0) {
         u->count.rejected++;
-        return;
+        return BRIDGE_INVALID;
     }
-    for (size_t i = 0; i < t->count; i++) {
-        if (t->lines[i].out || map_name(&t->lines[i], a->topic, a->topic_len, u->name_room) < 0) continue;
-        uplink_submit(u, a, &t->lines[i], u->name_room);
-        return; /* no two of them overlap */
-    }
-    if (!list_empty(&u->wants)) uplink_submit(u, a, &by_route, a->topic);
-}
-
-void uplink_receive(uplink *u, arrival *a)
-{
-    while (a) {
-        arrival *next = a->next;
-        if (u->state != UPLINK_CLOSING) take_one(u, a);
-        mem_free(u->mem, a);
-        a = next;
-    }
+    for (size_t i = 0; i < t->count; i++) /* no two of them overlap */
+        if (!t->lines[i].out && map_name(&t->lines[i], a->topic, a->topic_len, u->name_room) >= 0)
+            return uplink_submit(u, a, &t->lines[i], u->name_room, ack);
+    return list_empty(&u->wants) ? 0 : uplink_submit(u, a, &by_route, a->topic, ack);
 }

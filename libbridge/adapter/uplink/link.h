@@ -1,13 +1,10 @@
-/* adapter/uplink/link.h - one connection to a broker through paho's asynchronous client, as the loop's thread sees it.
+/* adapter/uplink/link.h - the way to one broker: a name is looked up, its addresses are tried, TLS and WebSocket are put on top, and
+ * client.c speaks MQTT there.  All on the loop's thread; nothing here waits.
  *
- *   loop's thread                      courier (one a link)              paho's two threads (one pair a process)
- *   link_open, link_subscribe --order--> MQTTAsync_create, _connect,     on_connected, on_lost, on_arrived,
- *   link_push ----------------parcels--> the first MQTTAsync_send  ---->  on_written, on_acked: these send the next ones
- *   link_collect <------- news, arrivals, parcels that are done; one wake-up for many -------------------'
- *
- * No call below waits for paho: its one lock is held while it resolves names and connects.  That is what the courier is for.
- * What comes out of paho's threads goes into lists under `lock`; the loop is woken once and takes all of it.
- * docs/why/71-uplinks.md tells what was measured. */
+ *   link_open() ... on_up()   one attempt with all addresses of one broker
+ *                   on_down() it failed, or what was up is lost: link_open() may be called again
+ *   link_close() ... on_over()
+ * No hook is called from within link_open(), link_drop(), link_leave() and link_close(), but for on_reset(). */
 #ifndef ADAPTER_UPLINK_LINK_H
 #define ADAPTER_UPLINK_LINK_H
 #include "base/list.h"
@@ -19,30 +16,29 @@
 #include <stdint.h>
 
 enum {
-    LINK_ARRIVALS = 16 * 1024 * 1024, /* bytes that wait for the loop; above, paho's thread waits, and so the broker; docs/limits.md */
-    LINK_UNWRITTEN = 16,              /* messages that paho has and has not yet written */
-    LINK_PSK_MAX = 64
+    LINK_HIGH = 256 * 1024, /* bytes that the kernel has not taken: no more is given; docs/limits.md */
+    LINK_ADDRESSES = 8      /* of one name */
 };
 
 #define LINK_HOP "bridge-via" /* the user property that says through which bridges a message has come: once for each */
 
-/* A message on its way out.  Between link_push() and coming back from link_collect() only the link touches it. */
+/* A message on its way out. */
 typedef struct parcel {
     list link;             /* in the buffer */
-    struct parcel *next;   /* in the link's lists */
-    struct paho_link *on;       /* for paho's callbacks */
+    list flight;           /* in the client's: QoS 1 and 2, sent and not acknowledged */
     uint64_t number;       /* in the buffer, and in the store */
     bridge_store_mark mark;
     bridge_msg *msg;       /* payload and properties */
     const char *hop;       /* our mark as a user property, or NULL: MQTT 3.1.1 */
     size_t bytes;          /* for the buffer's limit */
     int64_t until;         /* ms since 1970 when it is out of date; INT64_MAX: never */
-    uint8_t qos;
+    uint16_t id;           /* packet identifier, in flight */
+    uint8_t qos, phase;    /* phase: client.h */
+    bool again;            /* in flight, and to be sent once more */
     bool retain, gone;     /* gone: the value was removed: an empty payload */
     bool transient;        /* a question: nobody waits for it after a restart */
     bool kept;             /* the store has it */
     bool given;            /* the link has it */
-    bool handed;           /* paho has it */
     bool refused;          /* the broker said no; `reason` */
     uint8_t reason;
     const char *response;  /* MQTT 5 response topic for requests, or NULL: the message's own */
@@ -51,14 +47,13 @@ typedef struct parcel {
 
 typedef struct link_settings { /* for one attempt; all texts are in `mem`; freed by the link */
     mem *mem;
-    char *host, *path, *client_id, *user, *password, *ca, *cert, *key, *ciphers, *psk_identity, *alpn;
-    char *will, *will_payload;
-    uint8_t psk[LINK_PSK_MAX];
-    unsigned psk_len;
+    char *host, *path, *client_id, *user, *password;
+    const char *ca, *cert, *key, *ciphers, *psk_file, *alpn; /* borrowed from the URL */
+    const char *will, *will_payload;
     size_t password_len;
-    int port, version, keep_alive, connect_timeout;
+    int port, version, keep_alive, connect_timeout; /* seconds */
     uint32_t session_expiry; /* seconds, MQTT 5 */
-    unsigned max_inflight;
+    uint64_t max_packet;
     uint8_t will_qos;
     bool tls, ws, verify, clean, will_retain;
     bool fresh; /* forget what the link knows of a session */
@@ -66,29 +61,8 @@ typedef struct link_settings { /* for one attempt; all texts are in `mem`; freed
 link_settings *link_settings_new(mem *m);
 void link_settings_free(link_settings *s);
 
-typedef struct link_filter {
-    char *filter; /* the link frees it */
-    uint8_t qos;
-} link_filter;
-
-typedef enum link_kind { LINK_UP, LINK_FAILED, LINK_LOST, LINK_RESET, LINK_SUBSCRIBED, LINK_OVER } link_kind;
-typedef struct link_news {
-    struct link_news *next;
-    link_kind kind;
-    unsigned epoch;        /* of the link_open() that it is about */
-    int code;              /* FAILED, LOST: paho's or the broker's; 0 unknown */
-    bool session_present;  /* UP */
-    bool no_retain;        /* UP: MQTT 5 Retain Available 0 */
-    uint8_t max_qos;       /* UP */
-    uint32_t max_packet;   /* UP: 0 no limit */
-    unsigned count;        /* SUBSCRIBED: filters, and for each the broker's answer */
-    uint8_t *codes;
-    char text[160];
-} link_news;
-
-typedef struct arrival { /* a message from the broker; one block */
-    struct arrival *next;
-    size_t bytes, topic_len, len, correlation_len, prop_count;
+typedef struct arrival { /* a message from the broker; borrow */
+    size_t topic_len, len, correlation_len, prop_count;
     const char *topic, *content_type, *response;
     const void *data, *correlation;
     const bridge_prop *props;
@@ -97,26 +71,36 @@ typedef struct arrival { /* a message from the broker; one block */
     bool retain, has_expiry, says_text, says_bytes;
 } arrival;
 
-typedef struct link_harvest {
-    link_news *news; /* in order; free with link_news_free() */
-    arrival *arrivals; /* free each with mem_free() */
-    parcel *done;
-} link_harvest;
+typedef struct link_up { /* what the broker says of itself */
+    bool session_present, no_retain;
+    uint8_t max_qos;
+} link_up;
 
-typedef struct paho_link paho_link;
-/* on_news: on the loop's thread, when there is something to collect. */
-int link_new(paho_link **out, loop *l, mem *m, void (*on_news)(void *user), void *user);
-unsigned link_open(paho_link *k, link_settings *s);                                 /* takes s; returns the epoch; news: UP or FAILED */
-int link_subscribe(paho_link *k, link_filter *filters, unsigned count, bool quiet); /* takes filters; quiet: no kept messages, please */
-int link_unsubscribe(paho_link *k, char *filter);                                   /* takes filter */
-void link_push(paho_link *k, parcel *first, parcel *last);                          /* a chain by `next`; in this order */
-void link_drop(paho_link *k); /* breaks the connection off: something is wrong with it.  The next link_open() must be fresh */
-void link_collect(paho_link *k, link_harvest *out);
-void link_close(paho_link *k, int linger); /* disconnects; news: OVER, the last */
-/* After OVER, or when nobody waits for it any more: on_news is not called again.  rest: parcels to be freed once paho has let go; NULL is fine. */
-void link_free(paho_link *k, list *rest);
-void parcel_free(mem *m, parcel *p);
-void link_news_free(mem *m, link_news *n);
+typedef struct client_ack link_ack;
+typedef struct link_hooks {
+    void (*on_up)(void *user, const link_up *up);
+    void (*on_down)(void *user, int code, const char *why); /* code: reason_text()'s; 0: the network's */
+    void (*on_over)(void *user);
+    void (*on_subscribed)(void *user, const char *filter, bool awaited, uint8_t code); /* awaited: as link_subscribe() was told */
+    /* ack: NULL at QoS 0.  Its outcome, which acknowledges it; or BRIDGE_PENDING, then link_acknowledge() later. */
+    int (*on_message)(void *user, const arrival *a, link_ack *ack);
+    void (*on_done)(void *user, parcel *p); /* QoS 1 and 2: the broker has it, or does not want it */
+    void (*on_reset)(void *user);           /* what was given and is not done is to be given again */
+    void (*on_room)(void *user);            /* link_may() may say yes again */
+} link_hooks;
+
+typedef struct broker_link broker_link;
+int link_new(broker_link **out, loop *l, mem *m, unsigned window, const link_hooks *hooks, void *user);
+void link_free(broker_link *k); /* NULL is fine; no hook is called any more */
+void link_open(broker_link *k, link_settings *s); /* takes s; what is open is dropped */
+void link_drop(broker_link *k);                   /* breaks the connection off; no on_down() */
+void link_leave(broker_link *k, bool politely);   /* the same, when all is written; politely: with DISCONNECT, so that no will is sent */
+void link_close(broker_link *k);                  /* DISCONNECT; on_over() when all is written */
+int link_subscribe(broker_link *k, const char *filter, uint8_t qos, bool quiet, bool awaited); /* quiet: no kept messages, please */
+int link_unsubscribe(broker_link *k, const char *filter);
+bool link_may(const broker_link *k, uint8_t qos); /* is there room for one more? */
+int link_publish(broker_link *k, parcel *p);      /* QoS 0: done with it.  TOOBIG for this broker; else the connection is as good as lost */
+void link_acknowledge(link_ack *ack, int status);
 
 /* MQTT 5 1.5.4 lets a server end the connection for control characters in a text, and some do: such a text does not leave here, or the
  * message would end every connection that is made to send it. */

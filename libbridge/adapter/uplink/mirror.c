@@ -203,13 +203,7 @@ static const char *their_name(const struct mirror *m, const char *ours)
 
 static void subscribe_one(uplink *u, const char *filter)
 {
-    link_filter *one = mem_new(u->mem, link_filter);
-
-    if (!one) return;
-    one->filter = mem_text(u->mem, filter);
-    one->qos = 1;
-    if (one->filter) link_subscribe(u->link, one, 1, false);
-    else mem_free(u->mem, one);
+    link_subscribe(u->link, filter, 1, false, false);
 }
 
 static void on_interest(void *user, const char *filter, bool wanted)
@@ -231,34 +225,34 @@ static void on_interest(void *user, const char *filter, bool wanted)
     {
         w = list_of(it, wish, link);
         if (strcmp(w->filter, theirs) != 0) continue;
-        char *copy = u->was_up ? mem_text(u->mem, theirs) : NULL;
-        if (copy) link_unsubscribe(u->link, copy);
+        if (u->was_up) link_unsubscribe(u->link, theirs);
         list_remove(&w->link);
         mem_free(u->mem, w);
         return;
     }
 }
 
-static void news(uplink *u, const arrival *a)
+static int news(uplink *u, const arrival *a, link_ack *ack)
 {
     struct mirror *m = u->mirror;
     map_line plain = {.qos = 2};
 
-    if (m->prefix_len + a->topic_len >= MAP_NAME) return;
+    if (m->prefix_len + a->topic_len >= MAP_NAME) return BRIDGE_INVALID;
     memcpy(u->name_room, m->prefix, m->prefix_len);
     memcpy(u->name_room + m->prefix_len, a->topic, a->topic_len + 1);
-    uplink_submit(u, a, &plain, u->name_room);
+    return uplink_submit(u, a, &plain, u->name_room, ack);
 }
 
-bool mirror_heard(uplink *u, const arrival *a)
+bool mirror_heard(uplink *u, const arrival *a, link_ack *ack, int *outcome)
 {
+    *outcome = 0;
     if (strcmp(a->topic, u->mirror->replies) == 0) {
         on_answer(u, a);
         return true;
     }
     for (size_t i = 0; i < u->options.maps.count; i++) /* a map takes what it asked for */
         if (!u->options.maps.lines[i].out && pattern_match(u->options.maps.lines[i].source, a->topic, a->topic_len, NULL)) return false;
-    news(u, a);
+    *outcome = news(u, a, ack);
     return true;
 }
 

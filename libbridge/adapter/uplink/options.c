@@ -15,7 +15,9 @@
     X(max_queue_bytes, 67108864, SIZE_MAX / 2)                                                                         \
     X(max_inflight, 100, 65000)                                                                                        \
     X(drain_rate, 20000, UINT32_MAX)                                                                                   \
-    X(linger, 1000, 60000)
+    X(linger, 1000, 60000)                                                                                             \
+    X(fail_back, 0, 86400)                                                                                             \
+    X(max_packet, 67108864, 268435460)
 
 #define WORD(name, otherwise, most) #name,
 static const char *const own[] = {SETTINGS(WORD) "name", "broker", "client_id", "user_file", "token_file", "version", "clean", "will",

@@ -100,62 +100,66 @@ static bool may_go(uplink *u, int64_t now)
 }
 
 /* What the broker has said of itself in its CONNACK holds for all that goes there. */
-static bool fits(uplink *u, parcel *p)
+static void fit(uplink *u, parcel *p)
 {
-    size_t bytes = strlen(p->topic) + p->msg->len + 16;
-
-    if (u->max_packet && bytes > u->max_packet) return false;
     p->qos = least(p->qos, u->max_qos);
     if (u->no_retain) p->retain = false;
     p->hop = u->version == UPLINK_V5 ? u->hop : NULL;
-    return true;
 }
 
-static void remember(uplink *u, const parcel *p)
+static void remember(uplink *u, const parcel *p, int64_t now)
 {
-    if (u->version == UPLINK_V311)
-        echo_said(&u->echo, p->topic, strlen(p->topic), msg_data(p->msg), p->gone ? 0 : p->msg->len, loop_now(port_loop(u->port)));
+    if (u->version == UPLINK_V311) echo_said(&u->echo, p->topic, strlen(p->topic), msg_data(p->msg), p->gone ? 0 : p->msg->len, now);
+}
+
+static bool give(uplink *u, parcel *p, int64_t now) /* false: the connection is as good as lost */
+{
+    int rc = link_publish(u->link, p);
+
+    if (rc < 0 && rc != BRIDGE_TOOBIG) {
+        buffer_untake(&u->buffer, p);
+        return false;
+    }
+    if (rc == 0) remember(u, p, now);
+    if (rc == 0 && p->qos > 0) return true;
+    if (rc == 0) u->count.sent++;
+    else u->count.rejected++;
+    buffer_finish(&u->buffer, p);
+    return true;
 }
 
 void uplink_feed(uplink *u)
 {
     loop *l = port_loop(u->port);
-    parcel *first = NULL, **last = &first, *end = NULL, *p;
     int64_t now = loop_now(l), calendar = loop_calendar(l);
     size_t before;
+    parcel *p;
 
     if (!u->link || (u->state != UPLINK_UP && u->state != UPLINK_CLOSING)) return;
-    while (u->buffer.given < UPLINK_GIVEN && u->buffer.next && may_go(u, now)) {
+    if (u->turning) {
+        failback_go(u);
+        return;
+    }
+    while ((p = u->buffer.next) && link_may(u->link, least(p->qos, u->max_qos)) && may_go(u, now)) {
         before = u->buffer.count;
         p = buffer_take(&u->buffer, calendar);
         u->count.expired += before - u->buffer.count;
         if (!p) break;
-        if (!fits(u, p)) {
-            u->count.rejected++;
-            buffer_finish(&u->buffer, p);
-            continue;
-        }
-        remember(u, p);
-        *last = end = p;
-        last = &p->next;
+        fit(u, p);
+        if (!give(u, p, now)) break;
     }
-    if (first) link_push(u->link, first, end);
+    uplink_idle(u);
 }
 
-void uplink_sent(uplink *u, parcel *done)
+void uplink_sent(uplink *u, parcel *p)
 {
-    while (done) {
-        parcel *next = done->next;
-        if (done->refused) {
-            u->count.refused++;
-            bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "the broker refuses %.200s: reason 0x%02x", done->topic, done->reason);
-        } else {
-            u->count.sent++;
-        }
-        buffer_finish(&u->buffer, done);
-        done = next;
+    if (p->refused) {
+        u->count.refused++;
+        bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "the broker refuses %.200s: reason 0x%02x", p->topic, p->reason);
+    } else {
+        u->count.sent++;
     }
+    buffer_finish(&u->buffer, p);
     u->progress_at = loop_now(port_loop(u->port));
-    uplink_feed(u);
-    uplink_idle(u);
+    turn_end_want(port_loop(u->port), &u->feed);
 }

@@ -1,4 +1,4 @@
-/* adapter/uplink/uplink.c - other brokers, and other bridges, through paho's client: URLs, ports, numbers. */
+/* adapter/uplink/uplink.c - other brokers, and other bridges, as their client: URLs, ports, numbers. */
 #include "adapter/uplink/uplink.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -91,7 +91,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     if (rc == 0) rc = uplink_watch(u, err);
     if (rc == 0 && (rc = bridge_peer_reach(u->peer, u->options.name)) < 0) fail_nomem(err);
     if (rc == 0 && u->options.mirror) rc = mirror_new(u, err);
-    if (rc == 0 && (rc = uplink_begin(u)) < 0) fail(err, rc, "cannot start a thread: %s", bridge_status_text(rc));
+    if (rc == 0 && (rc = uplink_begin(u)) < 0) fail(err, rc, "%s", bridge_status_text(rc));
     if (rc < 0) {
         turn_end_cancel(&u->feed);
         uplink_free(u);
@@ -147,7 +147,7 @@ const bridge_adapter uplink_adapter = {
     .size = sizeof uplink_adapter,
     .scheme = "uplink",
     .schemes = schemes,
-    .summary = "other MQTT brokers and bridges, through paho.mqtt.c",
+    .summary = "other MQTT brokers and bridges, as their client",
     .state_size = sizeof(uplink) > sizeof(uplink_home) ? sizeof(uplink) : sizeof(uplink_home),
     .close = uplink_close,
     .deliver = uplink_deliver,

@@ -5,7 +5,9 @@
  *   out.c       from the hub to the broker               buffer.c, persist.c   what waits
  *   in.c        from the broker to the hub               echo.c     what we said ourselves (MQTT 3.1.1)
  *   mirror.c    another bridge at the other end          wants.c    what routes want of the broker
- *   link.c, keeper.c, courier.c, answers.c, send.c, arrive.c: paho, behind link.h */
+ *   failback.c  back to the first broker
+ *   link.c      names, addresses, TLS; ws_client.c: WebSocket
+ *   client.c, client_out.c, client_in.c, reasons.c   MQTT's client side, without I/O */
 #ifndef ADAPTER_UPLINK_UPLINK_H
 #define ADAPTER_UPLINK_UPLINK_H
 #include "adapter/uplink/buffer.h"
@@ -16,18 +18,17 @@
 #include "loop/loop.h"
 
 enum {
-    UPLINK_GIVEN = 4096, /* messages that the link may have at once */
     UPLINK_HOPS = 16,    /* bridges that a message may cross; docs/limits.md */
     UPLINK_TICK = 20,    /* ms between two helpings of what had to wait */
     UPLINK_WATCH = 5000, /* ms beyond the keep-alive after which a connection that acknowledges nothing is given up */
-    UPLINK_CLOSE = 3000  /* ms that paho has to let go */
+    UPLINK_CLOSE = 3000  /* ms for the last words */
 };
 
 /* DOWN -> CONNECTING -> UP -> DOWN ...; CLOSING from anywhere.
  *   DOWN        the timer says when the next broker is tried                 uplink_try
- *   CONNECTING  the courier resolves the name, paho connects                 on_news: UP, FAILED, LOST
- *   UP          subscribed; what waits is sent                               on_news: LOST
- *   CLOSING     paho says goodbye                                            on_news: OVER */
+ *   CONNECTING  the link looks the name up, connects                         on_up, on_down
+ *   UP          subscribed; what waits is sent                               on_down
+ *   CLOSING     the link says goodbye                                        on_over */
 typedef enum uplink_state { UPLINK_DOWN, UPLINK_CONNECTING, UPLINK_UP, UPLINK_CLOSING } uplink_state;
 
 typedef struct uplink_counters { /* docs/metrics.md */
@@ -60,25 +61,26 @@ typedef struct uplink {
     struct mirror *mirror;
     list wants; /* wants.c */
     /* state.c */
-    paho_link *link;
+    broker_link *link;
     uplink_state state;
     bridge_event *timer;      /* when to try again, or that something takes too long */
     turn_end feed;      /* what was said in this turn is sent at its end */
     bridge_event *tick;       /* when to send more of what had to wait */
     bridge_event *watchdog;
-    unsigned epoch, broker, failures; /* broker: the one that is tried; failures: since it was last up */
-    unsigned subscribed, rejected_filters; /* answers so far to what we subscribed to */
+    unsigned broker, failures; /* broker: the one that is tried; failures: since it was last up */
+    unsigned awaited; /* answers to what we subscribed to, before we are up */
     int version; /* of this attempt */
     bool can_not_5; /* the broker said so: 3.1.1 from now on (version=auto) */
-    bool session, was_up, broken, reset_seen; /* session: paho's handle has one (clean=no) */
-    unsigned session_broker;
+    bool was_up;             /* and subscribed */
+    bool turning;            /* nothing more is given: it goes back to the first broker (failback.c) */
+    bridge_event *look_back; /* when to look for the first broker */
+    broker_link *probe;
+    unsigned session_broker; /* whose session the link knows of */
     uint8_t max_qos;
     bool no_retain;
-    uint32_t max_packet;
     size_t backlog;  /* of what waited when the connection came: sent at drain_rate */
     double allowance;
     int64_t drained_at, progress_at;
-    uint64_t done_count;
 } uplink;
 
 /* uplink.c */
@@ -87,6 +89,8 @@ void uplink_leave_home(uplink_home *home); /* it closes when it is to close and 
 
 /* state.c */
 void uplink_try(void *user); /* connects to the next broker */
+void uplink_turn_back(uplink *u); /* leaves this broker for the first */
+int uplink_settings(uplink *u, unsigned broker, link_settings **out, bridge_error *err);
 int uplink_begin(uplink *u);
 void uplink_end(uplink *u);
 void uplink_say_state(uplink *u, bool up);
@@ -96,20 +100,25 @@ int uplink_watch(uplink *u, bridge_error *err);
 void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
 int uplink_send(uplink *u, parcel *p); /* takes p: into the buffer, and off if it may go */
 void uplink_feed(uplink *u);           /* gives the link what may go now */
-void uplink_sent(uplink *u, parcel *done);
+void uplink_sent(uplink *u, parcel *p);
 
 void uplink_idle(uplink *u); /* state.c: closes when all is sent and it is to close */
 
 /* in.c */
-void uplink_receive(uplink *u, arrival *a); /* takes the list */
-void uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path);
+/* Its outcome, or BRIDGE_PENDING: then the ack is given later.  ack: NULL at QoS 0. */
+int uplink_receive(uplink *u, const arrival *a, link_ack *ack);
+int uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path, link_ack *ack);
 int uplink_hops(const uplink *u, const bridge_prop *props, size_t count); /* bridges crossed so far; negative: it came from us, or too far */
 
 /* wants.c */
 int uplink_want(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
-unsigned wants_count(const uplink *u, bool asked); /* asked: those that were in the last wants_ask() */
-unsigned wants_ask(uplink *u, link_filter *out);   /* each as a filter to subscribe to; how many */
+unsigned wants_ask(uplink *u, bool quiet); /* subscribes to all of them; how many */
 void wants_free(uplink *u);
+
+/* failback.c: at another broker than the first, looks now and then whether that one is there again */
+void failback_up(uplink *u);
+void failback_down(uplink *u);
+void failback_go(uplink *u); /* goes back when that is to be, and nothing is in flight */
 
 /* mirror.c */
 int mirror_new(uplink *u, bridge_error *err);
@@ -117,5 +126,5 @@ void mirror_free(uplink *u);
 const char *mirror_replies(const uplink *u); /* where answers come */
 void mirror_up(uplink *u);   /* subscribe to what is wanted */
 void mirror_down(uplink *u); /* who asked is told */
-bool mirror_heard(uplink *u, const arrival *a); /* was it for it? */
+bool mirror_heard(uplink *u, const arrival *a, link_ack *ack, int *outcome); /* was it for it? */
 #endif

@@ -10,7 +10,6 @@ typedef struct want {
     pattern *pattern;
     unsigned routes;
     uint8_t qos;
-    bool asked; /* one of those that uplink_subscribe_all() has sent: "up" waits for their answers */
     char filter[];
 } want;
 
@@ -65,22 +64,9 @@ static void want_free(uplink *u, want *w)
     mem_free(u->mem, w);
 }
 
-static void subscribe(uplink *u, const want *w)
-{
-    link_filter *one = u->state == UPLINK_UP ? mem_new(u->mem, link_filter) : NULL;
-
-    if (!one) return;
-    one->qos = w->qos;
-    one->filter = mem_text(u->mem, w->filter);
-    if (one->filter) link_subscribe(u->link, one, 1, false);
-    else mem_free(u->mem, one);
-}
-
 static void give_up(uplink *u, want *w)
 {
-    char *filter = u->state == UPLINK_UP ? mem_text(u->mem, w->filter) : NULL;
-
-    if (filter) link_unsubscribe(u->link, filter);
+    if (u->state == UPLINK_UP) link_unsubscribe(u->link, w->filter);
     want_free(u, w);
 }
 
@@ -97,27 +83,18 @@ int uplink_want(bridge_port *port, const char *filter, uint8_t qos, bool wanted,
     if (!w && (rc = want_new(u, filter, &w, err)) < 0) return rc;
     w->routes++;
     if (qos > w->qos) w->qos = qos;
-    subscribe(u, w); /* also again: the new route hears what is kept there */
+    if (u->state == UPLINK_UP) link_subscribe(u->link, w->filter, w->qos, false, false); /* also again: the new route hears what is kept there */
     return 0;
 }
 
-unsigned wants_count(const uplink *u, bool asked)
-{
-    unsigned n = 0;
-
-    list_each(it, &u->wants) n += !asked || list_of(it, want, link)->asked;
-    return n;
-}
-
-unsigned wants_ask(uplink *u, link_filter *out)
+unsigned wants_ask(uplink *u, bool quiet)
 {
     unsigned n = 0;
 
     list_each(it, &u->wants)
     {
-        want *w = list_of(it, want, link);
-        w->asked = (out[n].filter = mem_text(u->mem, w->filter)) != NULL;
-        if (w->asked) out[n++].qos = w->qos;
+        const want *w = list_of(it, want, link);
+        if (link_subscribe(u->link, w->filter, w->qos, quiet, true) == 0) n++;
     }
     return n;
 }

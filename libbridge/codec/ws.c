@@ -1,7 +1,7 @@
-#include "adapter/http/ws.h"
+#include "codec/ws.h"
 #include <openssl/evp.h>
 
-int64_t ws_read(ws_frame *f, const uint8_t *data, size_t len, size_t max)
+int64_t ws_read(ws_frame *f, const uint8_t *data, size_t len, size_t max, bool from_client)
 {
     size_t at = 2;
     uint64_t size;
@@ -11,7 +11,7 @@ int64_t ws_read(ws_frame *f, const uint8_t *data, size_t len, size_t max)
     f->opcode = data[0] & 0x0f;
     if (data[0] & 0x70) return -1002; /* no extension was agreed on */
     if (f->opcode > WS_BINARY && (f->opcode < WS_CLOSE || f->opcode > WS_PONG)) return -1002;
-    if (!(data[1] & 0x80)) return -1002; /* 5.1: a client masks */
+    if (!(data[1] & 0x80) == from_client) return -1002; /* 5.1: a client masks, a server does not */
     size = data[1] & 0x7f;
     if (f->opcode >= WS_CLOSE && (!f->fin || size > 125)) return -1002; /* 5.5 */
     if (size >= 126) {
@@ -22,11 +22,16 @@ int64_t ws_read(ws_frame *f, const uint8_t *data, size_t len, size_t max)
         if (size < (wide == 2 ? 126u : 65536u) || size >> 63) return -1002; /* 5.2: the minimal number of bytes */
     }
     if (size > max) return -1009;
-    if (len < at + 4 || len - at - 4 < size) return 0;
-    memcpy(f->key, data + at, 4);
-    f->payload = data + at + 4;
+    memset(f->key, 0, 4);
+    if (from_client) {
+        if (len < at + 4) return 0;
+        memcpy(f->key, data + at, 4);
+        at += 4;
+    }
+    if (len - at < size) return 0;
+    f->payload = data + at;
     f->len = size;
-    return (int64_t)(at + 4 + size);
+    return (int64_t)(at + size);
 }
 
 void ws_unmask(const ws_frame *f, uint8_t *out)
@@ -59,6 +64,20 @@ size_t ws_header(uint8_t out[WS_HEADER], ws_opcode opcode, size_t len)
     out[1] = 127;
     for (int i = 0; i < 8; i++) out[2 + i] = (uint8_t)((uint64_t)len >> (56 - 8 * i));
     return 10;
+}
+
+size_t ws_header_masked(uint8_t out[WS_HEADER_MASKED], ws_opcode opcode, size_t len, const uint8_t key[4])
+{
+    size_t n = ws_header(out, opcode, len);
+
+    out[1] |= 0x80;
+    memcpy(out + n, key, 4);
+    return n + 4;
+}
+
+void ws_mask(uint8_t *p, size_t len, const uint8_t key[4], size_t at)
+{
+    for (size_t i = 0; i < len; i++) p[i] ^= key[(at + i) & 3];
 }
 
 bool ws_key_is_fine(text key)

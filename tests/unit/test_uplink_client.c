@@ -1,0 +1,512 @@
+/* MQTT's client side without a network: what it says to a broker of packets, in every turn of an exchange. */
+#include "adapter/mqtt/wire.h"
+#include "adapter/uplink/buffer.h"
+#include "adapter/uplink/client.h"
+#include "check.h"
+#include "core/message.h"
+#include <stdlib.h>
+
+typedef struct end { /* of the client: what it said, and what it told us */
+    client *c;
+    link_settings s;
+    uint8_t out[1 << 16];
+    size_t len, at;
+    int64_t now;
+    int ups, ends, resets, code, pending;
+    char why[200], done[400], heard[400], subscribed[100];
+    client_ack *acks[8];
+    int ack_count;
+    bool hold; /* messages are not taken at once */
+    list parcels;
+} end;
+
+static void *on_room(void *user, size_t len)
+{
+    end *e = user;
+
+    if (e->len + len > sizeof e->out) return NULL;
+    e->len += len;
+    return e->out + e->len - len;
+}
+
+static void on_up(void *user, const link_up *up)
+{
+    (void)up;
+    ((end *)user)->ups++;
+}
+
+static void on_end(void *user, int code, const char *why)
+{
+    end *e = user;
+
+    e->ends++;
+    e->code = code;
+    snprintf(e->why, sizeof e->why, "%s", why);
+}
+
+static void on_reset(void *user)
+{
+    ((end *)user)->resets++;
+}
+
+static void on_done(void *user, parcel *p)
+{
+    end *e = user;
+
+    snprintf(e->done + strlen(e->done), sizeof e->done - strlen(e->done), "%s%s ", p->topic, p->refused ? "!" : "");
+}
+
+static void on_subscribed(void *user, const char *filter, bool awaited, uint8_t code)
+{
+    end *e = user;
+
+    snprintf(e->subscribed + strlen(e->subscribed), sizeof e->subscribed - strlen(e->subscribed), "%s%s:%u ", awaited ? "!" : "", filter, code);
+}
+
+static int on_message(void *user, const arrival *a, client_ack *ack)
+{
+    end *e = user;
+
+    snprintf(e->heard + strlen(e->heard), sizeof e->heard - strlen(e->heard), "%s=%.*s ", a->topic, (int)a->len, (const char *)a->data);
+    if (!e->hold || !ack) return 0;
+    e->acks[e->ack_count++] = ack;
+    return BRIDGE_PENDING;
+}
+
+static const client_hooks hooks = {on_room, on_up, on_end, on_reset, on_done, on_subscribed, on_message};
+
+/* ---- the broker */
+
+/* The next packet that the client said; type 0: nothing more. */
+static wire_packet said(end *e)
+{
+    wire_packet p = {0};
+    unsigned header;
+    int64_t n = e->at < e->len ? wire_frame(e->out + e->at, e->len - e->at, &header) : 0;
+
+    if (n <= 0) return p;
+    CHECK_INT(wire_parse(&p, e->out + e->at, (size_t)n, (unsigned)e->s.version, 0), 0);
+    e->at += (size_t)n;
+    return p;
+}
+
+/* In short: "PUBLISH 1 a/b dup", "PUBREL 1", "-". */
+static const char *said_short(end *e)
+{
+    static char brief[200];
+    wire_packet p = said(e);
+
+    if (!p.type) return "-";
+    snprintf(brief, sizeof brief, "%s", wire_type_name(p.type));
+    if (p.id) snprintf(brief + strlen(brief), 20, " %u", p.id);
+    if (p.type == WIRE_PUBLISH)
+        snprintf(brief + strlen(brief), 100, " %.*s%s", (int)p.publish.topic.len, (const char *)p.publish.topic.p, p.publish.dup ? " dup" : "");
+    if (p.reason) snprintf(brief + strlen(brief), 20, " 0x%02x", p.reason);
+    return brief;
+}
+
+static void hear(end *e, const wire_packet *p)
+{
+    uint8_t bytes[1000];
+    size_t n = (size_t)(wire_write(p, bytes) - bytes);
+
+    CHECK_INT(client_data(e->c, bytes, n, e->now), n);
+}
+
+static void hear_ack(end *e, wire_type type, uint16_t id, uint8_t reason)
+{
+    hear(e, &(wire_packet){.type = (uint8_t)type, .version = (uint8_t)e->s.version, .id = id, .reason = reason});
+}
+
+static void hear_publish(end *e, const char *topic, uint8_t qos, uint16_t id, bool dup)
+{
+    wire_packet p = {.type = WIRE_PUBLISH, .version = (uint8_t)e->s.version, .id = id};
+
+    p.publish = (wire_publish){.qos = qos, .dup = dup, .topic = {(const uint8_t *)topic, (uint32_t)strlen(topic)}, .payload = {(const uint8_t *)"x", 1}};
+    hear(e, &p);
+}
+
+static void begin(end *e)
+{
+    e->len = e->at = 0;
+    client_begin(e->c, &e->s, e->now, 1700000000000 + e->now);
+    CHECK_STR(said_short(e), "CONNECT");
+}
+
+static void welcome(end *e, bool session, wire_props props)
+{
+    hear(e, &(wire_packet){.type = WIRE_CONNACK, .version = (uint8_t)e->s.version, .session_present = session, .props = props});
+}
+
+static end *open_end(int version, bool clean, unsigned window)
+{
+    end *e = calloc(1, sizeof *e);
+
+    e->s = (link_settings){.client_id = (char *)"me", .version = version, .clean = clean, .keep_alive = 10, .session_expiry = 100, .max_packet = 1000};
+    e->now = 1000;
+    list_init(&e->parcels);
+    CHECK_INT(client_new(&e->c, mem_default(), window, &hooks, e), 0);
+    begin(e);
+    return e;
+}
+
+static end *up_end(int version, bool clean, unsigned window)
+{
+    end *e = open_end(version, clean, window);
+
+    welcome(e, false, (wire_props){0});
+    CHECK_INT(e->ups, 1);
+    return e;
+}
+
+static void close_end(end *e)
+{
+    client_free(e->c);
+    while (!list_empty(&e->parcels)) parcel_free(mem_default(), list_of(e->parcels.next, parcel, link));
+    free(e);
+}
+
+static int publish(end *e, const char *topic, uint8_t qos)
+{
+    bridge_msg *msg = NULL;
+    parcel *p;
+
+    CHECK_INT(bridge_msg_new(&msg, BRIDGE_FIELDS(.path = topic, .data = "x", .len = 1)), 0);
+    p = parcel_new(mem_default(), msg, topic, strlen(topic));
+    bridge_msg_unref(msg);
+    p->qos = qos;
+    list_push(&e->parcels, &p->link);
+    return client_publish(e->c, p, e->now, 1700000000000 + e->now);
+}
+
+/* ---- */
+
+static void a_window_is_what_both_sides_allow(void)
+{
+    end *e = open_end(5, true, 10);
+
+    welcome(e, false, (wire_props){.has = WIRE_HAS_RECEIVE_MAX, .receive_max = 2});
+    CHECK(client_may(e->c, 1));
+    publish(e, "a", 1);
+    publish(e, "b", 2);
+    CHECK(!client_may(e->c, 1));
+    CHECK(client_may(e->c, 0));
+    CHECK_STR(said_short(e), "PUBLISH 1 a");
+    CHECK_STR(said_short(e), "PUBLISH 2 b");
+    hear_ack(e, WIRE_PUBREC, 2, 0);
+    CHECK_STR(said_short(e), "PUBREL 2");
+    CHECK(!client_may(e->c, 1));
+    hear_ack(e, WIRE_PUBCOMP, 2, 0);
+    CHECK(client_may(e->c, 1));
+    hear_ack(e, WIRE_PUBACK, 1, 0);
+    CHECK_STR(e->done, "b a ");
+    close_end(e);
+}
+
+static void a_refusal_is_told_and_ends_the_exchange(void)
+{
+    end *e = up_end(5, true, 10);
+
+    publish(e, "a", 1);
+    publish(e, "b", 2);
+    hear_ack(e, WIRE_PUBACK, 1, WIRE_QUOTA);
+    hear_ack(e, WIRE_PUBREC, 2, WIRE_NOT_AUTHORIZED);
+    CHECK_STR(e->done, "a! b! ");
+    CHECK(client_may(e->c, 1));
+    close_end(e);
+}
+
+static void a_session_goes_on_where_it_was(int version) /* [5: 4.4], [3: 4.4] */
+{
+    end *e = up_end(version, false, 10);
+
+    publish(e, "a", 1);
+    publish(e, "b", 2);
+    publish(e, "c", 2);
+    publish(e, "d", 1);
+    hear_ack(e, WIRE_PUBREC, 2, 0);
+    client_lost(e->c);
+    CHECK_INT(e->resets, 0);
+    begin(e);
+    welcome(e, true, (wire_props){0});
+    CHECK_STR(said_short(e), "PUBLISH 1 a dup");
+    CHECK_STR(said_short(e), "PUBREL 2");
+    CHECK_STR(said_short(e), "PUBLISH 3 c dup");
+    CHECK_STR(said_short(e), "PUBLISH 4 d dup");
+    CHECK_STR(said_short(e), "-");
+    CHECK(client_may(e->c, 1));
+    hear_ack(e, WIRE_PUBCOMP, 2, 0);
+    hear_ack(e, WIRE_PUBACK, 1, 0);
+    CHECK_STR(e->done, "b a ");
+    close_end(e);
+}
+
+static void what_is_sent_again_is_bound_by_the_window_too(void)
+{
+    end *e = up_end(5, false, 10);
+
+    publish(e, "a", 1);
+    publish(e, "b", 1);
+    publish(e, "c", 1);
+    client_lost(e->c);
+    begin(e);
+    welcome(e, true, (wire_props){.has = WIRE_HAS_RECEIVE_MAX, .receive_max = 1});
+    CHECK_STR(said_short(e), "PUBLISH 1 a dup");
+    CHECK_STR(said_short(e), "-");
+    CHECK(!client_may(e->c, 0)); /* the order */
+    hear_ack(e, WIRE_PUBACK, 1, 0);
+    CHECK_STR(said_short(e), "PUBLISH 2 b dup");
+    hear_ack(e, WIRE_PUBACK, 2, 0);
+    hear_ack(e, WIRE_PUBACK, 3, 0); /* said too early, by a broker that knows it from before: the end of it all the same */
+    CHECK(client_may(e->c, 1));
+    CHECK_STR(e->done, "a b c ");
+    close_end(e);
+}
+
+static void a_session_that_the_broker_has_lost_begins_anew(void)
+{
+    end *e = up_end(5, false, 10);
+
+    publish(e, "a", 1);
+    client_lost(e->c);
+    begin(e);
+    welcome(e, false, (wire_props){0});
+    CHECK_INT(e->resets, 1);
+    CHECK_STR(said_short(e), "-");
+    CHECK_INT(e->ups, 2);
+    close_end(e);
+}
+
+static void a_session_of_before_our_time_does_not_swallow_qos_2(void)
+{
+    end *e = open_end(5, false, 10);
+
+    welcome(e, true, (wire_props){0});
+    publish(e, "a", 2);
+    CHECK_STR(said_short(e), "PUBREL 1");
+    CHECK_STR(said_short(e), "PUBLISH 1 a");
+    hear_ack(e, WIRE_PUBCOMP, 1, WIRE_ID_NOT_FOUND);
+    CHECK_STR(e->done, "");
+    hear_ack(e, WIRE_PUBREC, 1, 0);
+    hear_ack(e, WIRE_PUBCOMP, 1, 0);
+    CHECK_STR(e->done, "a ");
+    close_end(e);
+}
+
+static void a_message_is_acknowledged_when_it_is_taken_and_in_order(void) /* [5: 4.6] */
+{
+    end *e = up_end(5, false, 10);
+
+    e->hold = true;
+    hear_publish(e, "a", 1, 7, false);
+    hear_publish(e, "b", 2, 8, false);
+    hear_publish(e, "c", 1, 9, false);
+    CHECK_STR(e->heard, "a=x b=x c=x ");
+    CHECK_STR(said_short(e), "-");
+    client_acknowledge(e->acks[1], 0);
+    CHECK_STR(said_short(e), "-");
+    client_acknowledge(e->acks[0], BRIDGE_DENIED);
+    CHECK_STR(said_short(e), "PUBACK 7 0x87");
+    CHECK_STR(said_short(e), "PUBREC 8");
+    client_acknowledge(e->acks[2], 0);
+    CHECK_STR(said_short(e), "PUBACK 9");
+    hear_publish(e, "b", 2, 8, true); /* we have it */
+    CHECK_STR(e->heard, "a=x b=x c=x ");
+    CHECK_STR(said_short(e), "PUBREC 8");
+    hear_ack(e, WIRE_PUBREL, 8, 0);
+    CHECK_STR(said_short(e), "PUBCOMP 8");
+    hear_ack(e, WIRE_PUBREL, 8, 0);
+    CHECK_STR(said_short(e), "PUBCOMP 8 0x92");
+    close_end(e);
+}
+
+static void what_is_taken_late_is_not_acknowledged_to_another_connection(void)
+{
+    end *e = up_end(5, false, 10);
+
+    e->hold = true;
+    hear_publish(e, "a", 1, 7, false);
+    hear_publish(e, "b", 2, 8, false);
+    client_lost(e->c);
+    begin(e);
+    welcome(e, true, (wire_props){0});
+    hear_publish(e, "b", 2, 8, true); /* not heard twice: it is under way */
+    CHECK_STR(e->heard, "a=x b=x ");
+    client_acknowledge(e->acks[0], 0);
+    client_acknowledge(e->acks[1], 0);
+    CHECK_STR(said_short(e), "PUBREC 8");
+    CHECK_STR(said_short(e), "-");
+    close_end(e);
+}
+
+static void what_cannot_be_kept_now_is_left_to_the_broker(void)
+{
+    end *e = up_end(5, false, 10);
+
+    e->hold = true;
+    hear_publish(e, "a", 2, 7, false);
+    client_acknowledge(e->acks[0], BRIDGE_BUSY);
+    CHECK_INT(e->ends, 1);
+    CHECK_STR(said_short(e), "DISCONNECT 0x83");
+    begin(e);
+    welcome(e, true, (wire_props){0});
+    hear_publish(e, "a", 2, 7, true);
+    CHECK_STR(e->heard, "a=x a=x ");
+    close_end(e);
+}
+
+static void the_keep_alive_is_the_brokers_and_silence_ends_it(void)
+{
+    end *e = open_end(5, true, 10);
+
+    welcome(e, false, (wire_props){.has = WIRE_HAS_SERVER_KEEP_ALIVE, .server_keep_alive = 4});
+    CHECK_INT(client_tick(e->c, e->now), e->now + 3000);
+    e->now += 3000;
+    CHECK_INT(client_tick(e->c, e->now), e->now + 4000);
+    CHECK_STR(said_short(e), "PINGREQ");
+    e->now += 1000;
+    hear_ack(e, WIRE_PINGRESP, 0, 0);
+    CHECK_INT(client_tick(e->c, e->now), e->now - 1000 + 3000); /* three seconds after we have said something */
+    e->now += 3000;
+    client_tick(e->c, e->now);
+    CHECK_STR(said_short(e), "PINGREQ");
+    e->now += 4000;
+    CHECK_INT(client_tick(e->c, e->now), INT64_MAX);
+    CHECK_INT(e->ends, 1);
+    CHECK_STR(said_short(e), "DISCONNECT 0x80");
+    close_end(e);
+}
+
+static void the_brokers_largest_packet_is_respected(void)
+{
+    end *e = open_end(5, true, 10);
+
+    welcome(e, false, (wire_props){.has = WIRE_HAS_MAX_PACKET, .max_packet = 20});
+    CHECK_INT(publish(e, "a", 1), 0);
+    CHECK_INT(publish(e, "a/topic/that/is/too/long/for/it", 1), BRIDGE_TOOBIG);
+    CHECK_INT(publish(e, "b", 1), 0);
+    CHECK_STR(said_short(e), "PUBLISH 1 a");
+    CHECK_STR(said_short(e), "PUBLISH 2 b");
+    close_end(e);
+}
+
+static void a_filter_is_answered_for_itself(void)
+{
+    end *e = up_end(5, true, 10);
+
+    client_subscribe(e->c, "a/#", 1, false, true);
+    client_subscribe(e->c, "b/#", 1, true, false);
+    client_unsubscribe(e->c, "c");
+    CHECK_STR(said_short(e), "SUBSCRIBE 1");
+    CHECK_STR(said_short(e), "SUBSCRIBE 2");
+    CHECK_STR(said_short(e), "UNSUBSCRIBE 3");
+    hear(e, &(wire_packet){.type = WIRE_SUBACK, .version = 5, .id = 1, .list = {{(const uint8_t *)"\x01", 1}, 1}});
+    hear(e, &(wire_packet){.type = WIRE_SUBACK, .version = 5, .id = 2, .list = {{(const uint8_t *)"\x87", 1}, 1}});
+    hear(e, &(wire_packet){.type = WIRE_UNSUBACK, .version = 5, .id = 3, .list = {{(const uint8_t *)"\x00", 1}, 1}});
+    CHECK_STR(e->subscribed, "!a/#:1 b/#:135 ");
+    CHECK_INT(e->ends, 0);
+    close_end(e);
+}
+
+static void more_filters_than_may_be_asked_for_at_once_wait(void)
+{
+    end *e = up_end(4, true, 10);
+    int n = 0;
+
+    for (int i = 0; i < CLIENT_ASKING + 5; i++) client_subscribe(e->c, "a", 0, false, false);
+    for (wire_packet p = said(e); p.type; p = said(e)) {
+        n++;
+        hear(e, &(wire_packet){.type = WIRE_SUBACK, .version = 4, .id = p.id, .list = {{(const uint8_t *)"\x00", 1}, 1}});
+    }
+    CHECK_INT(n, CLIENT_ASKING + 5);
+    close_end(e);
+}
+
+/* What no broker may say: [5: 4.13.1] it is broken off, and the broker is told why. */
+static void nonsense_ends_the_connection(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *answer;
+    } all[] = {
+        {"\x20\x03\x00\x00\x00", 5, "DISCONNECT 0x82"},         /* CONNACK again */
+        {"\x10\x00", 2, "DISCONNECT 0x81"},                     /* CONNECT */
+        {"\xff\xff\xff\xff\xff", 5, "DISCONNECT 0x81"},         /* no length */
+        {"\x30\xe9\x07", 3, "DISCONNECT 0x95"},                 /* 1001 bytes, over our maximum */
+        {"\x30\x04\x00\x01#\x00", 6, "DISCONNECT 0x81"},        /* a wildcard in a topic */
+        {"\x30\x07\x00\x01" "a\x03\x23\x00\x01", 9, "DISCONNECT 0x94"}, /* an alias: we allow none */
+        {"\x90\x04\x00\x09\x00\x00", 6, "DISCONNECT 0x82"},     /* SUBACK of nothing */
+        {"\xf0\x00", 2, "DISCONNECT 0x82"},                     /* AUTH, not asked for */
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        end *e = up_end(5, true, 10);
+        client_data(e->c, (const uint8_t *)all[i].bytes, all[i].len, e->now);
+        CHECK_INT(e->ends, 1);
+        CHECK_STR(said_short(e), all[i].answer);
+        close_end(e);
+    }
+}
+
+static void refusals_of_the_connection_are_told_in_words(void)
+{
+    static const struct {
+        int version;
+        const char *bytes;
+        size_t len;
+        int code;
+        const char *why;
+    } all[] = {
+        {5, "\x20\x03\x00\x87\x00", 5, 0x87, "we are not authorized"},
+        {5, "\x20\x09\x00\x89\x06\x1f\x00\x03" "sad", 11, 0x89, "it is busy: sad"},
+        {5, "\x20\x02\x00\x01", 4, 1, "it does not speak this version of MQTT"},
+        {4, "\x20\x02\x00\x04", 4, 4, "name or password are wrong"},
+        {4, "\x30\x03\x00\x01" "a", 5, 0x82, "PUBLISH from the broker: protocol error"},
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        end *e = open_end(all[i].version, true, 10);
+        client_data(e->c, (const uint8_t *)all[i].bytes, all[i].len, e->now);
+        CHECK_INT(e->ends, 1);
+        CHECK_INT(e->code, all[i].code);
+        CHECK_STR(e->why, all[i].why);
+        CHECK_STR(said_short(e), "-");
+        close_end(e);
+    }
+}
+
+static void a_clean_session_gives_back_what_was_in_flight(void)
+{
+    end *e = up_end(5, true, 10);
+
+    publish(e, "a", 1);
+    client_goodbye(e->c);
+    CHECK_STR(said_short(e), "PUBLISH 1 a");
+    CHECK_STR(said_short(e), "DISCONNECT");
+    CHECK_INT(e->resets, 1);
+    CHECK_INT(publish(e, "b", 1), BRIDGE_CLOSED);
+    close_end(e);
+}
+
+int main(void)
+{
+    a_window_is_what_both_sides_allow();
+    a_refusal_is_told_and_ends_the_exchange();
+    a_session_goes_on_where_it_was(5);
+    a_session_goes_on_where_it_was(4);
+    what_is_sent_again_is_bound_by_the_window_too();
+    a_session_that_the_broker_has_lost_begins_anew();
+    a_session_of_before_our_time_does_not_swallow_qos_2();
+    a_message_is_acknowledged_when_it_is_taken_and_in_order();
+    what_is_taken_late_is_not_acknowledged_to_another_connection();
+    what_cannot_be_kept_now_is_left_to_the_broker();
+    the_keep_alive_is_the_brokers_and_silence_ends_it();
+    the_brokers_largest_packet_is_respected();
+    a_filter_is_answered_for_itself();
+    more_filters_than_may_be_asked_for_at_once_wait();
+    nonsense_ends_the_connection();
+    refusals_of_the_connection_are_told_in_words();
+    a_clean_session_gives_back_what_was_in_flight();
+    return check_done();
+}
