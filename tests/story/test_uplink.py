@@ -367,7 +367,7 @@ def test_websocket(make, version):
 def test_websocket_over_tls(make, tmp_path, version):
     authority = Authority(tmp_path)
     cert, key = authority.sign("localhost", file="server")
-    cloud, bridge = make(f"mqtt+wss://127.0.0.1:0?cert={cert}&key={key}"), make()
+    cloud, bridge = make(f"wss://127.0.0.1:0?cert={cert}&key={key}"), make()
     heard = cloud.subscribe("b/#")
     port = cloud.listeners[0].rsplit(":", 1)[1].split("/")[0].split("?")[0]
     up(bridge, f"mqtt+wss://localhost:{port}/mqtt?out=a/{{n}}>b/{{n}}&version={version}&ca={authority.file}")
