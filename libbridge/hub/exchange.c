@@ -70,7 +70,7 @@ int peer_answer(bridge_peer *asker, bridge_msg *msg)
     bridge_msg *whole = inner ? inner : msg;
 
     if (rc == 0) rc = policy_check(asker, BRIDGE_POST, whole->path);
-    if (rc == 0 && whole->path[0] == '$' && strncmp(whole->path, "$SYS/", 5) == 0) rc = BRIDGE_DENIED;
+    if (rc == 0 && name_is_ours(msg_path(whole))) rc = BRIDGE_DENIED;
     if (rc == 0) rc = hub_cross(h, NULL, BRIDGE_POST, whole, NULL);
     bridge_msg_unref(inner);
     return rc;

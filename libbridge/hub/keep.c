@@ -3,8 +3,6 @@
 
 /* ---- values */
 
-enum { SYS_LEN = 5 };
-
 /* What an owner beside the application tells of itself is a copy: the device, the foreign server can be asked again. */
 static bool is_copy(const hub *h, const bridge_msg *msg)
 {
@@ -16,7 +14,7 @@ static bool is_copy(const hub *h, const bridge_msg *msg)
 void keep_value(hub *h, const bridge_msg *msg)
 {
     if (h->store && is_copy(h, msg)) return;
-    if (!h->store || h->loading || (msg->path[0] == '$' && strncmp(msg->path, "$SYS/", SYS_LEN) == 0)) return;
+    if (!h->store || h->loading || name_is_ours(msg_path(msg))) return;
     buf_clear(&h->packed);
     if (store_pack(&h->packed, msg) < 0 ||
         bridge_store_put(h->store, BRIDGE_KEPT_VALUE, msg->path, msg->path_len, h->packed.data, h->packed.len) < 0)

@@ -5,6 +5,13 @@
 #include "bridge/sys/adapter.h"
 #include "bridge/sys/store.h"
 #include "loop/loop.h"
+#include <string.h>
+
+/* Below $SYS/ are the bridge's own values: nobody else writes there. */
+static inline bool name_is_ours(text name)
+{
+    return name.len >= 5 && name.p[0] == '$' && memcmp(name.p, "$SYS/", 5) == 0;
+}
 
 typedef struct limits {
     size_t max_message, max_queue, max_queue_bytes, max_values, max_value_bytes, max_calls, max_routes;

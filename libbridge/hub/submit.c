@@ -125,7 +125,7 @@ static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const ch
     /* An adapter's own peer may say what is there, whatever the rules for those who come in. */
     rc = (news && peer->flags & BRIDGE_PEER_CANONICAL) || policy_is_open(peer) ? 0 : policy_check(peer, verb, msg->path);
     if (rc < 0) return rc;
-    if (msg->path[0] == '$' && verb != BRIDGE_GET && peer != h->app && strncmp(msg->path, "$SYS/", 5) == 0) return BRIDGE_DENIED; /* it is ours */
+    if (msg->path[0] == '$' && verb != BRIDGE_GET && peer != h->app && name_is_ours(msg_path(msg))) return BRIDGE_DENIED;
     if (msg->path[0] == '$' && verb != BRIDGE_POST && peer != h->app && strncmp(msg->path, HUB_REPLIES, strlen(HUB_REPLIES)) == 0)
         return verb == BRIDGE_GET || verb == BRIDGE_DELETE ? BRIDGE_NOTFOUND : BRIDGE_DENIED; /* nothing is kept where answers go */
     if (owner && !news && !(verb == BRIDGE_GET && is_fresh(h, msg, terms)))

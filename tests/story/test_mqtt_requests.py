@@ -268,6 +268,18 @@ def test_one_client_asks_another_and_silence_is_a_timeout(port):
         c.nothing()
 
 
+def test_silence_is_a_timeout_over_http_and_coap(port):
+    with Responder(port("mqtt"), "deaf/#") as r, Http(port("http")) as http, Socket(port("coap")) as coap:
+        http.send(b"GET /resources/deaf/x HTTP/1.1\r\nHost: x\r\nPrefer: wait=1\r\n\r\n")
+        asked = r.message()
+        assert http.answer().status == 504
+        assert r.publish(asked.props["response_topic"], b"late", qos=1).reason == 0x10  # nobody waits for it any more
+
+        assert coap.get("r/deaf/x").says == "5.04"
+        asked = r.message()
+        assert r.publish(asked.props["response_topic"], b"late", qos=1).reason == 0x10
+
+
 def test_what_the_policy_refuses(start_bridged, tmp_path):
     (tmp_path / "rules").write_text("topic readwrite open/#\ntopic write half/+\ntopic read half/#\ntopic read r/#\npattern readwrite $reply/%c/#\n")
     port = start_bridged(f"mqtt://127.0.0.1:0?acl_file={tmp_path}/rules").port("mqtt")

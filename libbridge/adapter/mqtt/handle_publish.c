@@ -1,7 +1,7 @@
 /* adapter/mqtt/handle_publish.c - PUBLISH and PUBREL from a client, acknowledged in order once the hub has spoken
  * [5: 3.3, 3.6, 4.3, 4.6]. */
 #include "adapter/mqtt/persist.h"
-#include "core/path.h"
+#include "hub/port.h"
 
 /* ---- identifiers of QoS 2 that are taken but not yet released */
 
@@ -158,8 +158,8 @@ static bool alias_known(mqtt_client *c, const wire_packet *p, wire_slice *topic,
 
 static bool is_ours(wire_slice topic) /* topics that clients may not write to [5: 4.7.2] */
 {
-    return topic.p[0] == '$' && ((topic.len >= 5 && memcmp(topic.p, "$SYS/", 5) == 0) ||
-                                 (topic.len >= 7 && memcmp(topic.p, "$share/", 7) == 0));
+    bool shared = topic.len >= 7 && memcmp(topic.p, "$share/", 7) == 0;
+    return shared || name_is_ours((text){(const char *)topic.p, topic.len});
 }
 
 static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_ack *a)
@@ -169,7 +169,7 @@ static int submit(mqtt_session *s, const wire_packet *p, wire_slice topic, mqtt_
     bridge_msg *msg;
     int rc = 0;
     if (topic.p[0] == '$' && mqtt_answer(s, p, topic, &rc)) return rc;
-    if (is_ours(topic)) return BRIDGE_DENIED;
+    if (topic.p[0] == '$' && is_ours(topic)) return BRIDGE_DENIED;
     if (!mqtt_topic_fits(s->client, (const char *)topic.p, topic.len)) return BRIDGE_INVALID;
     if ((p->props.has & WIRE_HAS_RESPONSE_TOPIC) && mqtt_ask(s, p, topic, &rc)) return rc;
     rc = mqtt_msg_new(s, &msg, topic, m->payload, m->qos, m->retain, &p->props);

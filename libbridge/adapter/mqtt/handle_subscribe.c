@@ -1,7 +1,6 @@
 /* adapter/mqtt/handle_subscribe.c - SUBSCRIBE and UNSUBSCRIBE [5: 3.8 to 3.11]. */
 #include "adapter/mqtt/persist.h"
 #include "base/clock.h"
-#include "core/path.h"
 #include "hub/port.h"
 
 static int put_text(buf *b, wire_slice s)
