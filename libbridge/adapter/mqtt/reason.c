@@ -63,7 +63,7 @@ const char *mqtt_say(mqtt_client *c, const char *format, ...)
     return c->why = mem_text(c->port->shared->mem, line); /* without memory it is not said */
 }
 
-void mqtt_hush(mqtt_client *c)
+void mqtt_forget_why(mqtt_client *c)
 {
     mem_free(c->port->shared->mem, c->why);
     c->why = NULL;
@@ -88,11 +88,11 @@ bool mqtt_is_over(mqtt_client *c, int status)
     return c->why != NULL;
 }
 
-bool mqtt_topic_fits(mqtt_client *c, const char *name, size_t len)
+bool mqtt_topic_measured(mqtt_client *c, const char *name, size_t len)
 {
     const mqtt_limits *most = &c->port->limits;
     bool is_short = len <= most->max_topic;
-    if (is_short && (len < most->max_levels || path_levels(name, len) <= most->max_levels)) return true;
+    if (is_short && path_levels(name, len) <= most->max_levels) return true;
     if (is_short)
         mqtt_say(c, "%zu levels, %llu at most", path_levels(name, len), (unsigned long long)most->max_levels);
     else

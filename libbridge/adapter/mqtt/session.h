@@ -315,10 +315,19 @@ uint8_t mqtt_reason(int status); /* of a bridge_status, for PUBACK and PUBREC */
 const char *mqtt_reason_text(uint8_t reason);
 /* Puts a sentence into c->why, and gives it; it is forgotten with the next, or with mqtt_hush(). */
 const char *mqtt_say(mqtt_client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void mqtt_hush(mqtt_client *c);
+void mqtt_forget_why(mqtt_client *c);
+static inline void mqtt_hush(mqtt_client *c)
+{
+    if (c->why) mqtt_forget_why(c);
+}
 void mqtt_say_packet(mqtt_client *c, const wire_packet *p, uint8_t reason); /* what is wrong with it, unless that is said already */
 bool mqtt_is_over(mqtt_client *c, int status); /* was it a limit?  Then c->why says which */
-bool mqtt_topic_fits(mqtt_client *c, const char *name, size_t len); /* else c->why says why not */
+bool mqtt_topic_measured(mqtt_client *c, const char *name, size_t len);
+static inline bool mqtt_topic_fits(mqtt_client *c, const char *name, size_t len) /* else c->why says why not */
+{
+    const mqtt_limits *most = &c->port->limits; /* a name has at most one level more than bytes */
+    return (len <= most->max_topic && len < most->max_levels) || mqtt_topic_measured(c, name, len);
+}
 
 /* ---- handle_*.c: 0, or the reason code to disconnect with */
 int mqtt_handle_connect(mqtt_client *c, const wire_packet *p, const uint8_t *raw, size_t len);
