@@ -1,9 +1,13 @@
 """Uplinks and the store: kill -9 loses nothing that was acknowledged to a local publisher, or to a broker."""
+import select
+import socket
+import sqlite3
+
 import pytest
 
 from conftest import Bridged, built_adapters
 from peers.broker import Broker
-from peers.mqtt import PUBACK, PUBLISH, Client, publish, subscribe
+from peers.mqtt import CONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, Client, packet, publish, subscribe
 
 pytestmark = pytest.mark.skipif("uplink" not in built_adapters(), reason="uplinks are not in this build")
 
@@ -89,3 +93,38 @@ def test_what_a_broker_has_sent_is_not_lost_when_the_process_is_killed(bridged_a
         packet = watcher.receive()
         if packet.type == PUBLISH:
             there.add(packet.topic)
+
+
+def frame(client):
+    """The next packet of the bridge, as a broker reads it: type and body; none here is longer than 127 bytes."""
+    first, size = client._read(2)
+    return first >> 4, client._read(size)
+
+
+def test_a_broker_is_answered_when_its_message_is_on_disk(bridged_again, tmp_path):
+    """Somebody else's transaction holds the file: the message is heard, and not acknowledged until the file is let go."""
+    config, file = tmp_path / "bridge.json", tmp_path / "bridge.db"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        config.write_text(f'{{"store": "sqlite:{file}?wait=60000", "connect": ["mqtt://127.0.0.1:{server.getsockname()[1]}'
+                          '?in=n/%23;retain=always&name=cloud&version=5&keep_alive=0"]}')
+        bridged = bridged_again(config)
+        broker = Client(0, version=5, sock=server.accept()[0], timeout=60)
+        assert frame(broker)[0] == CONNECT
+        broker.send(bytes([0x20, 3, 0, 0, 0]))
+        kind, body = frame(broker)
+        assert kind == SUBSCRIBE
+        broker.send(packet(SUBACK << 4, body[:2] + bytes([0, 1])))
+        watcher = Client(bridged.port("mqtt"), version=5, timeout=60).connect("watcher")
+        watcher.subscribe("n/#")
+        db = sqlite3.connect(file, isolation_level=None, timeout=60)
+        db.execute("BEGIN IMMEDIATE")
+        broker.send(publish("n/x", b"1", qos=1, pid=7, version=5))
+        assert watcher.wait_for(PUBLISH).payload == b"1"
+
+        assert select.select([broker.socket], [], [], 0)[0] == []
+        db.execute("ROLLBACK")
+        db.close()
+
+        assert frame(broker) == (PUBACK, b"\x00\x07")
+        broker.socket.close()
