@@ -139,12 +139,27 @@ class _Device:
 _SAFE = "".join(chr(c) for c in range(33, 127) if chr(c) not in "/+#{}%!")
 
 
-class FirmwareError(RuntimeError):
-    """A firmware update that failed; .result is the device's Update Result (LwM2M 1.1 E.6), 0 when it said none."""
+class UpdateError(RuntimeError):
+    """An update that failed; .result is what the device said, 0 when it said nothing."""
 
     def __init__(self, why: str, result: int = 0):
         super().__init__(why)
         self.result = result
+
+
+class FirmwareError(UpdateError):
+    """A firmware update that failed; .result is the device's Update Result (LwM2M 1.1 E.6)."""
+
+
+class SoftwareError(UpdateError):
+    """Software that was not installed, activated, deactivated or uninstalled; .result is the Update Result of object 9, from 50 on."""
+
+
+def _package(package: bytes | str | os.PathLike[str]) -> tuple[Any, FormatLike]:
+    """The body of a request to update and its format: bytes, a file, or a URL."""
+    if isinstance(package, str) and "://" in package:
+        return {"uri": package}, "json"
+    return package if isinstance(package, bytes) else Path(package).read_bytes(), 42
 
 
 class Device(_Device):
@@ -170,19 +185,46 @@ class Device(_Device):
                         progress: Callable[[str], None] | None = None) -> None:
         """Brings new firmware onto the device: bytes, a file, or a URL that it fetches by itself.  Returns when it says that it is
         updated; FirmwareError with its reason otherwise.  pull: it fetches from this bridge.  progress is called with each step."""
-        url = isinstance(package, str) and "://" in package
-        body: Any = {"uri": package} if url else package if isinstance(package, bytes) else Path(package).read_bytes()
+        body, format = _package(package)
+        self._bring("!pull-firmware" if pull else "!update-firmware", body, format, "firmware", "updated", FirmwareError, timeout, progress)
+
+    def install_software(self, instance: int, package: bytes | str | os.PathLike[str], *, pull: bool = False, activate: bool = False,
+                         timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+        """Installs a package as an instance of object 9: bytes, a file, or a URL that the device fetches by itself.  Returns when
+        it says that it is installed (with activate: active); SoftwareError with its reason otherwise.  What was installed there is replaced."""
+        body, format = _package(package)
+        verb = f"9/{instance}/!{'pull' if pull else 'install'}-software"
+        self._bring(verb, body, format, "software", "installed", SoftwareError, timeout, progress, instance)
+        if activate:
+            self.activate_software(instance, timeout=timeout, progress=progress)
+
+    def activate_software(self, instance: int, *, timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+        """Returns when it is active; SoftwareError when it is not installed, or the device refuses."""
+        self._bring(f"9/{instance}/!activate-software", b"", None, "software", "activated", SoftwareError, timeout, progress, instance)
+
+    def deactivate_software(self, instance: int, *, timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+        """Returns when it is active no more; it stays installed."""
+        self._bring(f"9/{instance}/!deactivate-software", b"", None, "software", "deactivated", SoftwareError, timeout, progress, instance)
+
+    def uninstall_software(self, instance: int, *, timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+        """Returns when the package is gone from the device."""
+        self._bring(f"9/{instance}/!uninstall-software", b"", None, "software", "uninstalled", SoftwareError, timeout, progress, instance)
+
+    def _bring(self, verb: str, body: Any, format: FormatLike | None, event: str, done: str, error: type[UpdateError],
+               timeout: float | None, progress: Callable[[str], None] | None, instance: int | None = None) -> None:
         self.info()  # NotFound: nobody of that name
-        with self._bridge.subscribe(f"{self.path}/!firmware", timeout=timeout) as steps:
-            self._bridge.request("POST", f"{self.path}/!{'pull' if pull else 'update'}-firmware", body, format="json" if url else 42)
+        with self._bridge.subscribe(f"{self.path}/!{event}", timeout=timeout) as steps:
+            self._bridge.request("POST", self.at(verb), body, format=format)
             for step in steps:
                 told = step.value
+                if told.get("instance") != instance:
+                    continue
                 if progress:
-                    progress(told["firmware"])
-                if told["firmware"] == "updated":
+                    progress(told[event])
+                if told[event] == done:
                     return
-                if told["firmware"] == "failed":
-                    raise FirmwareError(told["why"], told["result"])
+                if told[event] == "failed":
+                    raise error(told["why"], told["result"])
 
     def expect(self, path: str, wanted: Any, *, timeout: float | None = None) -> Any:
         """Waits until what it reports is `wanted`, a value or a function that says yes; for tests.  Returns the value."""

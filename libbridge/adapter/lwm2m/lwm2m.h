@@ -36,7 +36,7 @@ typedef struct lwm2m_limits { /* options of the URL */
     uint64_t max_lifetime;  /* s; longer ones are cut; 31,536,000 */
     uint64_t max_register_rate; /* registrations a second through this listener; 0: any */
     uint64_t queue_ttl;     /* s a write without an expiry waits for a device that sleeps; 86,400 */
-    uint64_t update_timeout; /* s a firmware update may take; 3,600 */
+    uint64_t update_timeout; /* s an update of firmware or software may take; 3,600 */
     uint64_t awake;         /* ms a device in queue mode is taken to be awake after it spoke; 93,000 */
 } lwm2m_limits;
 
@@ -115,7 +115,7 @@ struct lwm2m_device {
     lwm2m_device *gateway; /* it is behind that one; or NULL */
     list behind, behind_link; /* who is behind it; its place among those of its gateway */
     struct boot *boot;    /* it is being bootstrapped; or NULL */
-    lwm2m_flash *update; /* of its firmware, under way; or NULL */
+    lwm2m_flash *update; /* of its firmware or software, under way; or NULL */
     unsigned observing;   /* news are being told */
     unsigned holds;       /* it is freed when nobody works on it */
 };
@@ -160,7 +160,8 @@ void lwm2m_restore(lwm2m_port *p, const lwm2m_kept *kept);
 void lwm2m_random_name(char *out); /* LWM2M_LOCATION characters and a NUL */
 
 /* ---- firmware.c */
-int lwm2m_flash_begin(lwm2m_device *d, bridge_msg *msg, const char *query); /* CONFLICT: one is under way */
+typedef enum lwm2m_flash_kind { LWM2M_FIRMWARE, LWM2M_INSTALL, LWM2M_ACTIVATE, LWM2M_DEACTIVATE, LWM2M_UNINSTALL } lwm2m_flash_kind;
+int lwm2m_flash_begin(lwm2m_device *d, lwm2m_flash_kind kind, uint16_t instance, bridge_msg *msg, bool pull); /* CONFLICT: one is under way */
 void lwm2m_flash_end(lwm2m_device *d, const char *why);
 void lwm2m_flash_leave(lwm2m_device *d);
 void lwm2m_flash_back(lwm2m_device *d);

@@ -152,6 +152,10 @@ static const lwm2m_resource o9[] = { /* LWM2M Software Management */
     {16, LWM2M_STRING, R, false, "Status Reason", NULL},
     {17, LWM2M_LINK, R, true, "Software Component Link", NULL},
     {18, LWM2M_INTEGER, R, false, "Software Component Tree Length", NULL},
+    {19, LWM2M_NONE, E, false, "Start", NULL},
+    {20, LWM2M_NONE, E, false, "Stop", NULL},
+    {21, LWM2M_UNSIGNED, R, false, "Operational State", NULL},
+    {22, LWM2M_NONE, E, false, "Purge", NULL},
 };
 static const lwm2m_resource o10[] = { /* Cellular Connectivity */
     {0, LWM2M_STRING, R | W, false, "SMSC Address", NULL},

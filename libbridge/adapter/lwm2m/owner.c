@@ -4,7 +4,7 @@
  *      PUT      Write; "?pmin=" and no payload:           PATCH partial Write; of the device itself: Write-Composite
  *               Write-Attributes                          DELETE
  *      any verb at PATH/!read, !write, !patch, !execute, !discover, !create, !delete, !write-attributes, !observe, !cancel,
- *      !read-composite, !write-composite */
+ *      !read-composite, !write-composite; !install-software, !activate-software ... at an instance of object 9 */
 #include "adapter/lwm2m/lwm2m.h"
 #include "base/status.h"
 #include "codec/json.h"
@@ -14,12 +14,14 @@
 
 typedef enum kind {
     READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FIRMWARE,
-    FIRMWARE_PULL, FIRMWARE_CANCEL, BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, KINDS, DESCRIBE
+    FIRMWARE_PULL, FIRMWARE_CANCEL, BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, INSTALL,
+    INSTALL_PULL, ACTIVATE, DEACTIVATE, UNINSTALL, KINDS, DESCRIBE
 } kind;
 static const char *const kind_names[KINDS] = {"read",    "discover", "write",          "patch",          "create",  "execute",
                                               "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel",
                                               "update-firmware", "pull-firmware", "cancel-update", "start-bootstrap", "observe-composite",
-                                              "cancel-composite"};
+                                              "cancel-composite", "install-software", "pull-software", "activate-software", "deactivate-software",
+                                              "uninstall-software"};
 
 typedef struct errand { /* a question on its way */
     lwm2m_device *d;
@@ -464,6 +466,23 @@ static void cancel_update(errand *e)
     reply(e, there ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
 }
 
+/* !update-firmware at the device, !install-software and its like at DEVICE/9/N; "?method=pull" lets the device fetch the package from us. */
+static void flash(errand *e, const bridge_terms *terms)
+{
+    static const lwm2m_flash_kind of[KINDS] = {[FIRMWARE] = LWM2M_FIRMWARE,   [FIRMWARE_PULL] = LWM2M_FIRMWARE, [INSTALL] = LWM2M_INSTALL,
+                                               [INSTALL_PULL] = LWM2M_INSTALL, [ACTIVATE] = LWM2M_ACTIVATE,
+                                               [DEACTIVATE] = LWM2M_DEACTIVATE, [UNINSTALL] = LWM2M_UNINSTALL};
+    bool pull = e->kind == FIRMWARE_PULL || e->kind == INSTALL_PULL || (terms && terms->query && strstr(terms->query, "method=pull"));
+    bool is_firmware = of[e->kind] == LWM2M_FIRMWARE;
+
+    if (!is_firmware && !(e->at.count == 2 && e->at.id[0] == 9))
+        reply_text(e, BRIDGE_NOTFOUND, "an instance of object 9 is wanted");
+    else
+        reply(e, lwm2m_flash_begin(e->d, of[e->kind], is_firmware ? 0 : e->at.id[1], bridge_call_msg(e->call), pull), NULL);
+}
+
+static bool is_flash(kind k) { return k == FIRMWARE || k == FIRMWARE_PULL || (k >= INSTALL && k <= UNINSTALL); }
+
 static void on_call(void *user, bridge_call *call)
 {
     lwm2m_device *d = user;
@@ -495,10 +514,8 @@ static void on_call(void *user, bridge_call *call)
     if (takes_payload(e->kind)) e->wishes = wishes_of(e);
     if (e->kind == DESCRIBE)
         describe(e);
-    else if (e->kind == FIRMWARE_PULL)
-        reply(e, lwm2m_flash_begin(d, bridge_call_msg(call), "method=pull"), NULL);
-    else if (e->kind == FIRMWARE)
-        reply(e, lwm2m_flash_begin(d, bridge_call_msg(call), terms ? terms->query : NULL), NULL);
+    else if (is_flash(e->kind))
+        flash(e, terms);
     else if (e->kind == CANCEL_COMPOSITE)
         reply(e, lwm2m_cancel_composite(d) ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
     else if (e->kind == OBSERVE_COMPOSITE)
