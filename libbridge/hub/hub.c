@@ -52,6 +52,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     list_init(&h->ports);
     list_init(&h->dead_watches);
     list_init(&h->dead_peers);
+    list_init(&h->full);
     list_init(&h->replays);
     list_init(&h->owners);
     list_init(&h->dead_owners);

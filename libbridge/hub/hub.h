@@ -83,6 +83,7 @@ struct bridge_peer {
     char *user;
     void *state;
     list watches, tickets, owns;
+    list full; /* in hub->full; full.c */
     size_t watch_count;
     mem *port_mem; /* set when it is gone: the port may go before */
     struct far *reached; /* it is the uplink that routes call so; or NULL */
@@ -138,6 +139,8 @@ struct hub {
     limits limits;
     counters count;
     char why[96]; /* what the last refusal over a limit was for; see port_why() */
+    bool passing; /* and it was because somebody is full, now; see port_passes() */
+    list full;    /* peers that have no room */
     char name[17]; /* this bridge, where what has come round shall be known again */
     uint64_t seed, version; /* version: of the last accepted message */
     tree *tree;
@@ -295,6 +298,9 @@ void hub_drop_calls(bridge_owner *o); /* it has gone: whoever waits is told */
 void hub_cancel_calls(hub *h);
 bridge_peer *hub_call_from(const bridge_call *call); /* who asks; NULL: has gone */
 
+/* ---- full.c */
+int full_may(hub *h, const bridge_peer *from, const bridge_msg *msg); /* 0, BUSY: somebody who would be told has no room */
+
 /* ---- policy.c */
 int policy_check(bridge_peer *peer, bridge_verb verb, const char *path); /* 0, UNAUTHENTICATED, DENIED */
 int policy_check_name(bridge_peer *peer, bridge_verb verb, const char *name); /* the same of the path that its protocol calls so */
@@ -356,6 +362,7 @@ const void *routes_next_name(hub *h, uint8_t scheme, name_walk *w, const pattern
 int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *by, const pattern *canonical), void *user);
 /* Carries an accepted message over the routes that copy.  from may be NULL. */
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
+const bridge_peer *routes_full(hub *h, const bridge_peer *from, text path); /* to whom a copy of it would go, and who has no room; or NULL */
 void routes_explain(hub *h, text path, buf *out);
 void routes_flush(hub *h); /* what transformations hold back goes on */
 void far_lost(bridge_peer *peer); /* routes that name it wait for another */

@@ -20,6 +20,7 @@ int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const
     list_init(&p->watches);
     list_init(&p->tickets);
     list_init(&p->owns);
+    list_init(&p->full);
     list_push(&port->peers, &p->link);
     h->peer_count++;
     port->peer_count += !(flags & BRIDGE_PEER_INSIDE);
@@ -87,6 +88,7 @@ void bridge_peer_free(bridge_peer *peer)
     peer->gone = true;
     peer->port_mem = h->mem;
     far_lost(peer);
+    list_remove(&peer->full);
     while (!list_empty(&peer->watches))
         bridge_watch_close(list_of(peer->watches.next, bridge_watch, link));
     while (!list_empty(&peer->owns))

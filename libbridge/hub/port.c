@@ -290,6 +290,11 @@ const char *port_why(const bridge_port *port)
     return port->hub->why[0] ? port->hub->why : NULL;
 }
 
+bool port_passes(const bridge_port *port)
+{
+    return port->hub->passing;
+}
+
 const limits *port_limits(bridge_port *port)
 {
     return &port->hub->limits;

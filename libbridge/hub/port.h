@@ -20,6 +20,7 @@ typedef struct limits {
 
 /* Which limit the last call refused with BUSY or TOOBIG was over, in a sentence with its number; NULL: it was no limit of the bridge. */
 const char *port_why(const bridge_port *port);
+bool port_passes(const bridge_port *port); /* the last call was refused because somebody who was to have it is full now */
 loop *port_loop(bridge_port *port);
 mem *port_mem(bridge_port *port);
 const limits *port_limits(bridge_port *port);

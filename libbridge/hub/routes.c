@@ -266,6 +266,23 @@ void routes_carry_kept(route *r, bool forth, bridge_msg *value)
     if (len > 0) route_carry(r->hub->app, r, forth, value, (text){path, (size_t)len}, VERB_KEPT, &here);
 }
 
+const bridge_peer *routes_full(hub *h, const bridge_peer *from, text path)
+{
+    struct routes *rs = h->routes;
+    ptrie_found found = {.mem = h->mem};
+    const bridge_peer *full = NULL;
+
+    if (rs->copies.count == 0 || ptrie_all(&rs->copies, path.p, path.len, &found) < 0) return NULL;
+    for (size_t i = 0; i < found.count && !full; i++) {
+        const route *r = route_of(found.at[i]);
+        const far *target = found.at[i] == &r->forth.entry ? r->to_far : r->from_far;
+        const bridge_peer *peer = target ? far_peer(target) : NULL;
+        if (peer && peer != from && r->max_qos && !list_empty(&peer->full)) full = peer;
+    }
+    ptrie_found_done(&found);
+    return full;
+}
+
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came)
 {
     struct routes *rs = h->routes;

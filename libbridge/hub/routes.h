@@ -79,6 +79,7 @@ void routes_carry_kept(route *r, bool forth, bridge_msg *value); /* to an uplink
 far *far_named(hub *h, text name); /* NULL: no memory */
 ptrie *far_in(far *f);
 const char *far_name(const far *f);
+const bridge_peer *far_peer(const far *f); /* NULL: there is none now */
 int far_join(route *r, bridge_error *err); /* tells the uplinks that it names; it is in the tries */
 void far_leave(route *r);
 bool far_is_from(const far *f, const bridge_peer *from, const bridge_msg *msg);

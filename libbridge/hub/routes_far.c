@@ -43,6 +43,11 @@ ptrie *far_in(far *f)
     return &f->in;
 }
 
+const bridge_peer *far_peer(const far *f)
+{
+    return f->peer;
+}
+
 const char *far_name(const far *f)
 {
     return f->name;

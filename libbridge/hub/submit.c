@@ -150,6 +150,7 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
 
     h->count.requests++;
     h->why[0] = 0;
+    h->passing = false;
     peer->heard++;
     if (msg->len > h->limits.max_message) {
         h->count.refused++;
@@ -161,6 +162,7 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
     }
     rc = routes_give_names(h) && !(peer->flags & BRIDGE_PEER_CANONICAL) ? routes_inward(h, peer, msg, verb, &inner) : 0;
     if (rc == 0 && h->store) rc = keep_may(peer, verb, inner ? inner : msg);
+    if (rc == 0 && !list_empty(&h->full) && msg->qos && verb != BRIDGE_GET) rc = full_may(h, peer, inner ? inner : msg);
     hub_enter(h); /* the peer may go meanwhile */
     if (rc == 0) rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);
     if (h->store && h->store->said != said && done && rc >= 0 && rc != BRIDGE_PENDING && verb != BRIDGE_GET && !peer->gone)

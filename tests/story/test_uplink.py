@@ -635,7 +635,7 @@ def test_the_will_is_left_when_the_connection_breaks(make, broker, wires):
     ("out=a;qos=3", "qos is 0, 1 or 2"),
     ("out=a/{x}>b/{y}", "y"),
     ("out=a&version=4", "5, 3.1.1 or auto"),
-    ("out=a&drop=some", "new or old"),
+    ("out=a&drop=some", "new, old or refuse"),
     ("out=a&clean=no", "client_id"),
     ("out=a&name=a/b", "one segment"),
     ("out=a&as=site/{p...}", "another bridge"),

@@ -135,6 +135,8 @@ typedef struct bridge_watch_options {
 int bridge_peer_watch(bridge_peer *peer, const char *pattern, const bridge_watch_options *options, void *user,
                       bridge_watch **out);
 void bridge_watch_close(bridge_watch *watch); /* NULL is fine */
+/* It has no room for more (or has again): what it watches at QoS 1 and 2 is from now on refused (BUSY) to whoever says it at these. */
+void bridge_peer_full(bridge_peer *peer, bool full);
 int bridge_peer_unwatch(bridge_peer *peer, const char *pattern, const char *group); /* by pattern; NOTFOUND */
 
 /* From now on until it is freed this peer is what routes call "uplink.NAME:".  What they carry there comes to deliver() without a watch and

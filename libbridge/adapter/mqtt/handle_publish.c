@@ -209,7 +209,7 @@ static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
     if (rc == BRIDGE_PENDING) return wait_in_line(s, a);
     if (rc < 0) mqtt_is_over(c, rc);
     a->reason = reason_for(s, rc);
-    a->unkept = is_unkept(s, rc);
+    a->unkept = is_unkept(s, rc) || (rc == BRIDGE_BUSY && port_passes(sh->port));
     a->done = true;
     if (m->qos == 2 && rc >= 0 && mqtt_persists(s)) { /* its identifier has to be on disk */
         a->done = false;

@@ -24,9 +24,9 @@ void parcel_free(mem *m, parcel *p)
     mem_free(m, p);
 }
 
-void buffer_init(buffer *b, mem *m, size_t max_count, size_t max_bytes, bool drop_old)
+void buffer_init(buffer *b, mem *m, size_t max_count, size_t max_bytes, buffer_policy policy)
 {
-    *b = (buffer){.mem = m, .max_count = max_count, .max_bytes = max_bytes, .drop_old = drop_old};
+    *b = (buffer){.mem = m, .max_count = max_count, .max_bytes = max_bytes, .policy = policy};
     list_init(&b->parcels);
 }
 
@@ -57,7 +57,13 @@ static void take_out(buffer *b, parcel *p)
 
 static bool is_full(const buffer *b, const parcel *p)
 {
+    if (b->policy == DROP_REFUSE) return b->count >= b->max_count || b->bytes >= b->max_bytes; /* the one that fills it has been accepted */
     return b->count >= b->max_count || b->bytes + p->bytes > b->max_bytes;
+}
+
+bool buffer_refuses(const buffer *b)
+{
+    return b->policy == DROP_REFUSE && (b->count >= b->max_count || b->bytes >= b->max_bytes);
 }
 
 static void put_in(buffer *b, parcel *p)
@@ -75,7 +81,7 @@ int buffer_add(buffer *b, parcel *p)
     while (is_full(b, p)) {
         b->dropped++;
         rc = BRIDGE_BUSY;
-        if (!b->drop_old || !b->next) {
+        if (b->policy != DROP_OLD || !b->next) {
             parcel_free(b->mem, p);
             return rc;
         }

@@ -9,6 +9,12 @@
 #include "adapter/uplink/link.h"
 #include "base/buf.h"
 
+typedef enum buffer_policy { /* what goes when it is full */
+    DROP_NEW,
+    DROP_OLD,
+    DROP_REFUSE /* nothing that can be refused before; else the new one */
+} buffer_policy;
+
 typedef struct buffer {
     mem *mem;
     list parcels;
@@ -16,14 +22,15 @@ typedef struct buffer {
     size_t count, bytes, given;
     size_t max_count, max_bytes;
     uint64_t number, dropped; /* number: of the newest; dropped: over a limit, ever */
-    bool drop_old;
+    buffer_policy policy;
     bridge_store *store; /* NULL: nothing outlives the process */
     uint64_t queue;      /* its number in the store */
     size_t name_len;
     buf packed;
 } buffer;
 
-void buffer_init(buffer *b, mem *m, size_t max_count, size_t max_bytes, bool drop_old);
+void buffer_init(buffer *b, mem *m, size_t max_count, size_t max_bytes, buffer_policy policy);
+bool buffer_refuses(const buffer *b); /* nothing more fits, and it is to be refused */
 void buffer_done(buffer *b);
 /* Takes p, always; BUSY: it, or the oldest that waits, was dropped. */
 int buffer_add(buffer *b, parcel *p);

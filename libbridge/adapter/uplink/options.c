@@ -95,9 +95,10 @@ static int read_words(uplink_options *o, const url *u, bridge_error *err)
     else if (strcmp(version, "3.1.1") == 0) o->version = UPLINK_V311;
     else return fail(err, BRIDGE_INVALID, "option version=%s: 5, 3.1.1 or auto is wanted", version);
     if (o->mirror && o->version == UPLINK_V311) return fail(err, BRIDGE_INVALID, "another bridge speaks MQTT 5: leave version= out");
-    if (drop && strcmp(drop, "new") != 0 && strcmp(drop, "old") != 0)
-        return fail(err, BRIDGE_INVALID, "option drop=%s: new or old is wanted", drop);
-    o->drop_old = drop && strcmp(drop, "old") == 0;
+    if (!drop || strcmp(drop, "new") == 0) o->drop = DROP_NEW;
+    else if (strcmp(drop, "old") == 0) o->drop = DROP_OLD;
+    else if (strcmp(drop, "refuse") == 0) o->drop = DROP_REFUSE;
+    else return fail(err, BRIDGE_INVALID, "option drop=%s: new, old or refuse is wanted", drop);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* adapter/uplink/options.h - what an uplink's URL says (docs/uplinks.md, docs/urls.md). */
 #ifndef ADAPTER_UPLINK_OPTIONS_H
 #define ADAPTER_UPLINK_OPTIONS_H
+#include "adapter/uplink/buffer.h"
 #include "adapter/uplink/maps.h"
 #include "core/url.h"
 
@@ -29,7 +30,8 @@ typedef struct uplink_options { /* texts are borrowed from the URL, which the po
     bool will_retain;
     uint64_t will_qos, session_expiry, keep_alive, connect_timeout, retry_min, retry_max;
     uint64_t max_queue, max_queue_bytes, max_inflight, drain_rate, linger;
-    bool drop_old, queue_qos0;
+    buffer_policy drop;
+    bool queue_qos0;
     map_table maps;
 } uplink_options;
 

@@ -58,6 +58,11 @@ void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     uplink_send(u, p);
 }
 
+void uplink_tell_room(uplink *u)
+{
+    if (u->options.drop == DROP_REFUSE) bridge_peer_full(u->peer, buffer_refuses(&u->buffer));
+}
+
 int uplink_send(uplink *u, parcel *p)
 {
     uint64_t before = u->buffer.dropped;
@@ -67,6 +72,7 @@ int uplink_send(uplink *u, parcel *p)
         bridge_port_log(u->port, BRIDGE_LOG_WARN, u->options.name, "the buffer is full: %llu messages dropped so far",
                         (unsigned long long)u->buffer.dropped);
     turn_end_want(port_loop(u->port), &u->feed);
+    uplink_tell_room(u);
     return rc;
 }
 
@@ -148,6 +154,7 @@ void uplink_feed(uplink *u)
         fit(u, p);
         if (!give(u, p, now)) break;
     }
+    uplink_tell_room(u);
     uplink_idle(u);
 }
 
@@ -160,6 +167,7 @@ void uplink_sent(uplink *u, parcel *p)
         u->count.sent++;
     }
     buffer_finish(&u->buffer, p);
+    uplink_tell_room(u);
     u->progress_at = loop_now(port_loop(u->port));
     turn_end_want(port_loop(u->port), &u->feed);
 }

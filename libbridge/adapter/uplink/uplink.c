@@ -81,7 +81,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     turn_end_init(&u->feed, on_turn_end);
     rc = options_read(&u->options, u->mem, where, err);
     echo_init(&u->echo, u->mem);
-    buffer_init(&u->buffer, u->mem, u->options.max_queue, u->options.max_queue_bytes, u->options.drop_old);
+    buffer_init(&u->buffer, u->mem, u->options.max_queue, u->options.max_queue_bytes, u->options.drop);
     if (rc == 0 && !(u->name_room = mem_alloc(u->mem, MAP_NAME))) rc = fail_nomem(err);
     if (rc == 0 && (rc = bridge_peer_new(&u->peer, port, u->options.name, u->options.name, 0, u)) < 0)
         fail(err, rc, "%s: %s", u->options.name, bridge_status_text(rc));
@@ -89,6 +89,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     if (rc == 0 && is_alone(home, u) && (rc = buffer_open(&u->buffer, bridge_port_store(port), u->options.name)) < 0)
         fail(err, rc, "%s: what waited in the store cannot be read: %s", u->options.name, bridge_status_text(rc));
     if (rc == 0) rc = uplink_watch(u, err);
+    if (rc == 0) uplink_tell_room(u); /* what was left may fill it */
     if (rc == 0 && (rc = bridge_peer_reach(u->peer, u->options.name)) < 0) fail_nomem(err);
     if (rc == 0 && u->options.mirror) rc = mirror_new(u, err);
     if (rc == 0 && (rc = uplink_begin(u)) < 0) fail(err, rc, "%s", bridge_status_text(rc));

@@ -98,6 +98,7 @@ void uplink_say_state(uplink *u, bool up);
 /* out.c */
 int uplink_watch(uplink *u, bridge_error *err);
 void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
+void uplink_tell_room(uplink *u); /* drop=refuse: the hub is told whether it is full */
 int uplink_send(uplink *u, parcel *p); /* takes p: into the buffer, and off if it may go */
 void uplink_feed(uplink *u);           /* gives the link what may go now */
 void uplink_sent(uplink *u, parcel *p);
