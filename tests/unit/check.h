@@ -24,8 +24,8 @@ static int check_failed;
 #define CHECK_STR(got, want)                                                                                           \
     do {                                                                                                               \
         const char *got_ = (got), *want_ = (want);                                                                     \
-        if (!got_ || strcmp(got_, want_) != 0) {                                                                       \
-            fprintf(stderr, "%s:%d: %s is \"%s\", not \"%s\"\n", __FILE__, __LINE__, #got, got_ ? got_ : "NULL", want_);  \
+        if (!got_ || !want_ || strcmp(got_, want_) != 0) {                                                               \
+            fprintf(stderr, "%s:%d: %s is \"%s\", not \"%s\"\n", __FILE__, __LINE__, #got, got_ ? got_ : "NULL", want_ ? want_ : "NULL");  \
             check_failed++;                                                                                            \
         }                                                                                                              \
     } while (0)
