@@ -7,6 +7,7 @@ import pytest
 from peers import coap
 from peers.coap import NON, Socket, Stream, uint
 from peers.coap_pubsub import CHECK, CONF, DATA, EXPIRES, FILTER, FORMAT, HISTORY, INITIALIZE, NAME, SUBSCRIBERS, TEXT, TOPIC_TYPE, TYPE, cbor, config, create, listed, uncbor
+from peers.tools import coap_observe
 
 
 @pytest.fixture
@@ -59,6 +60,70 @@ def test_names_may_be_written_out_and_data_may_be_elsewhere(client):
     assert config(answer, "2.01")[DATA] == "ps/data/home/living%20room"
     assert client.put("ps/data/home/living room", "x").says == "2.01"
     assert client.get("r/home/living room").payload == b"x"
+
+
+def test_the_collection_is_watched(client):                          # RFC 7641: the state of the list, whenever a topic comes or goes
+    first, watch = client.observe("ps", type=NON)
+    assert listed(first) == [] and first.option(coap.OBSERVE) is not None
+
+    a, data = create(client, "a")
+    assert listed(watch.hear()) == ["/" + a]
+    client.put(data, "1")                                            # values are not the collection's
+    b, _ = create(client, "b")
+    assert set(listed(watch.hear())) == {"/" + a, "/" + b}
+    client.delete(a)
+    assert listed(watch.hear()) == ["/" + b]
+    assert client.get("ps", token=watch.token, options=[(coap.OBSERVE, b"\1")]).option(coap.OBSERVE) is None
+    client.delete(b)
+    assert client.silent()
+
+
+def test_the_collection_is_watched_by_a_filter(client):
+    first, watch = client.observe("ps", query=["rt=core.ps.data"], type=NON)
+    assert listed(first) == []
+
+    topic, _ = create(client, "a")
+    assert watch.hear().payload == b'</ps/data/a>;rt="core.ps.data";obs'
+    config(client.ask(coap.IPATCH, topic, payload=cbor({FORMAT: 0}), options=CONF), "2.04")
+    assert watch.hear().payload == b'</ps/data/a>;rt="core.ps.data";ct=0;obs'
+    config(client.ask(coap.IPATCH, topic, payload=cbor({CHECK: 60}), options=CONF), "2.04")   # which is not in the list
+    assert client.silent()
+    assert client.observe("ps", query=[f"x{n}=1" for n in range(9)])[0].says == "4.00"
+
+
+def test_who_watches_the_collection_hears_of_what_it_may_see(bridge, client):
+    @bridge.allow
+    def rules(who, verb, path):
+        return not (path.startswith("secret") and verb == "GET") if who.startswith("coap") else None
+
+    _, watch = client.observe("ps", type=NON)
+    create(client, "secret/x")
+    assert client.silent()
+    topic, _ = create(client, "open")
+    assert listed(watch.hear()) == ["/" + topic]
+
+
+def test_a_topic_over_its_time_leaves_the_collection(bridge, client):
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    topic, _ = create(client, "a", also={EXPIRES: until.strftime("%Y-%m-%dT%H:%M:%SZ")})
+    first, watch = client.observe("ps", type=NON)
+    assert listed(first) == ["/" + topic]
+    bridge.clock.advance(seconds=7200)
+    client.ping()
+    assert listed(watch.hear()) == []
+
+
+def test_coap_client_watches_the_collection(bridged):
+    with Socket(bridged.port("coap")) as client:
+        a, _ = create(client, "a")
+        with coap_observe(f"coap://127.0.0.1:{bridged.port('coap')}/ps", "-w") as watch:
+            assert watch.line().count(f"</{a}>") == 1
+            b, _ = create(client, "b")
+            both = watch.line()
+            assert f"</{a}>" in both and f"</{b}>" in both
+            client.delete(a)
+            left = watch.line()
+            assert f"</{b}>" in left and f"</{a}>" not in left
 
 
 def test_the_life_of_a_topic(client):                                # half created, fully created, half created, deleted

@@ -143,6 +143,7 @@ coap_watcher *coap_watch(coap_port *cp, coap_request *r, bridge_peer *peer, cons
 /* The same, or the end of it (as the request says), for what we make ourselves.  No place for it: 0 and NULL. */
 int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const char *path, int (*render)(coap_watcher *, buf *), list *among,
                     coap_watcher **out);
+void coap_watchers_again(list *among); /* those made so are told at the end of the turn, if it looks otherwise then */
 coap_watcher *coap_watch_far(coap_port *cp, coap_request *r, struct proxied *proxied); /* NULL: no place, or no memory */
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
 bool coap_watcher_confirms(const coap_watcher *w, bool confirm); /* whether it shall acknowledge, and if not, confirm */

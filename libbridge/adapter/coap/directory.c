@@ -35,17 +35,6 @@ void directory_links(coap_port *cp, listing *l)
     listing_add(l, text_of("/rd-lookup/res"), text_of(";rt=\"core.rd-lookup-res\";ct=40;obs"));
 }
 
-void directory_changed(directory *d)
-{
-    list_each (it, &d->watchers) {
-        coap_watcher *w = list_of(it, coap_watcher, place);
-
-        if (list_linked(&w->news_link)) continue;
-        list_push(&w->cp->news, &w->news_link);
-        turn_end_want(w->cp->loop, &w->cp->flush);
-    }
-}
-
 /* ---- one registration */
 
 static size_t weight(const registration *r)
@@ -84,7 +73,7 @@ void directory_remove(registration *r)
 
     registration_keep_not(r);
     leave(r);
-    directory_changed(d);
+    coap_watchers_again(&d->watchers);
 }
 
 void directory_free(directory *d)
@@ -210,7 +199,7 @@ int directory_register(directory *d, const endpoint *e, const void *links, size_
         return rc;
     }
     registration_keep(r);
-    directory_changed(d);
+    coap_watchers_again(&d->watchers);
     *out = r;
     return 0;
 }
@@ -252,6 +241,6 @@ int directory_update(registration *r, const endpoint *e)
     d->bytes += weight(r) - before;
     if (rc == 0) rc = live(r, e);
     registration_keep(r);
-    if (rc == 0 && (moved || e->extra.len || e->has_lt)) directory_changed(d);
+    if (rc == 0 && (moved || e->extra.len || e->has_lt)) coap_watchers_again(&d->watchers);
     return rc;
 }

@@ -66,7 +66,6 @@ int directory_update(registration *r, const endpoint *e);
 registration *directory_find(directory *d, text id);
 registration *directory_named(directory *d, text ep, text sector);
 void directory_remove(registration *r);
-void directory_changed(directory *d); /* lookups that are watched are told at the end of the turn */
 
 /* keep.c, over a restart */
 typedef struct directory_kept {

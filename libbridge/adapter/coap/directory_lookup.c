@@ -225,21 +225,6 @@ static int render(coap_watcher *w, buf *out)
 
 /* ---- the answer */
 
-static int put_query(buf *b, const coap_request *r, bool endpoints)
-{
-    coap_options walk = coap_options_of(r->packet);
-    coap_option o;
-    int rc = buf_text(b, endpoints ? "ep?" : "res?");
-
-    while (rc == 0 && coap_next_option(&walk, &o)) {
-        if (o.number != COAP_URI_QUERY) continue;
-        if (memchr(o.p, '&', o.len) || memchr(o.p, 0, o.len)) return BRIDGE_INVALID;
-        rc = buf_put(b, o.p, o.len);
-        if (rc == 0) rc = buf_put_u8(b, '&');
-    }
-    return rc == 0 && !buf_cstr(b) ? BRIDGE_NOMEM : rc;
-}
-
 void directory_lookup(directory *d, coap_port *cp, coap_request *r, bridge_peer *peer, bool endpoints)
 {
     coap_watcher *w = NULL;
@@ -249,7 +234,8 @@ void directory_lookup(directory *d, coap_port *cp, coap_request *r, bridge_peer 
     if (!listing_may(r)) return;
     buf_init(&path, cp->mem, COAP_QUERY_MAX);
     buf_init(&out, cp->mem, LISTING_MAX);
-    rc = put_query(&path, r, endpoints);
+    rc = buf_text(&path, endpoints ? "ep?" : "res?");
+    if (rc == 0) rc = listing_query(&path, r);
     if (rc == 0) rc = find(d, (const char *)path.data, &out);
     if (rc == 0 && r->meta->has & COAP_HAS_OBSERVE)
         rc = coap_watch_made(cp, r, peer, (const char *)path.data, render, &d->watchers, &w);

@@ -13,21 +13,60 @@ bool coap_query_next(coap_options *walk, text *name, text *value, bool *has_valu
     return false;
 }
 
-int listing_begin(listing *l, mem *m, const coap_request *r)
+static void init(listing *l, mem *m)
 {
-    coap_options walk = coap_options_of(r->packet);
-    coap_option o;
-
     *l = (listing){.mem = m};
     buf_init(&l->out, m, LISTING_MAX);
     buf_init(&l->href, m, 4 * COAP_PATH_MAX);
     buf_init(&l->params, m, 0);
-    while (coap_next_option(&walk, &o)) {
-        if (o.number != COAP_URI_QUERY || !o.len) continue;
-        if (l->filter_count == LISTING_FILTERS) return BRIDGE_INVALID;
-        l->filters[l->filter_count++] = link_filter_of((text){(const char *)o.p, o.len});
-    }
+}
+
+static int add_filter(listing *l, text one)
+{
+    if (!one.len) return 0;
+    if (l->filter_count == LISTING_FILTERS) return BRIDGE_INVALID;
+    l->filters[l->filter_count++] = link_filter_of(one);
     return 0;
+}
+
+int listing_begin(listing *l, mem *m, const coap_request *r)
+{
+    coap_options walk = coap_options_of(r->packet);
+    coap_option o;
+    int rc = 0;
+
+    init(l, m);
+    while (rc == 0 && coap_next_option(&walk, &o))
+        if (o.number == COAP_URI_QUERY) rc = add_filter(l, (text){(const char *)o.p, o.len});
+    return rc;
+}
+
+int listing_begin_again(listing *l, mem *m, const char *query)
+{
+    text rest = text_of(query), one;
+    int rc = 0;
+
+    init(l, m);
+    while (rc == 0 && rest.len) {
+        text_cut(rest, '&', &one, &rest);
+        rc = add_filter(l, one);
+    }
+    return rc;
+}
+
+int listing_query(buf *b, const coap_request *r)
+{
+    coap_options walk = coap_options_of(r->packet);
+    coap_option o;
+    int rc = 0;
+
+    while (rc == 0 && coap_next_option(&walk, &o)) {
+        if (o.number != COAP_URI_QUERY) continue;
+        if (memchr(o.p, '&', o.len) || memchr(o.p, 0, o.len)) return BRIDGE_INVALID;
+        rc = buf_put(b, o.p, o.len);
+        if (rc == 0) rc = buf_put_u8(b, '&');
+    }
+    return rc == 0 && !buf_cstr(b) ? BRIDGE_NOMEM : rc;
 }
 
 void listing_done(listing *l)
@@ -81,6 +120,10 @@ static void answer(listing *l, coap_request *r)
     coap_reply reply = {.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = l->out.data, .len = l->out.len, .etag_len = 4};
 
     memcpy(reply.etag, &h, 4);
+    if (l->watcher) {
+        reply.observer = l->watcher->observer;
+        l->watcher->told = h;
+    }
     for (unsigned i = 0; i < r->meta->etag_count; i++)
         if (r->meta->etags[i].len == 4 && memcmp(r->meta->etags[i].p, &h, 4) == 0) {
             reply.code = COAP_VALID;

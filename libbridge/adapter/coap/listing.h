@@ -14,9 +14,12 @@ typedef struct listing {
     buf out, href, params; /* href, params: scratch for who makes links */
     link_filter filters[LISTING_FILTERS];
     unsigned filter_count;
+    coap_watcher *watcher; /* who asks to be told again; or NULL */
 } listing;
 
 int listing_begin(listing *l, mem *m, const coap_request *r); /* takes the filters; INVALID; done must follow in any case */
+int listing_begin_again(listing *l, mem *m, const char *query); /* the same, as listing_query() has put it */
+int listing_query(buf *b, const coap_request *r); /* "rt=x&count=2&", for coap_watch_made(); INVALID: it cannot be said so */
 void listing_done(listing *l);
 int listing_add(listing *l, text target, text params); /* if it fits; a full list takes no more: TOOBIG */
 /* "/" mount "/" path, with what a URI needs escaped, in l->href. */

@@ -20,6 +20,7 @@ topics *topics_make(coap_port *home)
     if (!t) return NULL;
     random_bytes(&seed, sizeof seed);
     t->home = home;
+    list_init(&t->watchers);
     map_init(&t->by_id, home->mem, seed);
     map_init(&t->by_name, home->mem, seed);
     map_init(&t->by_path, home->mem, seed);
@@ -82,6 +83,7 @@ void topic_remove(topic *o)
     topic_keep_not(o);
     topic_leave(o);
     keep_subscribers(o, 0);
+    coap_watchers_again(&o->topics->watchers);
     topic_free(o);
 }
 
@@ -92,6 +94,7 @@ void topics_free(topics *t)
 
     if (!t) return;
     bridge_peer_free(t->self);
+    while (list_pop(&t->watchers)) {}
     while ((o = map_next(&t->by_id, &at))) { /* listeners, and with them the subscribers, may have gone before */
         forget_subscribers(o);
         topic_free(o);
@@ -166,6 +169,7 @@ int topic_update(topic *o, const topic_config *c, bool whole)
     if (!topic_config_matches(o, &fixed) || c->has & (1u << TOPIC_INITIALIZE | 1u << TOPIC_FILTER)) return BRIDGE_INVALID;
     rc = take_settings(o, c, whole);
     if (rc == 0 && o->max_subscribers) keep_subscribers(o, o->max_subscribers);
+    coap_watchers_again(&o->topics->watchers); /* its format is in the list */
     return rc;
 }
 
@@ -234,7 +238,13 @@ static int make(topics *t, const topic_config *c, text id, topic **out)
     return rc;
 }
 
-int topic_new(topics *t, const topic_config *c, topic **out) { return make(t, c, (text){0}, out); }
+int topic_new(topics *t, const topic_config *c, topic **out)
+{
+    int rc = make(t, c, (text){0}, out);
+
+    if (rc == 0) coap_watchers_again(&t->watchers);
+    return rc;
+}
 
 void topic_restore(topics *t, text id, const topic_config *c)
 {

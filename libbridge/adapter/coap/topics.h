@@ -47,6 +47,7 @@ typedef struct topic {
 typedef struct topics {
     coap_port *home;
     bridge_peer *self; /* takes away the data of a topic that has expired */
+    list watchers;     /* coap_watcher.place: of the collection */
     map by_id, by_name, by_path;
     bool restoring;    /* then a date may have passed */
 } topics;

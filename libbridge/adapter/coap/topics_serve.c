@@ -91,7 +91,7 @@ void topics_links(coap_port *cp, bridge_peer *peer, listing *l)
     coap_port *home = cp->has_topics ? coap_home(cp) : NULL;
 
     if (!home) return;
-    listing_add(l, text_of("/ps"), text_of(";rt=\"core.ps core.ps.coll\";ct=40"));
+    listing_add(l, text_of("/ps"), text_of(";rt=\"core.ps core.ps.coll\";ct=40;obs"));
     if (home->topics) add_topics(home->topics, peer, l, NULL, false);
 }
 
@@ -103,13 +103,46 @@ static bool wants_data(const listing *l)
     return false;
 }
 
+/* The collection as it is now, for who watches it. */
+static int render(coap_watcher *w, buf *out)
+{
+    topics *t = topics_of(w->cp);
+    listing l;
+    int rc = listing_begin_again(&l, w->cp->mem, w->path);
+
+    if (rc == 0 && !t) rc = BRIDGE_CLOSED;
+    if (rc == 0) {
+        add_topics(t, w->peer, &l, NULL, wants_data(&l));
+        buf_done(out);
+        *out = l.out; /* as long as a GET may have it */
+        l.out = (buf){.mem = w->cp->mem};
+    }
+    listing_done(&l);
+    return rc;
+}
+
+/* RFC 7641 of the collection: GET with Observe is told which topics there are whenever one comes or goes. */
+static int take_observe(asking *a, coap_watcher **out)
+{
+    buf query;
+    int rc;
+
+    if (a->r->code != COAP_GET || !(a->r->meta->has & COAP_HAS_OBSERVE)) return 0;
+    buf_init(&query, a->cp->mem, COAP_QUERY_MAX);
+    rc = listing_query(&query, a->r);
+    if (rc == 0) rc = coap_watch_made(a->cp, a->r, a->peer, (const char *)query.data, render, &a->t->watchers, out);
+    buf_done(&query);
+    return rc;
+}
+
 static void answer_list(asking *a, const topic_config *only)
 {
     listing l;
     int rc = listing_begin(&l, a->cp->mem, a->r);
 
+    if (rc == 0) rc = take_observe(a, &l.watcher);
     if (rc < 0) {
-        refuse(a, rc, "too many filters");
+        refuse(a, rc, rc == BRIDGE_INVALID ? "too many filters, or '&' in one" : NULL);
     } else {
         add_topics(a->t, a->peer, &l, only, !only && wants_data(&l));
         listing_answer(&l, a->cp, a->r);

@@ -92,6 +92,17 @@ int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const cha
     return 0;
 }
 
+void coap_watchers_again(list *among)
+{
+    list_each (it, among) {
+        coap_watcher *w = list_of(it, coap_watcher, place);
+
+        if (list_linked(&w->news_link)) continue;
+        list_push(&w->cp->news, &w->news_link);
+        turn_end_want(w->cp->loop, &w->cp->flush);
+    }
+}
+
 coap_watcher *coap_watch_far(coap_port *cp, coap_request *r, struct proxied *proxied)
 {
     coap_watcher *w = mem_zalloc(cp->mem, sizeof *w + 1);
