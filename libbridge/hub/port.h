@@ -38,6 +38,11 @@ void peer_pass_on(bridge_peer *peer, bridge_msg *msg);
 /* As bridge_peer_msg() for a path that has been checked and nothing but a payload: see msg_new_plain(). */
 int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, uint8_t qos, bool retain, bridge_msg **out);
 
+/* ---- pack.c: the kept values whose path matches as one SenML pack (format: one of its two), in which names are paths (RFC 8428 4.5);
+ * of those, where there is a question (a SenML-ETCH as a FETCH brings it), the records that it names (RFC 8790 3.1).  Appends.
+ * most: bytes of the values and their paths; TOOBIG over it.  FORMAT: the question is none; NOTACCEPTABLE; SYNTAX. */
+int peer_pack(bridge_peer *peer, const char *pattern, const bridge_msg *question, bridge_format format, size_t most, buf *out);
+
 void peer_more(bridge_peer *peer); /* it is hungry again: see bridge_adapter.hungry */
 
 /* ---- keep.c: what a listener's acknowledgements promise (its durability=, else the store's); for what no path says better */

@@ -97,6 +97,70 @@ def test_an_owner_is_asked_with_the_question(bridge):
     assert (answer.says, answer.payload) == ("2.05", b"cba")
 
 
+# ---- all that matches a pattern
+
+def records(answer, format=SENML_JSON):
+    assert (answer.says, answer.uint(coap.CONTENT_FORMAT)) == ("2.05", format), answer
+    found, base = {}, ""
+    for record in json.loads(answer.payload):
+        base = record.get("bn", base)
+        found[base + record.get("n", "")] = record.get("v", record.get("vs", record.get("vb")))
+    return found
+
+
+@pytest.fixture
+def homes(client):
+    client.put("r/home/a/temp", "21.5", options=formatted(0))
+    client.put("r/home/b/temp", "19", options=formatted(0))
+    client.put("r/home/b/pack", '[{"n":"x","v":1},{"n":"y","v":2}]', options=formatted(SENML_JSON))
+    client.put("r/other/temp", "5", options=formatted(0))
+    return client
+
+
+def fetch_all(client, pattern, names=None, **words):
+    options = words.pop("options", [])
+    if names is not None:
+        options = [*formatted(ETCH_JSON), *options]
+    body = b"" if names is None else json.dumps([{"n": name} for name in names])
+    return client.ask(coap.FETCH, pattern, payload=body, options=options, **words)
+
+
+def test_records_of_all_that_matches(homes):                         # names are those of the pack that GET gives
+    assert records(homes.get("r/home/#", options=[(coap.ACCEPT, uint(SENML_JSON))])) == {
+        "home/a/temp": 21.5, "home/b/temp": 19, "home/b/pack/x": 1, "home/b/pack/y": 2}
+    assert records(fetch_all(homes, "r/home/#", ["home/b/temp", "home/b/pack/y", "other/temp", "none"])) == {"home/b/temp": 19, "home/b/pack/y": 2}
+    assert records(fetch_all(homes, "r/+/temp", ["other/temp"])) == {"other/temp": 5}
+    assert records(fetch_all(homes, "r/none/+", ["other/temp"])) == records(fetch_all(homes, "r/home/#", [])) == {}
+    assert fetch_all(homes, "r/home/#", ["home/b/temp"], options=[(coap.ACCEPT, uint(SENML_CBOR))]).uint(coap.CONTENT_FORMAT) == SENML_CBOR
+    assert homes.ask(coap.FETCH, "r/home/#", payload=b"\x80", options=formatted(ETCH_CBOR)).uint(coap.CONTENT_FORMAT) == SENML_CBOR
+
+
+def test_a_fetch_that_names_nothing_is_a_get(homes):
+    assert fetch_all(homes, "r/home/+/temp").payload == homes.get("r/home/+/temp").payload
+    assert json.loads(fetch_all(homes, "r/home/+/temp").payload) == {"home/a/temp": 21.5, "home/b/temp": 19}
+    assert records(fetch_all(homes, "r/home/+/temp", options=[(coap.ACCEPT, uint(SENML_JSON))])) == {"home/a/temp": 21.5, "home/b/temp": 19}
+
+
+@pytest.mark.parametrize("payload, options, says", [
+    (b"", formatted(ETCH_JSON), "4.00"), (b"[{", formatted(ETCH_JSON), "4.00"), (b"x", [], "4.15"), (b"x", formatted(0), "4.15"), (b"{}", formatted(JSON), "4.15"),
+    (b"{}", formatted(MERGE_PATCH), "4.15"), (b"[]", [*formatted(ETCH_JSON), (coap.ACCEPT, uint(JSON))], "4.06"), (b"", [(coap.ACCEPT, uint(47))], "4.06")])
+def test_a_question_to_many_that_is_none(homes, payload, options, says):
+    assert homes.ask(coap.FETCH, "r/home/#", payload=payload, options=options).says == says
+
+
+def test_records_of_all_that_matches_are_watched(homes):
+    first = fetch_all(homes, "r/home/+/temp", ["home/a/temp"], options=[(coap.OBSERVE, b"")], token=b"some", type=NON)
+    assert first.option(coap.OBSERVE) is not None and records(first) == {"home/a/temp": 21.5}
+
+    homes.put("r/home/a/temp", "22", options=formatted(0))
+    news = homes.hear()
+    assert news.token == b"some" and records(news) == {"home/a/temp": 22}
+
+    _, watch = homes.observe("r/other/+", options=[(coap.ACCEPT, uint(SENML_JSON))], type=NON)
+    homes.put("r/other/temp", "6", options=formatted(0))
+    assert records(watch.hear()) == {"other/temp": 6}
+
+
 # ---- PATCH and iPATCH
 
 @pytest.mark.parametrize("method", [coap.PATCH, coap.IPATCH])

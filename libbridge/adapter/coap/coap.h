@@ -153,7 +153,7 @@ void coap_watcher_gone(void *user, coap_observer *o, coap_why why);
 void coap_watcher_stale(void *user, coap_observer *o);
 
 /* collect.c */
-void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, coap_watcher *watcher);
+void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, const bridge_msg *question, coap_watcher *watcher);
 void coap_collect_again(coap_watcher *w, bool confirm); /* w may be gone afterwards */
 
 /* discover.c */

@@ -1,7 +1,9 @@
-/* Many paths in one answer: GET and Observe with wildcards.  A JSON object of path -> value; what has no JSON form is null.
+/* Many paths in one answer: GET, FETCH and Observe with wildcards.  A JSON object of path -> value, in which what has no JSON form is null;
+ * or a SenML pack, of which a FETCH has the records that it names.
  * Somebody who watches is told the whole object, once a turn of the loop however much has changed (RFC 7641 1.3: state, not events). */
 #include "adapter/coap/coap.h"
 #include "base/hash.h"
+#include "hub/port.h"
 
 typedef struct collecting {
     buf *out;
@@ -42,31 +44,48 @@ static int add_value(void *user, bridge_msg *msg)
     return rc;
 }
 
-static int collect(coap_port *cp, bridge_peer *peer, const char *pattern, buf *out)
-{
-    collecting c = {.out = out};
-    int rc;
+typedef struct collected { /* what is asked, and how it is told */
+    coap_port *cp;
+    bridge_peer *peer;
+    const char *pattern;
+    const bridge_msg *question; /* of a FETCH, or NULL */
+    int accept;                 /* -1: any */
+    bridge_format format;
+} collected;
 
-    buf_init(out, cp->mem, coap_engine_limits(cp->engine)->max_body);
-    rc = buf_put_u8(out, '{');
-    if (rc == 0) rc = bridge_peer_read(peer, pattern, add_value, &c);
+static int collect_json(collected *c, buf *out)
+{
+    collecting values = {.out = out};
+    int rc = buf_put_u8(out, '{');
+
+    if (rc == 0) rc = bridge_peer_read(c->peer, c->pattern, add_value, &values);
     return rc == 0 ? buf_put_u8(out, '}') : rc;
 }
 
-void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, coap_watcher *watcher)
+static int collect(collected *c, buf *out)
 {
-    coap_reply reply = {.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_JSON), .observer = watcher ? watcher->observer : NULL};
-    buf b;
-    int rc = collect(cp, peer, pattern, &b);
+    size_t most = coap_engine_limits(c->cp->engine)->max_body;
 
-    if (r->meta->has & COAP_HAS_ACCEPT && r->meta->accept != BRIDGE_JSON) rc = BRIDGE_NOTACCEPTABLE;
+    buf_init(out, c->cp->mem, most);
+    if (c->accept >= 0)
+        c->format = (bridge_format)c->accept;
+    else
+        c->format = !c->question ? BRIDGE_JSON : c->question->format == BRIDGE_SENML_ETCH_CBOR ? BRIDGE_SENML_CBOR : BRIDGE_SENML_JSON;
+    return c->format == BRIDGE_JSON && !c->question ? collect_json(c, out) : peer_pack(c->peer, c->pattern, c->question, c->format, most, out);
+}
+
+void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, const bridge_msg *question, coap_watcher *watcher)
+{
+    collected c = {cp, peer, pattern, question, r->meta->has & COAP_HAS_ACCEPT ? r->meta->accept : -1, BRIDGE_JSON};
+    buf b;
+    int rc = collect(&c, &b);
+
     if (rc < 0) {
         if (watcher) coap_unwatch(watcher, 0);
         coap_answer_status(r, rc, BRIDGE_GET, NULL);
     } else {
-        reply.data = b.data;
-        reply.len = b.len;
-        coap_respond(r, &reply);
+        coap_respond(r, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(c.format), .observer = watcher ? watcher->observer : NULL,
+                                   .data = b.data, .len = b.len));
     }
     buf_done(&b);
 }
@@ -88,17 +107,17 @@ static void links_again(coap_watcher *w, bool confirm)
 
 void coap_collect_again(coap_watcher *w, bool confirm)
 {
+    collected c = {w->cp, w->peer, w->path, w->question, w->accept, BRIDGE_JSON};
     buf b;
 
     if (w->render) {
         links_again(w, confirm);
         return;
     }
-
-    if (collect(w->cp, w->peer, w->path, &b) < 0)
+    if (collect(&c, &b) < 0)
         coap_unwatch(w, COAP_TOO_LARGE);
     else
         coap_notify(w->observer,
-                    COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_JSON), .data = b.data, .len = b.len, .confirm = coap_watcher_confirms(w, confirm)));
+                    COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(c.format), .data = b.data, .len = b.len, .confirm = coap_watcher_confirms(w, confirm)));
     buf_done(&b);
 }

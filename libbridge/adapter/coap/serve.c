@@ -158,17 +158,6 @@ static int take_observe(const asked *a, bridge_msg *question, coap_watcher **wat
     return rc;
 }
 
-static void serve_pattern(const asked *a)
-{
-    coap_watcher *watcher = NULL;
-    int rc = a->r->code == COAP_GET ? take_observe(a, NULL, &watcher) : BRIDGE_INVALID;
-
-    if (rc < 0)
-        coap_answer_status(a->r, rc, BRIDGE_GET, a->r->code == COAP_GET ? NULL : "+ and # are for reading");
-    else
-        coap_collect(a->cp, a->r, a->peer, a->path, watcher);
-}
-
 /* What an owner may want to know besides: the query, spelt as in a URI (RFC 7252 6.5), and the format that is wanted. */
 static int take_wishes(const asked *a, bridge_terms *terms, buf *query)
 {
@@ -189,9 +178,9 @@ static int take_wishes(const asked *a, bridge_terms *terms, buf *query)
 }
 
 /* GET, or FETCH: a GET whose payload says which part is wanted (RFC 8132 2). */
-static int ask_what(const asked *a, bridge_msg **question)
+static int ask_what(const asked *a, const char *path, bridge_msg **question)
 {
-    bridge_fields f = {.size = sizeof f, .path = a->path, .format = BRIDGE_FORMAT_AUTO};
+    bridge_fields f = {.size = sizeof f, .path = path, .format = BRIDGE_FORMAT_AUTO};
 
     if (a->r->code == COAP_FETCH) {
         if (!a->r->body_len) return BRIDGE_INVALID;
@@ -203,6 +192,25 @@ static int ask_what(const asked *a, bridge_msg **question)
     return bridge_peer_msg(a->peer, &f, question);
 }
 
+/* GET, or FETCH, of all that matches.  A FETCH that asks for nothing in particular asks for all, as GET does. */
+static void serve_pattern(const asked *a)
+{
+    const coap_request *r = a->r;
+    coap_watcher *watcher = NULL;
+    bridge_msg *question = NULL;
+    bool reads = r->code == COAP_GET || r->code == COAP_FETCH;
+    int rc = reads ? 0 : BRIDGE_INVALID;
+
+    if (r->code == COAP_FETCH && (r->body_len || r->meta->has & COAP_HAS_CONTENT_FORMAT))
+        rc = ask_what(a, "pattern", &question); /* a message has a path; of a question nobody reads it */
+    if (rc == 0) rc = take_observe(a, question, &watcher);
+    if (rc < 0)
+        coap_answer_status(a->r, rc, BRIDGE_GET, reads ? NULL : "+ and # are for reading");
+    else
+        coap_collect(a->cp, a->r, a->peer, a->path, question, watcher);
+    bridge_msg_unref(question);
+}
+
 static void serve_get(const asked *a)
 {
     bridge_terms terms = {0};
@@ -210,7 +218,7 @@ static void serve_get(const asked *a)
     coap_watcher *watcher = NULL;
     bridge_msg *question = NULL, *value = NULL;
     bool empty;
-    int rc = ask_what(a, &question), wishes = take_wishes(a, &terms, &query);
+    int rc = ask_what(a, a->path, &question), wishes = take_wishes(a, &terms, &query);
 
     if (rc == 0) rc = wishes;
     if (rc == 0) rc = take_observe(a, a->r->code == COAP_FETCH ? question : NULL, &watcher);

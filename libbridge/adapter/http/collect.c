@@ -4,7 +4,6 @@
 #include "adapter/http/gather.h"
 #include "codec/link.h"
 #include "codec/registry.h"
-#include "codec/scratch.h"
 #include "core/message.h"
 #include "hub/port.h"
 
@@ -76,77 +75,14 @@ static void answer_list(request *r, int rc, const char *type, buf *b)
     else answer_body(r->conn, 200, type, b->data, b->len);
 }
 
-/* ---- values as one SenML pack: names are paths (RFC 8428 4.5) */
-
-typedef struct packing {
-    scratch *scratch;
-    mem *mem;
-    const bridge_msg *msg;
-    bridge_record *records;
-    size_t count, room;
-    size_t bytes, most; /* of names and payloads */
-} packing;
-
-static int copy_bytes(packing *p, bridge_record *r)
-{
-    void *copy;
-
-    if (r->type != BRIDGE_STRING && r->type != BRIDGE_OPAQUE && r->type != BRIDGE_TREE) return 0;
-    copy = scratch_text(p->scratch, r->as.bytes.p, r->as.bytes.len);
-    r->as.bytes.p = copy;
-    return copy ? 0 : BRIDGE_NOMEM;
-}
-
-static int add_record(void *user, const bridge_record *said)
-{
-    packing *p = user;
-    size_t path = p->msg->path_len, name = strlen(said->name);
-    bridge_record r = *said;
-    char *full = scratch_array(p->scratch, char, path + name + 2);
-    int rc = mem_grow(p->mem, (void **)&p->records, &p->room, p->count, sizeof r);
-
-    if (!full || rc < 0) return BRIDGE_NOMEM;
-    memcpy(full, p->msg->path, path);
-    full[path] = '/';
-    memcpy(full + path + (name > 0), said->name, name + 1);
-    r.name = full;
-    if (r.unit) r.unit = scratch_text(p->scratch, r.unit, strlen(r.unit));
-    if (r.digits) r.digits = scratch_text(p->scratch, r.digits, strlen(r.digits));
-    if (r.time == 0) r.time = (double)p->msg->time / 1000;
-    p->records[p->count++] = r;
-    return copy_bytes(p, &p->records[p->count - 1]);
-}
-
-/* A value that has no records is bytes. */
-static int add_values(void *user, bridge_msg *msg)
-{
-    packing *p = user;
-    size_t before = p->count;
-    int rc;
-
-    p->msg = msg;
-    p->bytes += msg->path_len + msg->len;
-    if (p->bytes > p->most) return BRIDGE_TOOBIG;
-    rc = codec_read(p->mem, "", (double)msg->time / 1000, (bridge_format)msg->format, msg_data(msg), msg->len, add_record, p, NULL);
-    if (rc >= 0 || rc == BRIDGE_NOMEM) return rc;
-    p->count = before;
-    return add_record(p, &(bridge_record){.name = "", .type = BRIDGE_OPAQUE, .as.bytes = {msg_data(msg), msg->len}});
-}
+/* ---- values as one SenML pack */
 
 static void answer_pack(request *r, const char *pattern, bridge_format format)
 {
     buf *b = &r->conn->port->body;
-    scratch memory;
-    packing p = {.scratch = &memory, .mem = r->conn->port->mem, .most = r->conn->port->max_answer};
-    int rc;
 
-    scratch_init(&memory, p.mem);
     buf_clear(b);
-    rc = bridge_peer_read(r->conn->peer, pattern, add_values, &p);
-    if (rc == 0) rc = codec_write(p.mem, "", format, p.records, p.count, b, NULL);
-    mem_free(p.mem, p.records);
-    scratch_done(&memory);
-    answer_list(r, rc, format_media_type(format), b);
+    answer_list(r, peer_pack(r->conn->peer, pattern, NULL, format, r->conn->port->max_answer, b), format_media_type(format), b);
 }
 
 /* ---- what is there, as links (RFC 6690) */
