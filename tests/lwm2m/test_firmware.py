@@ -28,6 +28,10 @@ class Board:
             if path in self.device.observers:
                 self.device.notify(path)
 
+    def settle(self):
+        """What the bridge asked until now is answered: requests wait in order (NSTART), and this one is behind them."""
+        assert self.house.http("GET", "lwm2m/lamp-7/5/0/9").status == 200
+
     def push(self, request):
         self.package = request.payload
         self.device.resources[5, 0, 3] = 2
@@ -124,8 +128,10 @@ def test_pull_from_us(house, watcher):
 
     with coap.Socket(house.port) as device:
         assert device.get_all(board.uri.split("/", 3)[3], 256) == PACKAGE
+        board.settle()
         board.set(2)
         steps(watcher, ("updating",))
+        assert device.get(board.uri.split("/", 3)[3]).says == "4.04"  # it has it: the URL is over
         board.set(0, 1)
         assert steps(watcher)[1]["firmware"] == "updated"
         assert device.get(board.uri.split("/", 3)[3]).says == "4.04"
@@ -138,6 +144,7 @@ def test_pull_from_elsewhere(house, watcher):
     steps(watcher, ("downloading",))
 
     assert board.uri == "coaps://files.example/fw.bin"
+    board.settle()
     board.set(0, 7)
     assert steps(watcher)[1]["why"] == "invalid URI"
 

@@ -419,7 +419,7 @@ int lwm2m_flash_begin(lwm2m_device *d, lwm2m_flash_kind kind, uint16_t instance,
     return BRIDGE_OK;
 }
 
-/* ---- Fetching it: GET /fw/TOKEN, by the device that was told the URL, while the update is under way */
+/* ---- Fetching it: GET /fw/TOKEN, by whoever was told the URL, from then until the device has it */
 
 bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token)
 {
@@ -427,7 +427,7 @@ bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token)
         lwm2m_flash *u = list_of(it, lwm2m_flash, link);
         bridge_fields f = {.size = sizeof f};
 
-        if (!u->package || !text_is(token, u->token)) continue;
+        if (!u->package || !u->pull || u->step < SEND || u->step > DOWNLOADING || !text_is(token, u->token)) continue;
         bridge_msg_look(u->package, &f);
         coap_respond(r, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_BYTES), .data = f.data, .len = f.len, .owner = u->package));
         return true;
