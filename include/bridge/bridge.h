@@ -221,6 +221,36 @@ typedef struct bridge_history {
 #define BRIDGE_HISTORY(...) (&(bridge_history){.size = sizeof(bridge_history), __VA_ARGS__})
 BRIDGE_API int bridge_record_history(bridge *b, const char *pattern, const bridge_history *history, bridge_error *err);
 
+/* Reads a past record by record: path by path, each in the order of time.  What is on disk when a page of it is read (1,000 records, 1 MiB;
+ * the memory that a cursor takes) is there; what was acknowledged is, what was published some ms ago (commit=) may not be yet.
+ * [open and next: any thread; both wait for the disk, and for the loop's thread]  Meant for a thread of your own: on the loop's thread a page
+ * holds up everything else.  One thread at a time has a cursor.  Close it before bridge_free().
+ * NOTFOUND nothing was recorded at this path (a filter without matches has no records), INVALID no filter, UNSUPPORTED without a store. */
+typedef struct bridge_history_cursor bridge_history_cursor;
+typedef struct bridge_history_range { /* NULL, or all zero: everything, oldest first */
+    size_t size;
+    int64_t since, until; /* ms since 1970, both included; until 0: no end, also what comes while you read */
+    bool newest_first;
+} bridge_history_range;
+#define BRIDGE_HISTORY_RANGE(...) (&(bridge_history_range){.size = sizeof(bridge_history_range), __VA_ARGS__})
+typedef struct bridge_history_record { /* borrow: good until the next call with this cursor */
+    size_t size;         /* sizeof(bridge_history_record), set it before the first call */
+    const char *path;
+    const char *name;    /* of a record of a SenML pack: what follows path and '/'; or NULL */
+    int64_t time;        /* ms since 1970 */
+    const void *data;    /* a NUL follows that does not count */
+    size_t len;
+    bridge_format format;
+    bool is_number;      /* then number is what data says */
+    double number;
+    const char *origin;  /* "mqtt:client-7", or NULL */
+} bridge_history_record;
+BRIDGE_API int bridge_history_open(bridge *b, const char *filter, const bridge_history_range *range, bridge_history_cursor **out,
+                                   bridge_error *err);
+/* 1 and a record; 0: that was all; a negative status (IO): the same call may be tried again. */
+BRIDGE_API int bridge_history_next(bridge_history_cursor *cursor, bridge_history_record *record);
+BRIDGE_API void bridge_history_close(bridge_history_cursor *cursor); /* [any] NULL is fine */
+
 /* ---- 5. Routes ------------------------------------------------------------------------------------------------
  * Both sides are "scheme:path" or "path"; {name} takes one segment, {name...} the rest.  With a protocol's scheme at the source
  * a route is a name that this protocol has for the target ("coap:r/{room}/temp" is "home/{room}/temperature"); without, it

@@ -12,7 +12,9 @@ enum {
     HISTORY_LIMIT = 1000,            /* records of an answer, unless the asker says */
     HISTORY_LIMIT_MAX = 1000 * 1000,
     HISTORY_ANSWER_MAX = 64 * 1024 * 1024, /* bytes */
-    HISTORY_JOBS_MAX = 100           /* questions that wait */
+    HISTORY_JOBS_MAX = 100,          /* questions that wait */
+    HISTORY_PAGE = 1000,             /* records that a cursor has in memory */
+    HISTORY_PAGE_BYTES = 1024 * 1024 /* of their values, or one larger one */
 };
 
 typedef struct history_rule {
@@ -76,4 +78,13 @@ void history_deaf(history *x);
 
 /* ---- history_say.c: on any thread */
 int history_say(bridge_store *s, mem *m, const history_range *r, const history_name *names, size_t count, const atomic_bool *quit, buf *out);
+
+/* ---- history_view.c.  The bridge must outlive it. */
+typedef struct history_view history_view;
+enum { HISTORY_VIEW_NAMES = 2 };
+int history_view_open(hub *h, const char *filter, int64_t from, int64_t upto, bool newest_first, history_view **out, bridge_error *err);
+int history_view_names(history_view *v); /* on the loop's thread: the next few paths */
+/* 1 and a record (borrowed, until the next call), 0 that was all, HISTORY_VIEW_NAMES: call history_view_names() first; a negative status. */
+int history_view_next(history_view *v, const char **path, bridge_past *out);
+void history_view_close(history_view *v);
 #endif
