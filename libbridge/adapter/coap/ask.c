@@ -72,14 +72,19 @@ static void ask_fail(coap_ask *a, int status) { ask_end(a, &(coap_answer){.statu
 static void on_timeout(coap_timer *t)
 {
     coap_ask *a = list_of(t, coap_ask, timer);
+    coap_peer *p = a->peer;
 
-    a->peer->engine->n.timeouts++;
+    p->engine->n.timeouts++;
     if (a->observing) { /* a notification that could not be fetched whole; the next one may */
         a->fetching = false;
         a->in_len = 0;
         return;
     }
+    peer_hold(p);
+    p->still = true; /* whoever asked may take back what waits behind it, before that goes out */
     ask_fail(a, BRIDGE_TIMEOUT);
+    coap_peer_still(p, false);
+    peer_release(p);
 }
 
 static void on_sent(coap_sent *s, int status)

@@ -128,6 +128,7 @@ static void on_datagram(void *user, const coap_address *from, const uint8_t *p, 
 
     cp->reading = true;
     if (!cp->closing) coap_engine_input(cp->engine, loop_now(cp->loop), from, p, len, multicast);
+    if (!cp->closing && cp->on_heard) cp->on_heard(cp, from, NULL);
     cp->reading = false;
 }
 

@@ -45,6 +45,7 @@ typedef struct coap_port {
     bool has_directory, has_topics; /* RFC 9176 at /rd, pub/sub at /ps */
     struct directory *directory;  /* of the bridge: at the adapter's home only */
     struct topics *topics;        /* likewise */
+    void (*on_heard)(struct coap_port *cp, const coap_address *from, coap_peer *peer); /* or NULL: after each datagram; from or peer is NULL */
     void (*on_buried)(struct coap_port *cp); /* or NULL: before it is freed for good */
     coap_manner manner; /* of observers that do not say one */
     bool closing, reading;

@@ -226,6 +226,7 @@ static void session_input(session *s, const uint8_t *p, size_t len)
         list_remove(&s->link);
         list_push(&d->talking, &s->link);
         coap_peer_input(s->peer, now, d->plain, (size_t)n);
+        if (d->cp->on_heard && s->ready) d->cp->on_heard(d->cp, NULL, s->peer);
     }
     s->io.in = NULL;
     if (!well) session_free(s);

@@ -136,12 +136,14 @@ void coap_engine_input(coap_engine *e, int64_t now, const coap_address *from, co
         return;
     }
     peer = coap_peer_find(e, now, from, true);
-    if (peer) datagram_input(peer, p, len, multicast);
+    if (!peer) return;
+    peer->heard = now;
+    datagram_input(peer, p, len, multicast);
 }
 
 void coap_peer_input(coap_peer *peer, int64_t now, const uint8_t *p, size_t len)
 {
-    peer->engine->now = peer->seen = now;
+    peer->engine->now = peer->seen = peer->heard = now;
     peer->engine->n.received++;
     datagram_input(peer, p, len, false);
 }

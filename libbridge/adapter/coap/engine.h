@@ -128,6 +128,10 @@ void *coap_peer_link(const coap_peer *peer);                               /* NU
 void coap_peer_input(coap_peer *peer, int64_t now, const uint8_t *p, size_t len);      /* a datagram inside a session */
 void coap_peer_packet(coap_peer *peer, int64_t now, const coap_packet *packet);        /* a message from a stream */
 void coap_peer_lost(coap_peer *peer);                                                  /* all it had is dropped; it is freed */
+/* When a datagram came from there last; INT64_MAX: a stream, which breaks when nobody is there. */
+int64_t coap_peer_heard(const coap_peer *peer);
+void coap_peer_still(coap_peer *peer, bool still); /* nothing confirmable goes out while it is: to take back what waits */
+void coap_peer_nudge(coap_peer *peer); /* it is there again: what is unacknowledged is sent again now, its waits begin anew */
 void coap_peer_pin(coap_peer *peer, bool pinned); /* it is not forgotten while it is idle; may be asked for several times */
 /* Not connected now: what is under way fails with status, what is asked from now on waits until coap_peer_ready(). */
 void coap_peer_park(coap_peer *peer, int status);

@@ -81,7 +81,7 @@ struct coap_peer {
     coap_address address;
     uint64_t hash;
     void *user, *link;
-    int64_t seen, queued; /* queued: when it took its place among the idle */
+    int64_t seen, queued, heard; /* queued: when it took its place among the idle; heard: a datagram came */
     list queue, flying;   /* coap_sent: waiting for a place, and unacknowledged */
     list ready;           /* coap_observer: has news, waits for a place */
     list observers, pending, asks, transfers, snapshots;
@@ -93,7 +93,7 @@ struct coap_peer {
     int64_t verified; /* until then: echo.c */
     int64_t second;   /* and how many requests in it */
     uint32_t in_second;
-    bool stream, bert, dead, parked; /* parked: see coap_peer_park() */
+    bool stream, bert, dead, parked, still; /* parked: see coap_peer_park() */
 };
 
 struct coap_observer {
@@ -167,7 +167,7 @@ void outbox_acked(coap_peer *p, uint16_t id, int status);
 void outbox_next(coap_peer *p);
 void outbox_drop(coap_peer *p); /* all of it, silently */
 void outbox_refused(coap_peer *p); /* what flies now fails as UNREACHABLE */
-static inline bool outbox_busy(const coap_peer *p) { return p->flying_count >= p->engine->limits.nstart; }
+static inline bool outbox_busy(const coap_peer *p) { return p->still || p->flying_count >= p->engine->limits.nstart; }
 
 /* request.c, respond.c */
 void request_input(coap_peer *p, const coap_packet *packet, bool multicast);

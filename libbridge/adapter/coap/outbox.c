@@ -139,6 +139,29 @@ void outbox_refused(coap_peer *p)
         sent_over(list_of(p->flying.next, coap_sent, link), BRIDGE_UNREACHABLE);
 }
 
+void coap_peer_still(coap_peer *peer, bool still)
+{
+    peer->still = still;
+    if (still) return;
+    peer_hold(peer);
+    outbox_next(peer);
+    peer_release(peer);
+}
+
+void coap_peer_nudge(coap_peer *peer)
+{
+    coap_engine *e = peer->engine;
+
+    list_each (it, &peer->flying) {
+        coap_sent *s = list_of(it, coap_sent, link);
+
+        s->wait = e->limits.ack_timeout + engine_dice(e) % (e->limits.ack_timeout / 2 + 1);
+        e->n.retransmitted++;
+        engine_send_copy(peer, s->data, s->len);
+        coap_timer_start(&e->timers, &s->timer, e->now + s->wait, on_timer); /* has its place already */
+    }
+}
+
 void outbox_drop(coap_peer *p)
 {
     while (!list_empty(&p->flying)) sent_free(list_of(p->flying.next, coap_sent, link));

@@ -92,7 +92,7 @@ static coap_peer *peer_new(coap_engine *e)
 
     if (!p) return NULL;
     p->engine = e;
-    p->seen = p->queued = e->now;
+    p->seen = p->queued = p->heard = e->now;
     p->next_id = (uint16_t)engine_dice(e);
     list_init(&p->idle_link);
     list_init(&p->queue);
@@ -196,6 +196,7 @@ void peers_done(coap_engine *e)
     mem_free(e->mem, e->peers);
 }
 
+int64_t coap_peer_heard(const coap_peer *peer) { return peer->stream ? INT64_MAX : peer->heard; }
 const coap_address *coap_peer_address(const coap_peer *peer) { return &peer->address; }
 void **coap_peer_user(coap_peer *peer) { return &peer->user; }
 void *coap_peer_link(const coap_peer *peer) { return peer->link; }

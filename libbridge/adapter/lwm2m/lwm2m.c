@@ -239,6 +239,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
         return rc;
     }
     p->coap.on_buried = on_buried;
+    p->coap.on_heard = lwm2m_on_heard;
     address_take(p, u, NULL); /* without one devices are not told to fetch from here */
     list_push(&p->server->ports, &p->link);
     p->server->port_count++;
@@ -269,6 +270,7 @@ static void lwm2m_stats(bridge_port *port, bridge_stat_fn fn, void *user)
     if (!s || bridge_port_home(port) != port) return;
     n = &s->count;
     fn(user, "bridge_lwm2m_devices", "", (double)s->device_count);
+    fn(user, "bridge_lwm2m_suspects", "", (double)s->suspects);
     fn(user, "bridge_lwm2m_registrations_total", "", (double)n->registrations);
     fn(user, "bridge_lwm2m_updates_total", "", (double)n->updates);
     fn(user, "bridge_lwm2m_deregistrations_total", "", (double)n->deregistrations);

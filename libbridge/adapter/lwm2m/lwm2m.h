@@ -26,6 +26,7 @@ enum { /* what is not in lwm2m_limits; docs/limits.md */
     LWM2M_GUESTS = 10000,      /* devices being bootstrapped at once */
     LWM2M_FLYING = 4,          /* operations under way at one device; on datagrams NSTART holds as well */
     LWM2M_LIFETIME = 86400,    /* s; LwM2M 1.0 5.3.1: when a device says none */
+    LWM2M_SILENT = 45000,      /* ms without a datagram after which a timeout means that nobody is there: MAX_TRANSMIT_SPAN, RFC 7252 4.8.2 */
     LWM2M_AWAKE = 93000        /* ms a device in queue mode listens after its last message: MAX_TRANSMIT_WAIT, LwM2M 1.0 8.3 */
 };
 
@@ -78,7 +79,7 @@ struct lwm2m_server { /* the home port's state */
     unsigned port_count;
     map by_name;     /* "lwm2m/lamp-7" */
     map by_location, by_place;
-    size_t device_count;
+    size_t device_count, suspects;
     lwm2m_model *model; /* of a folder of DDF files, or NULL */
     bool closing;
     lwm2m_counters count;
@@ -104,7 +105,7 @@ struct lwm2m_device {
     char *endpoint, *identity, *msisdn, *links, *root; /* identity: proven, or NULL; root: alternate path without its '/', "" is none */
     char location[LWM2M_LOCATION + 1], binding[8];
     uint8_t minor;        /* of LwM2M 1.minor */
-    bool queue_mode, asleep, gone, guest, ready, stays, lost, pinned; /* pinned: observations of it are in the store; ready: its registration has been answered; lost: its session is over */
+    bool queue_mode, asleep, gone, guest, suspect, ready, stays, lost, pinned; /* suspect: it acknowledges nothing; pinned: observations of it are in the store; ready: its registration has been answered; lost: its session is over */
     uint16_t format;      /* what it likes to be written: TLV, SenML ... */
     bool format_known;    /* by ct or by an answer */
     int64_t lifetime, since, seen; /* s; ms since 1970; ms of the loop */
@@ -228,6 +229,8 @@ typedef struct lwm2m_question {
 int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void *user, lwm2m_op **out);
 void lwm2m_op_cancel(lwm2m_op *op, bool tell); /* NULL is fine */
 void lwm2m_pump(lwm2m_device *d);    /* what waits goes out, if it may */
+void lwm2m_spoke(lwm2m_device *d);   /* it is no suspect any more; lwm2m_pump() then */
+void lwm2m_on_heard(coap_port *cp, const coap_address *from, coap_peer *peer); /* coap_port.on_heard */
 void lwm2m_fly_again(lwm2m_device *d);
 void lwm2m_conn_lost(lwm2m_device *d); /* registry.c */
 void lwm2m_drop_ops(lwm2m_device *d, int status);

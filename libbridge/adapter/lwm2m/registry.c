@@ -163,6 +163,7 @@ void lwm2m_awake(lwm2m_device *d)
 {
     bool woke = d->asleep;
 
+    lwm2m_spoke(d);
     d->seen = loop_now(d->server->loop);
     d->asleep = false;
     if (d->queue_mode)
@@ -177,7 +178,6 @@ void lwm2m_heard(lwm2m_device *d)
     d->ready = true;
     lwm2m_awake(d);
     if (!d->gone) lwm2m_pump(d);
-    list_each_safe (it, &d->behind) lwm2m_pump(list_of(it, lwm2m_device, behind_link));
 }
 
 /* ---- Coming */
@@ -505,6 +505,8 @@ void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
     list_remove(&d->behind_link);
     if (why != LWM2M_GONE_CLOSED) lwm2m_keep_not(d);
     d->gone = true;
+    if (d->suspect) s->suspects--;
+    d->suspect = false;
     lwm2m_boot_lost(d);
     timer_stop(&d->expiry);
     timer_stop(&d->doze);

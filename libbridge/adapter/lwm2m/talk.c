@@ -5,6 +5,10 @@
  *                      |  +---no answer, it may sleep---+   (queue mode: it goes back to the front while somebody waits)
  *                      +--patience over--> done(TIMEOUT)
  *
+ * A device that is not there would cost each of those who wait 93 s (MAX_TRANSMIT_WAIT), one after the other: NSTART is 1.  So who lets a
+ * question time out, and was not heard for MAX_TRANSMIT_SPAN, is a suspect: those who wait are told so at once, observations wait, and
+ * whoever asks from now on goes alone, until any datagram comes from there.
+ *
  * LwM2M 1.0 8.3, 1.1 6.5: a device in queue mode is asked nothing while it sleeps; what waits goes out, in its order, when it speaks. */
 #include "adapter/lwm2m/lwm2m.h"
 #include "base/status.h"
@@ -22,7 +26,7 @@ struct lwm2m_op {
     int accept, format;
     size_t len;
     uint8_t code;
-    bool is_bootstrap, observe, flies, over, replace, sending, ended; /* ended: it waits for op_send() to return */
+    bool is_bootstrap, observe, flies, over, replace, sending, ended, held; /* ended: it waits for op_send() to return; held: until a suspect speaks */
     char *query;
     struct lwm2m_op *first, *also; /* first: the newer write that goes in its place; also: those who go with this one */
     uint8_t data[];
@@ -76,6 +80,114 @@ static void op_end(lwm2m_op *op, int status, const coap_answer *answer)
     op_free(op);
 }
 
+/* ---- Silence */
+
+static lwm2m_device *root_of(lwm2m_device *d)
+{
+    while (d->gateway) d = d->gateway;
+    return d;
+}
+
+/* Where it was heard; NULL: nowhere, or that is forgotten. */
+static coap_peer *known_at(const lwm2m_device *root)
+{
+    if (root->conn || !root->place.port) return root->conn;
+    return coap_peer_find(root->port->coap.engine, loop_now(root->server->loop), &root->place.address, false);
+}
+
+static bool is_silent(lwm2m_device *d)
+{
+    const coap_peer *peer = known_at(root_of(d));
+
+    return peer && loop_now(d->server->loop) - LWM2M_SILENT >= coap_peer_heard(peer);
+}
+
+/* To the front of the queue, in their order. */
+static void fly_back(lwm2m_device *d)
+{
+    while (!list_empty(&d->flying)) {
+        lwm2m_op *op = list_of(d->flying.prev, lwm2m_op, link);
+
+        if (op->ask) coap_ask_cancel(op->ask, false);
+        op->ask = NULL;
+        list_remove(&op->link);
+        op->flies = false;
+        d->flying_count--;
+        list_push_front(&d->queue, &op->link);
+        d->queued++;
+    }
+}
+
+static void take_waiting(lwm2m_device *d, list *out)
+{
+    list_each_safe (it, &d->queue) {
+        lwm2m_op *op = list_of(it, lwm2m_op, link);
+
+        op->held = op->observe;
+        if (op->observe) continue;
+        list_remove(it);
+        list_push(out, it); /* still counted as queued, until it ends */
+    }
+}
+
+/* Nobody is there: what is under way comes back, and does not go out before it speaks. */
+static void fall_silent(lwm2m_device *root)
+{
+    coap_peer *peer = known_at(root);
+    list over;
+
+    if (peer) coap_peer_still(peer, true);
+    fly_back(root);
+    list_each (it, &root->behind) fly_back(list_of(it, lwm2m_device, behind_link));
+    if (peer) coap_peer_still(peer, false);
+    if (root->queue_mode) { /* it fell asleep before it heard us */
+        lwm2m_asleep(root);
+        return;
+    }
+    if (!root->suspect) root->server->suspects++;
+    root->suspect = true;
+    list_init(&over);
+    take_waiting(root, &over);
+    list_each (it, &root->behind) take_waiting(list_of(it, lwm2m_device, behind_link), &over);
+    while (!list_empty(&over)) op_end(list_of(over.next, lwm2m_op, link), BRIDGE_TIMEOUT, NULL);
+}
+
+static void let_loose(lwm2m_device *d)
+{
+    list_each (it, &d->queue) list_of(it, lwm2m_op, link)->held = false;
+}
+
+void lwm2m_spoke(lwm2m_device *d)
+{
+    lwm2m_device *root = root_of(d);
+    coap_peer *peer;
+
+    if (!root->suspect) return;
+    root->suspect = false;
+    root->server->suspects--;
+    let_loose(root);
+    list_each (it, &root->behind) let_loose(list_of(it, lwm2m_device, behind_link));
+    peer = known_at(root);
+    if (peer) coap_peer_nudge(peer); /* its next try may be 48 s away */
+    turn_end_want(root->server->loop, &root->port->coap.flush);
+}
+
+void lwm2m_on_heard(coap_port *cp, const coap_address *from, coap_peer *peer)
+{
+    lwm2m_port *p = list_of(cp, lwm2m_port, coap);
+    lwm2m_device *d;
+    lwm2m_place place;
+
+    if (!p->server->suspects) return;
+    memset(&place, 0, sizeof place);
+    place.port = p;
+    if (from) place.address = *from;
+    d = peer ? lwm2m_find_peer(p, peer) : map_get(&p->server->by_place, &place, sizeof place);
+    if (!d || !d->suspect) return;
+    lwm2m_spoke(d);
+    lwm2m_pump(d);
+}
+
 /* ---- Out */
 
 static coap_peer *reach(lwm2m_device *d)
@@ -86,12 +198,22 @@ static coap_peer *reach(lwm2m_device *d)
     return coap_peer_find(d->port->coap.engine, loop_now(d->server->loop), &d->place.address, true);
 }
 
+/* Somebody still wants it, and it is not known whether it was heard. */
+static bool waits_on(const lwm2m_op *op, int status)
+{
+    lwm2m_device *d = op->d;
+
+    if (d->gone || loop_now(d->server->loop) >= op->until || (status != BRIDGE_TIMEOUT && status != BRIDGE_CLOSED)) return false;
+    return root_of(d)->queue_mode || (status == BRIDGE_TIMEOUT && is_silent(d));
+}
+
 static void on_answer(void *user, const coap_answer *answer)
 {
     lwm2m_op *op = user;
-    lwm2m_device *d = op->d;
+    lwm2m_device *d = op->d, *root = root_of(d);
 
     lwm2m_hold(d);
+    lwm2m_hold(root);
     if (!answer->more) op->ask = NULL;
     if (answer->status == BRIDGE_CLOSED) lwm2m_conn_lost(d); /* nothing more goes there */
     if (answer->status == 0) {
@@ -101,17 +223,15 @@ static void on_answer(void *user, const coap_answer *answer)
     if (answer->more) { /* an observation has begun, or goes on */
         op_unlink(op);
         op->done(op->user, 0, answer);
-    } else if ((answer->status == BRIDGE_TIMEOUT || answer->status == BRIDGE_CLOSED) && d->queue_mode && !d->gone && loop_now(d->server->loop) < op->until) {
-        op_unlink(op); /* it fell asleep before it heard us */
-        list_push_front(&d->queue, &op->link);
-        d->queued++;
+    } else if (waits_on(op, answer->status)) {
         d->server->count.timeouts++;
-        lwm2m_asleep(d);
+        fall_silent(root);
     } else {
         if (answer->status == BRIDGE_TIMEOUT) d->server->count.timeouts++;
         op_end(op, answer->status, answer);
     }
-    if (!d->gone) pump(d);
+    if (!root->gone) lwm2m_pump(root);
+    lwm2m_release(root);
     lwm2m_release(d);
 }
 
@@ -197,12 +317,12 @@ static void op_fly(lwm2m_op *op, coap_peer *peer)
 
 static bool is_asleep(const lwm2m_device *d) { return d->gateway ? d->gateway->asleep : d->asleep; }
 
-static void pump(lwm2m_device *d)
+static void pump_one(lwm2m_device *d)
 {
     coap_peer *peer;
 
     lwm2m_hold(d);
-    while (d->ready && !d->gone && !is_asleep(d) && d->flying_count < LWM2M_FLYING && !list_empty(&d->queue)) {
+    while (d->ready && !d->gone && !is_asleep(d) && !root_of(d)->suspect && d->flying_count < LWM2M_FLYING && !list_empty(&d->queue)) {
         peer = reach(d);
         if (!peer) break;
         op_fly(list_of(d->queue.next, lwm2m_op, link), peer);
@@ -210,7 +330,51 @@ static void pump(lwm2m_device *d)
     lwm2m_release(d);
 }
 
-void lwm2m_pump(lwm2m_device *d) { pump(d); }
+static lwm2m_op *probe_of(lwm2m_device *d)
+{
+    list_each (it, &d->queue)
+        if (d->ready && !list_of(it, lwm2m_op, link)->held) return list_of(it, lwm2m_op, link);
+    return NULL;
+}
+
+/* Whether it is there again: one question at a time, of it or of those behind it. */
+static void probe(lwm2m_device *root)
+{
+    while (root->suspect && root->flying_count == 0) {
+        lwm2m_op *op = probe_of(root);
+        coap_peer *peer = reach(root);
+
+        list_each (it, &root->behind) {
+            lwm2m_device *d = list_of(it, lwm2m_device, behind_link);
+
+            if (d->flying_count) return;
+            if (!op) op = probe_of(d);
+        }
+        if (!op || !peer) return;
+        op_fly(op, peer);
+    }
+}
+
+static void pump(lwm2m_device *d)
+{
+    lwm2m_device *root = root_of(d);
+
+    lwm2m_hold(root);
+    if (root->suspect)
+        probe(root);
+    else
+        pump_one(d);
+    lwm2m_release(root);
+}
+
+/* It, and those behind it. */
+void lwm2m_pump(lwm2m_device *d)
+{
+    lwm2m_hold(d);
+    pump(d);
+    list_each_safe (it, &d->behind) pump(list_of(it, lwm2m_device, behind_link));
+    lwm2m_release(d);
+}
 
 /* ---- In */
 
@@ -277,13 +441,23 @@ static lwm2m_op *op_new(lwm2m_device *d, const lwm2m_question *q)
     return op;
 }
 
+/* Those whose turn may come; what is held back until a suspect speaks is in nobody's way. */
+static unsigned in_line(lwm2m_device *d)
+{
+    unsigned n = d->queued;
+
+    if (!root_of(d)->suspect) return n;
+    list_each (it, &d->queue) n -= list_of(it, lwm2m_op, link)->held;
+    return n;
+}
+
 int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void *user, lwm2m_op **out)
 {
     lwm2m_op *op;
     int rc = 0;
 
     if (d->gone) return BRIDGE_UNREACHABLE;
-    if (d->queued >= d->port->limits.max_queue && !q->observe) return BRIDGE_BUSY;
+    if (!q->observe && d->queued >= d->port->limits.max_queue && in_line(d) >= d->port->limits.max_queue) return BRIDGE_BUSY;
     op = op_new(d, q);
     if (!op) return BRIDGE_NOMEM;
     op->done = done;
