@@ -431,7 +431,8 @@ static void nonsense_ends_the_connection(void)
         const char *answer;
     } all[] = {
         {"\x20\x03\x00\x00\x00", 5, "DISCONNECT 0x82"},         /* CONNACK again */
-        {"\x10\x00", 2, "DISCONNECT 0x81"},                     /* CONNECT */
+        {"\x10\x00", 2, "DISCONNECT 0x82"},                     /* CONNECT */
+        {"\x10\x04\x00\x01" "a\x11", 6, "DISCONNECT 0x82"},     /* one of another protocol */
         {"\xff\xff\xff\xff\xff", 5, "DISCONNECT 0x81"},         /* no length */
         {"\x30\xe9\x07", 3, "DISCONNECT 0x95"},                 /* 1001 bytes, over our maximum */
         {"\x30\x04\x00\x01#\x00", 6, "DISCONNECT 0x81"},        /* a wildcard in a topic */

@@ -202,12 +202,18 @@ static unsigned version_of(const client *c, const uint8_t *p, size_t len)
     return c->state == CLIENT_ASKED && len == 4 && p[0] == WIRE_CONNACK << 4 ? WIRE_V311 : c->version;
 }
 
+/* Only clients say these: what is wrong inside is not looked for, and has no word in our DISCONNECT [5: 3.14.2.1]. */
+static bool is_clients(unsigned type)
+{
+    return type == WIRE_CONNECT || type == WIRE_SUBSCRIBE || type == WIRE_UNSUBSCRIBE || type == WIRE_PINGREQ;
+}
+
 static bool take_packet(client *c, const uint8_t *p, size_t len)
 {
     unsigned turn = c->turn;
     wire_packet packet;
     char why[80];
-    int rc = wire_parse(&packet, p, len, version_of(c, p, len), WIRE_FROM_SERVER);
+    int rc = is_clients(p[0] >> 4) ? WIRE_PROTOCOL_ERROR : wire_parse(&packet, p, len, version_of(c, p, len), WIRE_FROM_SERVER);
 
     if (rc == 0 && packet.type == WIRE_CONNACK && packet.version != c->version && packet.reason == 0) rc = WIRE_MALFORMED;
     if (rc == 0) rc = on_packet(c, &packet);
