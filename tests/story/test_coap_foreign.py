@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -226,8 +227,8 @@ def test_conditions_are_about_the_devices_etags(site, device):
 def test_one_observation_serves_watchers_of_every_protocol(site, device):
     join(site, device)
     mine = site.subscribe("plant/temp")
-    phone = Mosquitto(port_of(site, "mqtt")).subscribe("plant/temp")
-    with Socket(port_of(site, "coap")) as client:
+    with closing(Mosquitto(port_of(site, "mqtt"))) as clients, Socket(port_of(site, "coap")) as client:
+        phone = clients.subscribe("plant/temp")
         _, observation = client.observe("r/plant/temp")
         heard(mine, b"21.5")
 
