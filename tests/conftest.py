@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("LIBBRIDGE_BUILD") or ROOT / "build").resolve()
 sys.path[:0] = [str(ROOT / "tests"), str(BUILD / "bindings" / "python")]
 
+from peers.broker import Broker  # noqa: E402
 from peers.process import PATIENCE, Program, run  # noqa: E402
 from peers.tools import Mosquitto  # noqa: E402
 
@@ -148,6 +149,14 @@ def bridged_program():
         done = run(Bridged.program, *argv, check=False, timeout=PATIENCE)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
     return call
+
+
+@pytest.fixture
+def broker(tmp_path):
+    """A mosquitto of one's own, the other side of an uplink."""
+    it = Broker(tmp_path)
+    yield it
+    it.stop()
 
 
 @pytest.fixture

@@ -4,8 +4,17 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 
 PATIENCE = 20.0  # seconds until something that must happen is taken for lost; never waited for when all is well
+
+
+def wait_until(is_so, what="it", patience=30.0):
+    """For what nobody tells: asks again and again."""
+    end = time.monotonic() + patience
+    while not is_so():
+        assert time.monotonic() < end, f"{what} did not happen in {patience:g} s"
+        time.sleep(0.01)
 
 
 class Program:

@@ -13,7 +13,6 @@ import select
 import pytest
 from conftest import Bridged, built_adapters
 from peers import coap, lwm2m, mqtt
-from peers.broker import Broker
 
 pytestmark = pytest.mark.skipif(not {"mqtt", "http", "coap", "lwm2m", "uplink"} <= set(built_adapters()), reason="needs all protocols")
 KILLS = int(os.environ.get("LIBBRIDGE_KILLS", "25"))
@@ -239,13 +238,6 @@ def get(bridged, path):
 
 def first_times(numbers):
     return list(dict.fromkeys(numbers))
-
-
-@pytest.fixture
-def broker(tmp_path):
-    it = Broker(tmp_path)
-    yield it
-    it.stop()
 
 
 URLS = ("mqtt://127.0.0.1:0?max_queue=100000", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r", "lwm2m://127.0.0.1:0")

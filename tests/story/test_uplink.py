@@ -1,27 +1,19 @@
 """Uplinks: a bridge as a client of mosquitto, there and back, and what happens when the broker goes."""
 import socket
 import threading
-import time
 
 import pytest
 
 from conftest import built_adapters
 from peers.broker import Broker
 from peers.certificates import Authority
-from peers.process import run
+from peers.process import run, wait_until
 from peers.tools import need
 
 pytestmark = pytest.mark.skipif("uplink" not in built_adapters(), reason="uplinks are not in this build")
 
 LONG = 30.0
 QUICK = "retry_min=20&retry_max=200"
-
-
-@pytest.fixture
-def broker(tmp_path):
-    it = Broker(tmp_path)
-    yield it
-    it.stop()
 
 
 @pytest.fixture
@@ -41,13 +33,6 @@ def wires():
 def make(make_bridge):
     """A bridge without listeners, on the system's clock."""
     return lambda *urls, **options: make_bridge(*urls, clock=None, patience=LONG, **options)
-
-
-def wait_until(is_so, what="it"):
-    end = time.monotonic() + LONG
-    while not is_so():
-        assert time.monotonic() < end, f"{what} did not happen in {LONG:g} s"
-        time.sleep(0.01)
 
 
 def stat(bridge, word, name="cloud"):

@@ -13,13 +13,6 @@ QUICK = "name=cloud&retry_min=20&retry_max=200"
 
 
 @pytest.fixture
-def broker(tmp_path):
-    it = Broker(tmp_path)
-    yield it
-    it.stop()
-
-
-@pytest.fixture
 def make(make_bridge):
     return lambda *urls, **options: make_bridge(*urls, clock=None, patience=LONG, **options)
 

@@ -6,19 +6,11 @@ import sqlite3
 import pytest
 
 from conftest import Bridged, built_adapters
-from peers.broker import Broker
 from peers.mqtt import CONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, Client, packet, publish, subscribe
 
 pytestmark = pytest.mark.skipif("uplink" not in built_adapters(), reason="uplinks are not in this build")
 
 QUICK = "retry_min=20&retry_max=200"
-
-
-@pytest.fixture
-def broker(tmp_path):
-    it = Broker(tmp_path)
-    yield it
-    it.stop()
 
 
 @pytest.fixture
