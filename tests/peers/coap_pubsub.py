@@ -4,7 +4,14 @@ import re
 from peers import coap
 from peers.coap import uint
 
-NAME, DATA, TYPE, FORMAT, TOPIC_TYPE, EXPIRES, SUBSCRIBERS, CHECK, HISTORY, INITIALIZE, FILTER = range(11)
+NAME, DATA, TYPE, FORMAT, TOPIC_TYPE, EXPIRES, SUBSCRIBERS, CHECK, INITIALIZE = range(9)
+HISTORY, OLD_INITIALIZE, FILTER = 8, 9, 10   # of older versions of the draft
+
+
+class Tag(tuple):
+    """(number, content)"""
+
+
 CONF = [(coap.CONTENT_FORMAT, uint(606))]
 TEXT = [(coap.CONTENT_FORMAT, b"")]
 
@@ -19,6 +26,10 @@ def cbor(value):
         return b"\xf5" if value else b"\xf4"
     if isinstance(value, int):
         return head(0, value) if value >= 0 else head(1, -1 - value)
+    if isinstance(value, Tag):
+        return head(6, value[0]) + cbor(value[1])
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
     if isinstance(value, str):
         return head(3, len(value.encode())) + value.encode()
     if isinstance(value, list):
@@ -35,8 +46,17 @@ def uncbor(data):
             n, at = int.from_bytes(data[at:at + size], "big"), at + size
         if major == 0:
             return n, at
-        if major == 3:
-            return data[at:at + n].decode(), at + n
+        if major in (2, 3):
+            return data[at:at + n] if major == 2 else data[at:at + n].decode(), at + n
+        if major == 6:
+            content, at = read(at)
+            return Tag((n, content)), at
+        if major == 4:
+            items = []
+            for _ in range(n):
+                item, at = read(at)
+                items.append(item)
+            return items, at
         assert major == 5
         found = {}
         for _ in range(n):
@@ -57,7 +77,7 @@ def create(client, name, **more):
     """(where the topic is, where its data are)"""
     answer = client.post("ps", cbor({NAME: name, TYPE: "core.ps.data", **more.get("also", {})}), options=CONF)
     told = config(answer, "2.01")
-    return "/".join(part.decode() for part in answer.all(coap.LOCATION_PATH)), told[DATA]
+    return "/".join(part.decode() for part in answer.all(coap.LOCATION_PATH)), told[DATA].lstrip("/")
 
 
 def listed(answer):

@@ -6,7 +6,7 @@ import pytest
 
 from peers import coap
 from peers.coap import NON, Socket, Stream, uint
-from peers.coap_pubsub import CHECK, CONF, DATA, EXPIRES, FILTER, FORMAT, HISTORY, INITIALIZE, NAME, SUBSCRIBERS, TEXT, TOPIC_TYPE, TYPE, cbor, config, create, listed, uncbor
+from peers.coap_pubsub import CHECK, CONF, DATA, EXPIRES, FILTER, FORMAT, HISTORY, INITIALIZE, NAME, OLD_INITIALIZE, SUBSCRIBERS, TEXT, TOPIC_TYPE, TYPE, Tag, cbor, config, create, listed, uncbor
 from peers.tools import coap_observe
 
 
@@ -29,7 +29,7 @@ def test_a_topic_is_created_and_read(client):
     topic = "/".join(part.decode() for part in answer.all(coap.LOCATION_PATH))
 
     assert re.fullmatch("ps/[0-9a-f]{16}", topic)
-    assert told == {NAME: "home/kitchen", DATA: "ps/data/home/kitchen", TYPE: "core.ps.data", FORMAT: 0, TOPIC_TYPE: "temperature", CHECK: 86400}
+    assert told == {NAME: "home/kitchen", DATA: "/ps/data/home/kitchen", TYPE: "core.ps.data", FORMAT: 0, TOPIC_TYPE: "temperature", CHECK: 86400}
     assert config(client.get(topic), "2.05") == told
     assert listed(client.get("ps")) == ["/" + topic]
     assert client.get("ps", query=["rt=core.ps.data"]).payload == b'</ps/data/home/kitchen>;rt="core.ps.data";ct=0;obs'
@@ -41,7 +41,7 @@ def test_a_topic_is_created_and_read(client):
     (cbor({NAME: 1, TYPE: "t"}), CONF, "4.00"), (cbor({NAME: "a+/b#", TYPE: "t"}), CONF, "4.00"), (cbor({NAME: "$SYS/x", TYPE: "t"}), CONF, "4.00"),
     (cbor({NAME: "x", TYPE: "t", DATA: "elsewhere/x"}), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t", EXPIRES: "tomorrow"}), CONF, "4.00"),
     (cbor({NAME: "x", TYPE: "t", EXPIRES: "1999-03-31T23:59:59Z"}), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t", CHECK: 0}), CONF, "4.00"),
-    (cbor({NAME: "x", TYPE: "t", INITIALIZE: 1}), CONF, "4.00"), (cbor({NAME: "x" * 1025, TYPE: "t"}), CONF, "4.00"),
+    (cbor({NAME: "x", TYPE: "t", OLD_INITIALIZE: 1}), CONF, "4.00"), (cbor({NAME: "x" * 1025, TYPE: "t"}), CONF, "4.00"),
     (cbor({NAME: "x", TYPE: "t", FILTER: []}), CONF, "4.00"), (cbor({NAME: "x", TYPE: "t"}), [], "4.15"), (b'{"a":1}', [(coap.CONTENT_FORMAT, uint(50))], "4.15")])
 def test_what_is_no_topic(client, body, options, says):
     assert client.post("ps", body, options=options).says == says
@@ -57,7 +57,7 @@ def test_names_are_taken_once(client):
 def test_names_may_be_written_out_and_data_may_be_elsewhere(client):
     answer = client.post("ps", cbor({"topic-name": "Living room+", "resource-type": "core.ps.data", "topic-data": "/ps/data/home/living%20room"}),
                          options=CONF)
-    assert config(answer, "2.01")[DATA] == "ps/data/home/living%20room"
+    assert config(answer, "2.01")[DATA] == "/ps/data/home/living%20room"
     assert client.put("ps/data/home/living room", "x").says == "2.01"
     assert client.get("r/home/living room").payload == b"x"
 
@@ -148,7 +148,7 @@ def test_the_life_of_a_topic(client):                                # half crea
 
 
 def test_the_end_of_a_topic_is_told(client):
-    topic, data = create(client, "a", also={INITIALIZE: True})
+    topic, data = create(client, "a", also={OLD_INITIALIZE: True})
     first, watch = client.observe(data)
     assert (first.says, first.payload) == ("2.05", b"")
     client.delete(topic)
@@ -195,7 +195,8 @@ def test_a_topic_has_room_for_so_many(bridge, client):
 def test_a_topic_is_read_in_part(client):
     topic, data = create(client, "a", also={TOPIC_TYPE: "x"})
     assert config(client.ask(coap.FETCH, topic, payload=cbor({FILTER: ["topic-data", TOPIC_TYPE, "media-type"]}), options=CONF), "2.05") == {
-        DATA: data, TOPIC_TYPE: "x"}
+        DATA: "/" + data, TOPIC_TYPE: "x"}
+    assert config(client.ask(coap.FETCH, topic, payload=cbor([DATA, FORMAT]), options=[(coap.CONTENT_FORMAT, uint(60))]), "2.05") == {DATA: "/" + data}
     assert client.ask(coap.FETCH, topic, payload=cbor({NAME: "a"}), options=CONF).says == "4.00"
 
 
@@ -209,16 +210,17 @@ def test_topics_are_found_by_their_properties(client):
         assert set(listed(answer)) == {"/" + topic for topic in found}, wanted
 
 
-def test_a_topic_is_updated(client):
+@pytest.mark.parametrize("method", [coap.POST, coap.PUT])             # the draft's 21st version; older ones
+def test_a_topic_is_updated(client, method):
     topic, data = create(client, "a", also={TOPIC_TYPE: "x", SUBSCRIBERS: 5})
 
     told = config(client.ask(coap.IPATCH, topic, payload=cbor({CHECK: 60}), options=CONF), "2.04")
     assert (told[CHECK], told[SUBSCRIBERS], told[TOPIC_TYPE]) == (60, 5, "x")
-    told = config(client.put(topic, cbor({NAME: "a", TYPE: "core.ps.data", DATA: data, TOPIC_TYPE: "y"}), options=CONF), "2.04")
-    assert told == {NAME: "a", DATA: data, TYPE: "core.ps.data", TOPIC_TYPE: "y", CHECK: 86400}   # what is not said is as at first
+    told = config(client.ask(method, topic, payload=cbor({NAME: "a", TYPE: "core.ps.data", DATA: data, TOPIC_TYPE: "y"}), options=CONF), "2.04")
+    assert told == {NAME: "a", DATA: "/" + data, TYPE: "core.ps.data", TOPIC_TYPE: "y", CHECK: 86400}   # what is not said is as at first
     for change in ({NAME: "b"}, {DATA: "ps/data/b"}, {TYPE: "other"}):
         assert client.ask(coap.IPATCH, topic, payload=cbor(change), options=CONF).says == "4.00"
-    assert client.put(topic, cbor({TOPIC_TYPE: "z"}), options=CONF).says == "4.00"
+    assert client.ask(method, topic, payload=cbor({TOPIC_TYPE: "z"}), options=CONF).says == "4.00"
 
 
 def test_a_topic_ends_at_its_date(bridge, client):
@@ -235,13 +237,85 @@ def test_a_topic_ends_at_its_date(bridge, client):
     assert client.get(topic).says == client.get(data).says == client.get("r/a").says == "4.04"
 
 
+def test_a_date_is_told_as_it_was_said(client):                      # tag 1; in older versions of the draft a text
+    for said in (Tag((1, 4102444800)), "2100-01-01T00:00:00Z"):
+        topic, _ = create(client, str(said), also={EXPIRES: said})
+        assert config(client.get(topic), "2.05")[EXPIRES] == said
+    assert len(listed(client.ask(coap.FETCH, "ps", payload=cbor({EXPIRES: Tag((1, 4102444800))}), options=CONF))) == 2
+    for wrong in (4102444800, Tag((0, 4102444800)), Tag((1, 1)), Tag((1, -1))):
+        assert client.post("ps", cbor({NAME: "x", TYPE: "t", EXPIRES: wrong}), options=CONF).says == "4.00"
+
+
+def test_a_topic_begins_with_a_value(client):
+    _, data = create(client, "a", also={FORMAT: 60, INITIALIZE: b"\x80"})
+    answer = client.get(data)
+    assert (answer.says, answer.uint(coap.CONTENT_FORMAT), answer.payload) == ("2.05", 60, b"\x80")
+    assert client.put(data, b"\x81\1", options=[(coap.CONTENT_FORMAT, uint(60))]).says == "2.04"
+    assert client.post("ps", cbor({NAME: "b", TYPE: "t", INITIALIZE: b"x"}), options=CONF).says == "4.00"    # of which format?
+
+
+def past(client, data, **more):
+    answer = client.get(data, **{"query": ["history"], **more})
+    assert (answer.says, answer.uint(coap.CONTENT_FORMAT)) == ("2.05", 62), answer
+    parts = uncbor(answer.payload)                                   # RFC 8710: a format, its bytes, a format ...
+    return list(zip(parts[::2], parts[1::2]))
+
+
+def test_earlier_values_are_kept_when_asked_for(bridge, client):
+    topic, data = create(client, "a", also={HISTORY: 2})
+    assert config(client.get(topic), "2.05")[HISTORY] == 2 and past(client, data) == []
+    for value in "1234":
+        client.put(data, value, options=TEXT)
+    client.post("r/a", "an event")                                   # which is no state
+    assert client.get(data).payload == b"4"
+    assert past(client, data) == [(0, b"3"), (0, b"2")] and past(client, data, query=["history=1"]) == [(0, b"3")]
+
+    assert config(client.ask(coap.IPATCH, topic, payload=cbor({HISTORY: 3}), options=CONF), "2.04")[HISTORY] == 3
+    bridge.put("a", {"v": 5})                                        # from wherever
+    client.put(data, "6")
+    assert past(client, data) == [(50, b'{"v":5}'), (0, b"4"), (0, b"3")]
+    assert config(client.ask(coap.IPATCH, topic, payload=cbor({HISTORY: 1}), options=CONF), "2.04")[HISTORY] == 1
+    assert past(client, data) == [(50, b'{"v":5}')]
+
+    client.delete(data)                                              # what was deleted is gone
+    client.put(data, "7")
+    assert past(client, data) == []
+    assert HISTORY not in config(client.ask(coap.IPATCH, topic, payload=cbor({HISTORY: 0}), options=CONF), "2.04")
+    assert client.get(data, query=["history"]).says == "4.04"
+
+
+def test_earlier_values_are_bounded(client):
+    topic, data = create(client, "a", also={HISTORY: 2**32 - 1})
+    assert config(client.get(topic), "2.05")[HISTORY] == 1000
+    for n in range(24):
+        client.put_all(data, bytes([n]) * 60_000)
+    parts = uncbor(client.get_all(data, query=["history"]))
+    kept = list(zip(parts[::2], parts[1::2]))
+    assert [value[0] for _, value in kept] == list(range(22, 22 - len(kept), -1)) and len(kept) == (1 << 20) // 60_130
+    for n in range(2100):                                            # each promises room for 1000
+        answer = client.post("ps", cbor({NAME: f"t/{n}", TYPE: "t", HISTORY: 1000}), options=CONF)
+    assert answer.says == "2.01" and HISTORY not in uncbor(answer.payload)
+    assert client.get(data, query=["history=x"]).says == "4.00" and client.get(data, query=["history"], options=[(coap.ACCEPT, uint(50))]).says == "4.06"
+
+
+def test_the_rules_hold_for_earlier_values(bridge, client):
+    _, data = create(client, "secret", also={HISTORY: 2})
+    client.put(data, "1"), client.put(data, "2")
+
+    @bridge.allow
+    def rules(who, verb, path):
+        return not path.startswith("secret") if who.startswith("coap") else None
+
+    assert client.get(data, query=["history"]).says == "4.01"
+
+
 def test_observers_are_checked_as_often_as_a_topic_says(bridge, client):
-    _, data = create(client, "a", also={CHECK: 100, INITIALIZE: True})
+    _, data = create(client, "a", also={CHECK: 100, FORMAT: 0, INITIALIZE: b"0"})
     _, watch = client.observe(data, type=NON)
-    client.put(data, "1", type=NON)
+    client.put(data, "1", options=TEXT, type=NON)
     assert watch.hear().type == NON
     bridge.clock.advance(seconds=101)
-    client.put(data, "2", type=NON)
+    client.put(data, "2", options=TEXT, type=NON)
     assert watch.hear().type == coap.CON
 
 
@@ -268,5 +342,5 @@ def test_it_is_one_broker_for_all_listeners(bridge, client):
 
 def test_methods_that_are_none(client):
     topic, _ = create(client, "a")
-    assert client.put("ps", b"").says == client.delete("ps").says == client.post(topic, b"").says == "4.05"
+    assert client.put("ps", b"").says == client.delete("ps").says == client.ask(coap.PATCH, topic).says == "4.05"
     assert client.get("ps/none").says == "4.04"

@@ -85,6 +85,7 @@ typedef struct coap_watcher { /* one observation */
     uint64_t told;      /* render: hash of the last */
     struct proxied *proxied; /* it watches a resource of another server; proxy.c; or NULL */
     struct topic *topic; /* of which it is a subscriber, in place; or NULL */
+    struct topic *keeper; /* no observer: this topic keeps what it hears; or NULL */
     int64_t format;     /* of what was told first, as coap_reply has it, + 1; 0: nothing was yet */
     int64_t checked;    /* topic: when it last had to acknowledge one */
     char path[];

@@ -348,7 +348,7 @@ static void serve_data(asked *a)
         coap_answer_status(a->r, BRIDGE_METHOD, BRIDGE_GET, NULL);
     else if (code == COAP_PUT && a->topic->format >= 0 && (!(m->has & COAP_HAS_CONTENT_FORMAT) || m->format != a->topic->format))
         coap_answer_status(a->r, BRIDGE_FORMAT, BRIDGE_PUT, "not the format of this topic");
-    else
+    else if (!topics_serve_past(a->cp, a->r, a->peer, a->topic, a->path))
         serve_path(a);
 }
 

@@ -33,11 +33,12 @@ static void topic_free(topic *o)
     mem *m = o->topics->home->mem;
 
     timer_stop(&o->life);
+    topic_past_want(o, 0);
     mem_free(m, o->name);
     mem_free(m, o->path);
     mem_free(m, o->resource_type);
     mem_free(m, o->type);
-    mem_free(m, o->expiration);
+    mem_free(m, o->date);
     mem_free(m, o);
 }
 
@@ -93,12 +94,12 @@ void topics_free(topics *t)
     topic *o;
 
     if (!t) return;
-    bridge_peer_free(t->self);
     while (list_pop(&t->watchers)) {}
     while ((o = map_next(&t->by_id, &at))) { /* listeners, and with them the subscribers, may have gone before */
         forget_subscribers(o);
         topic_free(o);
     }
+    bridge_peer_free(t->self);
     map_done(&t->by_id);
     map_done(&t->by_name);
     map_done(&t->by_path);
@@ -107,32 +108,39 @@ void topics_free(topics *t)
 
 /* ---- its end by date */
 
+bridge_peer *topics_self(topics *t)
+{
+    if (!t->self) bridge_peer_new(&t->self, t->home->port, "pubsub", NULL, BRIDGE_PEER_INSIDE, NULL);
+    return t->self;
+}
+
 static void on_expired(timer *life)
 {
     topic *o = list_of(life, topic, life);
     topics *t = o->topics;
     bridge_msg *msg = NULL;
 
-    if (!t->self) bridge_peer_new(&t->self, t->home->port, "pubsub", NULL, BRIDGE_PEER_INSIDE, NULL);
-    if (t->self && bridge_peer_msg(t->self, BRIDGE_FIELDS(.path = o->path), &msg) == 0)
+    if (topics_self(t) && bridge_peer_msg(t->self, BRIDGE_FIELDS(.path = o->path), &msg) == 0)
         bridge_peer_submit(t->self, BRIDGE_DELETE, msg, NULL, NULL, NULL, NULL, NULL);
     bridge_msg_unref(msg);
     topic_remove(o);
 }
 
-static int live_until(topic *o, text date)
+static int live_until(topic *o, const topic_config *c)
 {
     loop *l = o->topics->home->loop;
-    int64_t left = date.len ? topic_date(date) - loop_calendar(l) : 0;
+    bool ends = c->has & 1u << TOPIC_EXPIRATION;
+    int64_t left = ends ? c->expires - loop_calendar(l) : 0;
     char *copy = NULL;
 
-    if (date.len && left <= 0 && !o->topics->restoring) return BRIDGE_INVALID;
+    if (ends && left <= 0 && !o->topics->restoring) return BRIDGE_INVALID;
     if (left < 0) left = 0; /* it ended while we were away */
-    if (date.len && !(copy = mem_text_len(o->topics->home->mem, date.p, date.len))) return BRIDGE_NOMEM;
-    mem_free(o->topics->home->mem, o->expiration);
-    o->expiration = copy;
-    if (!copy) timer_stop(&o->life);
-    return copy ? timer_start(&o->life, l, left, on_expired) : 0;
+    if (c->date.len && !(copy = mem_text_len(o->topics->home->mem, c->date.p, c->date.len))) return BRIDGE_NOMEM;
+    mem_free(o->topics->home->mem, o->date);
+    o->date = copy;
+    o->expires = ends ? c->expires : -1;
+    if (!ends) timer_stop(&o->life);
+    return ends ? timer_start(&o->life, l, left, on_expired) : 0;
 }
 
 /* ---- what is said of it */
@@ -151,11 +159,12 @@ static int take_settings(topic *o, const topic_config *c, bool whole)
 {
     int rc = 0;
 
-    if (whole || c->has & 1u << TOPIC_EXPIRATION) rc = live_until(o, c->expiration);
+    if (whole || c->has & 1u << TOPIC_EXPIRATION) rc = live_until(o, c);
     if (rc == 0 && (whole || c->has & 1u << TOPIC_TYPE)) rc = take_type(o, c->type);
     if (rc < 0) return rc;
     if (whole || c->has & 1u << TOPIC_CONTENT_FORMAT) o->format = c->has & 1u << TOPIC_CONTENT_FORMAT ? (int)c->format : -1;
     if (whole || c->has & 1u << TOPIC_MAX_SUBSCRIBERS) o->max_subscribers = (uint32_t)c->max_subscribers;
+    if (whole || c->has & 1u << TOPIC_HISTORY) topic_past_want(o, c->history);
     if (whole || c->has & 1u << TOPIC_CHECK) o->check = c->has & 1u << TOPIC_CHECK ? (uint32_t)c->check : TOPIC_OBSERVER_CHECK;
     return 0;
 }
@@ -227,6 +236,7 @@ static int make(topics *t, const topic_config *c, text id, topic **out)
     o = mem_new(t->home->mem, topic);
     if (!o) return BRIDGE_NOMEM;
     o->topics = t;
+    o->expires = -1;
     list_init(&o->subscribers);
     rc = fill(o, c);
     if (id.len) snprintf(o->id, sizeof o->id, "%.*s", (int)id.len, id.p);

@@ -39,25 +39,49 @@ static bool take_filter(const node *n, unsigned *wanted)
     return true;
 }
 
+/* Tag 1, a number of seconds (RFC 8949 3.4.2); in older versions of the draft a text. */
+static bool take_date(topic_config *c, const node *n)
+{
+    double seconds;
+
+    if (n->it.kind == ITEM_STRING) return take_text(n, &c->date) && (c->expires = topic_date(c->date)) >= 0;
+    if (!item_is_number(&n->it) || n->it.tag != 1) return false;
+    seconds = item_real(&n->it);
+    if (!(seconds >= 0 && seconds < 253402300800.0)) return false; /* the year 10000 */
+    c->expires = (int64_t)(seconds * 1000);
+    return true;
+}
+
+/* The first representation; or true, which is an empty one. */
+static bool take_initial(topic_config *c, const node *n)
+{
+    if (n->it.kind == ITEM_BYTES) c->initial = (text){n->it.p, n->it.len};
+    c->initialize = n->it.kind == ITEM_BYTES || (n->it.kind == ITEM_BOOL && n->it.b);
+    return n->it.kind == ITEM_BYTES || n->it.kind == ITEM_BOOL;
+}
+
 static bool take_one(topic_config *c, topic_key key, const node *n)
 {
-    uint64_t history;
-
     switch (key) {
     case TOPIC_NAME: return take_text(n, &c->name);
     case TOPIC_DATA: return take_text(n, &c->data);
     case TOPIC_RESOURCE_TYPE: return take_text(n, &c->resource_type);
     case TOPIC_CONTENT_FORMAT: return take_number(n, 0, 65533, &c->format);
     case TOPIC_TYPE: return take_text(n, &c->type);
-    case TOPIC_EXPIRATION: return take_text(n, &c->expiration) && topic_date(c->expiration) >= 0;
+    case TOPIC_EXPIRATION: return take_date(c, n);
     case TOPIC_MAX_SUBSCRIBERS: return take_number(n, 0, UINT32_MAX, &c->max_subscribers);
     case TOPIC_CHECK: return take_number(n, 1, UINT32_MAX, &c->check);
-    case TOPIC_HISTORY: return take_number(n, 0, UINT32_MAX, &history); /* may be kept elsewhere; it is not told here */
-    case TOPIC_INITIALIZE:
-        c->initialize = n->it.kind == ITEM_BOOL && n->it.b;
-        return n->it.kind == ITEM_BOOL;
+    case TOPIC_HISTORY: return take_number(n, 0, UINT32_MAX, &c->history);
+    case TOPIC_INITIALIZE: return take_initial(c, n);
     default: return take_filter(n, &c->wanted);
     }
+}
+
+static int property_of(const node *n)
+{
+    int key = key_of(n->key);
+
+    return key == TOPIC_HISTORY && n->it.kind == ITEM_BYTES ? TOPIC_INITIALIZE : key;
 }
 
 int topic_config_read(topic_config *out, scratch *s, const void *data, size_t len, const char **why)
@@ -69,13 +93,28 @@ int topic_config_read(topic_config *out, scratch *s, const void *data, size_t le
     *why = "not a CBOR map";
     if (rc == 0 && root->it.kind != ITEM_MAP) rc = BRIDGE_INVALID;
     for (const node *n = rc == 0 ? root->first : NULL; n && rc == 0; n = n->next) {
-        int key = key_of(n->key);
+        int key = property_of(n);
 
         *why = key < 0 ? "not one of the parameters of a topic" : names[key];
         if (key < 0 || out->has & 1u << key || !take_one(out, (topic_key)key, n)) rc = BRIDGE_INVALID;
         if (rc == 0) out->has |= 1u << key;
     }
     return rc;
+}
+
+int topic_keys_read(unsigned *wanted, scratch *s, const void *data, size_t len)
+{
+    topic_config c;
+    node *root = NULL;
+    const char *why;
+    int rc = node_read(s, BRIDGE_CBOR, data, len, &root, NULL);
+
+    *wanted = 0;
+    if (rc == 0 && root->it.kind == ITEM_LIST) return take_filter(root, wanted) ? 0 : BRIDGE_INVALID;
+    if (rc == 0) rc = topic_config_read(&c, s, data, len, &why);
+    if (rc == 0 && c.has != 1u << TOPIC_FILTER) rc = BRIDGE_INVALID;
+    if (rc == 0) *wanted = c.wanted;
+    return rc == BRIDGE_NOMEM ? rc : rc < 0 ? BRIDGE_INVALID : 0;
 }
 
 /* ---- out */
@@ -107,10 +146,22 @@ static int put_data(buf *out, const topic *o)
     int rc;
 
     buf_init(&name, out->mem, 0);
-    rc = topic_data_put(&name, o);
+    rc = buf_put(&name, "/", 1);
+    if (rc == 0) rc = topic_data_put(&name, o);
     if (rc == 0) rc = cbor_put_int(out, TOPIC_DATA);
     if (rc == 0) rc = cbor_put_text(out, (const char *)name.data, name.len);
     buf_done(&name);
+    return rc;
+}
+
+static int put_date(buf *out, const topic *o)
+{
+    int rc;
+
+    if (o->date) return put_text(out, TOPIC_EXPIRATION, o->date); /* to who said it so */
+    rc = cbor_put_int(out, TOPIC_EXPIRATION);
+    if (rc == 0) rc = cbor_put_head(out, CBOR_TAG, 1);
+    if (rc == 0) rc = o->expires % 1000 ? cbor_put_real(out, (double)o->expires / 1000) : cbor_put_int(out, o->expires / 1000);
     return rc;
 }
 
@@ -120,7 +171,8 @@ static unsigned said(const topic *o)
 
     if (o->format >= 0) has |= 1u << TOPIC_CONTENT_FORMAT;
     if (o->type) has |= 1u << TOPIC_TYPE;
-    if (o->expiration) has |= 1u << TOPIC_EXPIRATION;
+    if (o->expires >= 0) has |= 1u << TOPIC_EXPIRATION;
+    if (topic_past_most(o)) has |= 1u << TOPIC_HISTORY;
     if (o->max_subscribers) has |= 1u << TOPIC_MAX_SUBSCRIBERS;
     return has;
 }
@@ -140,7 +192,8 @@ int topic_config_write(buf *out, const topic *o, unsigned wanted)
         case TOPIC_RESOURCE_TYPE: rc = put_text(out, TOPIC_RESOURCE_TYPE, o->resource_type); break;
         case TOPIC_CONTENT_FORMAT: rc = put_number(out, TOPIC_CONTENT_FORMAT, o->format); break;
         case TOPIC_TYPE: rc = put_text(out, TOPIC_TYPE, o->type); break;
-        case TOPIC_EXPIRATION: rc = put_text(out, TOPIC_EXPIRATION, o->expiration); break;
+        case TOPIC_EXPIRATION: rc = put_date(out, o); break;
+        case TOPIC_HISTORY: rc = put_number(out, TOPIC_HISTORY, topic_past_most(o)); break;
         case TOPIC_MAX_SUBSCRIBERS: rc = put_number(out, TOPIC_MAX_SUBSCRIBERS, o->max_subscribers); break;
         default: rc = put_number(out, TOPIC_CHECK, o->check); break;
         }
@@ -171,7 +224,8 @@ bool topic_config_matches(const topic *o, const topic_config *f)
     if (f->has & 1u << TOPIC_RESOURCE_TYPE && !same(o->resource_type, f->resource_type)) return false;
     if (f->has & 1u << TOPIC_CONTENT_FORMAT && o->format != (int)f->format) return false;
     if (f->has & 1u << TOPIC_TYPE && !same(o->type, f->type)) return false;
-    if (f->has & 1u << TOPIC_EXPIRATION && !same(o->expiration, f->expiration)) return false;
+    if (f->has & 1u << TOPIC_EXPIRATION && o->expires != f->expires) return false;
+    if (f->has & 1u << TOPIC_HISTORY && topic_past_most(o) != f->history) return false;
     if (f->has & 1u << TOPIC_MAX_SUBSCRIBERS && o->max_subscribers != f->max_subscribers) return false;
     return !(f->has & 1u << TOPIC_CHECK) || o->check == f->check;
 }

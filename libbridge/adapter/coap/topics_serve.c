@@ -154,7 +154,9 @@ static void answer_list(asking *a, const topic_config *only)
 
 static int put_first(asking *a, const topic *o)
 {
-    bridge_fields f = {.size = sizeof f, .path = o->path, .data = "", .retain = true, .format = BRIDGE_FORMAT_AUTO};
+    text initial = a->c.initial;
+    bridge_fields f = {.size = sizeof f, .path = o->path, .data = initial.len ? initial.p : "", .len = initial.len, .retain = true,
+                       .format = BRIDGE_FORMAT_AUTO};
     bridge_msg *msg = NULL;
     int rc;
 
@@ -172,10 +174,10 @@ static void serve_create(asking *a)
     int rc;
 
     if (!take_config(a)) return;
-    rc = a->c.has & 1u << TOPIC_FILTER ? BRIDGE_INVALID : coap_may_promise(a->cp);
+    rc = a->c.has & 1u << TOPIC_FILTER || (a->c.initial.p && !(a->c.has & 1u << TOPIC_CONTENT_FORMAT)) ? BRIDGE_INVALID : coap_may_promise(a->cp);
     if (rc == 0) rc = topic_new(a->t, &a->c, &made);
     if (rc < 0) {
-        refuse(a, rc, rc == BRIDGE_INVALID ? "topic-name and resource-type; a name or path that is in use, or none; a date that is over" : NULL);
+        refuse(a, rc, rc == BRIDGE_INVALID ? "topic-name, resource-type; a name or path that is in use, or none; a date that is over; no format of initialize" : NULL);
         return;
     }
     rc = peer_may(a->peer, BRIDGE_PUT, made->path);
@@ -204,6 +206,17 @@ static void serve_collection(asking *a)
 }
 
 /* ---- one topic */
+
+static void serve_part(asking *a, const topic *o)
+{
+    const coap_meta *m = a->r->meta;
+    unsigned wanted;
+    int rc = m->has & COAP_HAS_CONTENT_FORMAT && (m->format == TOPICS_FORMAT || m->format == BRIDGE_CBOR) ? 0 : BRIDGE_FORMAT;
+
+    if (rc == 0) rc = topic_keys_read(&wanted, &a->scratch, a->r->body, a->r->body_len);
+    if (rc < 0) refuse(a, rc, "a list of properties is wanted, application/cbor");
+    else answer_topic(a, COAP_CONTENT, o, wanted);
+}
 
 static void serve_update(asking *a, topic *o, bool whole)
 {
@@ -243,19 +256,55 @@ static void serve_topic(asking *a, topic *o)
         if (may(a, BRIDGE_GET, o)) answer_topic(a, COAP_CONTENT, o, ~0u);
         break;
     case COAP_FETCH:
-        if (!may(a, BRIDGE_GET, o) || !take_config(a)) break;
-        if (a->c.has != 1u << TOPIC_FILTER) refuse(a, BRIDGE_INVALID, "conf-filter is wanted");
-        else answer_topic(a, COAP_CONTENT, o, a->c.wanted);
+        if (may(a, BRIDGE_GET, o)) serve_part(a, o);
         break;
+    case COAP_POST: /* PUT in older versions of the draft */
     case COAP_PUT:
     case COAP_IPATCH:
-        if (may(a, BRIDGE_PUT, o)) serve_update(a, o, a->r->code == COAP_PUT);
+        if (may(a, BRIDGE_PUT, o)) serve_update(a, o, a->r->code != COAP_IPATCH);
         break;
     case COAP_DELETE:
         if (may(a, BRIDGE_DELETE, o)) serve_delete(a, o);
         break;
     default: refuse(a, BRIDGE_METHOD, NULL); break;
     }
+}
+
+/* ---- what its data were: GET /ps/data/<path>?history=10.  The draft leaves the way to a later document (3.3 of its 21st version). */
+
+static bool wants_past(const coap_request *r, uint64_t *most)
+{
+    coap_options walk = coap_options_of(r->packet);
+    text name, value;
+    bool has_value;
+
+    while (r->code == COAP_GET && coap_query_next(&walk, &name, &value, &has_value)) {
+        if (!text_is(name, "history")) continue;
+        *most = TOPIC_PAST;
+        if (has_value && !text_to_u64(value, UINT32_MAX, most)) *most = 0;
+        return true;
+    }
+    return false;
+}
+
+bool topics_serve_past(coap_port *cp, coap_request *r, bridge_peer *peer, const topic *o, const char *path)
+{
+    const coap_meta *m = r->meta;
+    uint64_t most;
+    buf b;
+    int rc;
+
+    if (!wants_past(r, &most)) return false;
+    buf_init(&b, cp->mem, 0);
+    rc = peer_may(peer, BRIDGE_GET, path);
+    if (rc == 0 && most == 0) rc = BRIDGE_INVALID;
+    if (rc == 0 && !topic_past_most(o)) rc = BRIDGE_NOTFOUND;
+    if (rc == 0 && m->has & COAP_HAS_ACCEPT && m->accept != TOPIC_PAST_FORMAT) rc = BRIDGE_NOTACCEPTABLE;
+    if (rc == 0) rc = topic_past_write(&b, o, most);
+    if (rc < 0) coap_answer_status(r, rc, BRIDGE_GET, rc == BRIDGE_NOTFOUND ? "this topic has no topic-history" : NULL);
+    else coap_respond(r, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(TOPIC_PAST_FORMAT), .data = b.data, .len = b.len));
+    buf_done(&b);
+    return true;
 }
 
 /* ---- which */

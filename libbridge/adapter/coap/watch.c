@@ -183,6 +183,10 @@ void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     coap_port *cp = w->cp;
 
     (void)state;
+    if (w->keeper) {
+        topic_past_hear(w->keeper, msg, how->gone);
+        return;
+    }
     if (w->wild) {
         w->confirm |= how->qos > 0;
         if (!list_linked(&w->news_link)) list_push(&cp->news, &w->news_link);
