@@ -300,7 +300,8 @@ BRIDGE_API int bridge_explain(bridge *b, const char *path, char *text, size_t le
 /* ---- 6. Talking to resources, wherever they live ---------------------------------------------------------------- */
 typedef void (*bridge_msg_fn)(void *user, bridge_msg *msg);                /* borrow msg */
 typedef void (*bridge_done_fn)(void *user, int status, bridge_msg *reply); /* once; reply may be NULL; borrow */
-/* [any] Takes its own reference.  From another thread it is queued: BUSY over the queue's limit. */
+/* [any] Takes its own reference.  From another thread it is queued: BUSY over the queue's limit; what this process sends or asks over a
+ * socket afterwards finds it done. */
 BRIDGE_API int bridge_publish(bridge *b, bridge_msg *msg);
 /* Every message whose path matches, kept values first.  pattern: "+", "#", "{name}", "{name...}". */
 BRIDGE_API int bridge_subscribe(bridge *b, const char *pattern, bridge_msg_fn fn, void *user, bridge_slot **out,

@@ -390,6 +390,11 @@ uint64_t port_version(bridge_port *port)
     return ++port->hub->version;
 }
 
+void bridge_port_catch_up(bridge_port *port)
+{
+    loop_catch_up(port->hub->loop);
+}
+
 int bridge_port_fd(bridge_port *port, int fd, unsigned events, void (*fn)(void *, unsigned), void *user, bridge_event **out)
 {
     bridge_event *e = event_new(port, user);

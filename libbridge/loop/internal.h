@@ -24,7 +24,7 @@ struct loop {
     pthread_mutex_t lock; /* around the posts and `running`, nothing else */
     pthread_cond_t begun;
     struct post *posts, **posts_tail;
-    unsigned post_count;
+    atomic_uint post_count;
 
     uv_timer_t tick; /* the heap's first */
     uv_timer_t most; /* loop_turn()'s patience */
@@ -51,6 +51,7 @@ struct loop {
 };
 
 void posts_run(loop *l);
+void stream_keep(stream *s, const uint8_t *data, size_t len); /* read, but not wanted now: for stream_again() */
 
 int64_t timers_due(const loop *l); /* INT64_MAX: none */
 void timers_run(loop *l);

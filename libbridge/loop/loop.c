@@ -89,6 +89,11 @@ void posts_run(loop *l)
     }
 }
 
+void loop_catch_up(loop *l)
+{
+    if (atomic_load_explicit(&l->post_count, memory_order_acquire)) posts_run(l);
+}
+
 static void on_wake(uv_async_t *handle)
 {
     loop *l = handle->data;

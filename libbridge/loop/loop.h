@@ -33,6 +33,9 @@ bool loop_is_here(const loop *l);  /* is this the loop's thread? true before it 
 /* Runs fn on the loop's thread, in the order of posting.  BUSY over LOOP_POST_MAX waiting, CLOSED after loop_close_posts(). */
 enum { LOOP_POST_MAX = 65536 };
 int loop_post(loop *l, void (*fn)(void *user), void *user);
+/* Between reading bytes and acting on them: runs what was posted before they were sent, so that who publishes in this process and
+ * then asks over a socket is answered with what he published. */
+void loop_catch_up(loop *l);
 
 typedef struct timer { /* zero it, or timer_init(); lives in what it times */
     loop *loop;        /* NULL: not running */

@@ -18,7 +18,6 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         int n = epoll_wait(l->epoll, ready, BATCH, 0);
         l->ready = ready;
         l->ready_count = n;
-        if (n > 0) posts_run(l); /* what was posted before these bytes were sent comes before them */
         for (int i = 0; i < n; i++) {
             pollee *p = ready[i].data.ptr;
             if (p) p->on_ready(p, ready[i].events);

@@ -309,6 +309,11 @@ void stream_feed(stream *s, const uint8_t *data, size_t len)
         hand_over(s, s->in, s->in_len);
 }
 
+void stream_keep(stream *s, const uint8_t *data, size_t len)
+{
+    if (!s->closing && !s->closed && append(s, data, len) < 0) stream_abort(s, BRIDGE_NOMEM);
+}
+
 void stream_again(stream *s)
 {
     if (!s->closing && !s->closed && !s->in_data && s->in_len) hand_over(s, s->in, s->in_len);

@@ -67,7 +67,11 @@ static void on_ready(pollee *p, uint32_t events)
     if (t->proxied && (t->proxied = !proxy_taken(s, p->fd, events))) return;
     n = recv(p->fd, l->scratch + STREAM_HEAD, STREAM_READ, 0);
     if (n > 0) {
-        stream_feed_behind(s, l->scratch + STREAM_HEAD, (size_t)n);
+        loop_catch_up(l);
+        if (s->reading)
+            stream_feed_behind(s, l->scratch + STREAM_HEAD, (size_t)n);
+        else
+            stream_keep(s, l->scratch + STREAM_HEAD, (size_t)n);
         if (s->closed || !s->reading) return;
         /* A short read means that it is read dry (epoll(7)), unless the end came along with it. */
         if (n == STREAM_READ || (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))) poller_more(l, p);

@@ -323,6 +323,8 @@ static void on_ready(pollee *p, uint32_t events)
     }
     n = recv(p->fd, l->scratch, STREAM_READ, 0);
     if (n > 0) {
+        loop_catch_up(l);
+        if (s->closed) return;
         take_in(t, l->scratch, (size_t)n);
         if (s->closed || (t->up && !s->reading)) return;
         /* As in tcp.c: a short read means that it is read dry, unless the end came along with it. */

@@ -306,7 +306,9 @@ class Bridge(Owner):
     def publish(self, path: str, value: Value, *, retain: bool = False, qos: int = 0, format: FormatLike | None = None,
                 ttl: timedelta | float | None = None, origin: str | None = None, response: str | None = None,
                 correlation: bytes | None = None, props: Iterable[tuple[str, str]] | None = None) -> None:
-        """Says something at a path.  bytes go as they are, text and numbers as text, the rest as JSON, unless format says so."""
+        """Says something at a path.  bytes go as they are, text and numbers as text, the rest as JSON, unless format says so.
+
+        It does not wait; but what this process then asks over the network (an HTTP GET, say) is answered as if it had."""
         message = make(path, value, format, retain=retain, qos=qos, ttl=ttl, origin=origin, response=response,
                        correlation=correlation, props=props)
         while True:

@@ -99,6 +99,8 @@ int bridge_port_hand_over(bridge_port *port, const char *scheme, struct stream *
 void bridge_port_log(bridge_port *port, int level, const char *peer, const char *format, ...)
     __attribute__((format(printf, 4, 5))); /* one line "scheme peer text"; rate-limited per port */
 int bridge_port_post(bridge_port *port, void (*fn)(bridge_port *, void *), void *user); /* [any] run fn on the loop */
+/* After reading from a descriptor of yours and before acting on it: what other threads published before those bytes were sent is done. */
+void bridge_port_catch_up(bridge_port *port);
 int bridge_port_fd(bridge_port *port, int fd, unsigned events, void (*fn)(void *, unsigned), void *user,
                    bridge_event **out); /* events: 1 readable, 2 writable */
 int bridge_port_after(bridge_port *port, int64_t ms, void (*fn)(void *), void *user, bridge_event **out); /* once */

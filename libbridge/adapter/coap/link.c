@@ -66,6 +66,7 @@ static void on_drain(void *user)
     coap_link *l = user;
 
     stream_read(l->s, true);
+    stream_again(l->s);
 }
 
 static void send_signal(coap_link *l, uint8_t code, const coap_token *token, uint16_t option, uint32_t value, const char *why)

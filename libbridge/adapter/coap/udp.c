@@ -246,6 +246,7 @@ static void on_readable(void *user, unsigned events)
         int n = recvmmsg(u->fd, u->in_head, BATCH, MSG_DONTWAIT, NULL);
 
         if (n <= 0) break; /* no more, or a pending ICMP error, which took its turn away by being told */
+        bridge_port_catch_up(u->port);
         hand_over(u, (unsigned)n);
         if (u->closed) break;
         if (u->on_batch) u->on_batch(u->batch_user);
