@@ -15,6 +15,7 @@ BUILD = Path(os.environ.get("LIBBRIDGE_BUILD") or ROOT / "build").resolve()
 sys.path[:0] = [str(ROOT / "tests"), str(BUILD / "bindings" / "python")]
 
 from peers.broker import Broker  # noqa: E402
+from peers.browser import Browser  # noqa: E402
 from peers.process import PATIENCE, Program, run  # noqa: E402
 from peers.tools import Mosquitto  # noqa: E402
 
@@ -165,6 +166,21 @@ def mosquitto(bridged):
     clients = Mosquitto(bridged.port("mqtt"))
     yield clients
     clients.close()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser for all stories, each of which has a page and a profile of its own."""
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def tab(chromium):
+    """A page whose scripts have nothing to complain about."""
+    with chromium.page() as page:
+        yield page
+    assert page.complaints == []
 
 
 # ---- .ci/run gives a failed test one more try (--reruns 1), alone of its kind for that moment on a busy machine.  It is told who needed it,

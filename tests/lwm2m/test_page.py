@@ -3,21 +3,13 @@ import json
 
 import pytest
 
-from peers.browser import Browser
 from peers.coap import Message, code
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with Browser() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(chromium, house):
-    chromium.at = lambda view="": chromium.open(f"http://127.0.0.1:{house.bridge.port('http')}/{view}")
-    yield chromium
-    assert chromium.complaints == []
+def page(house, tab):
+    tab.at = lambda view="": tab.open(f"http://127.0.0.1:{house.bridge.port('http')}/{view}")
+    return tab
 
 
 def cell(path):
@@ -48,7 +40,7 @@ def test_a_device_by_hand(page, house):
 
     press(page, "/3/0/4", "Execute")
     page.click("dialog button.danger")
-    page.until("document.querySelector('#notes').textContent.includes('/3/0/4 is executed')")
+    page.noted("/3/0/4 is executed")
     assert len(done) == 1
 
     lamp.resources[3303, 0, 5700] = 22.5
