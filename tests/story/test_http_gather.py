@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from peers.http import Http
+from peers.http import Events, Http, WebSocket
 from peers.process import PATIENCE, run
 from peers.tools import need
 
@@ -50,6 +50,25 @@ def test_who_does_not_read_holds_nobody_up(port):
         values = json.loads(slow.chunked())
         assert COUNT - 1 <= len(values) <= COUNT
         assert slow.answer().text == "ok\n"
+
+
+def test_a_watcher_gets_all_that_is_kept(port):
+    """More than may wait for one: what is kept comes as fast as it is read, and what is said meanwhile, too."""
+    with Events(port, "/resources/%23?observe&about") as events, WebSocket(port, "/", "bridge.json") as talk, Http(port) as http:
+        talk.say(id=1, subscribe="many/#")
+        assert http.request("PUT", "/resources/many/last", "x").status == 201
+        told = {}
+        while len(told) <= COUNT:
+            event = events.next().json
+            assert event["path"] not in told
+            told[event["path"]] = event.get("value")
+        assert told.pop("many/last") == "x" and is_all(told)
+        heard = set()
+        while len(heard) <= COUNT:
+            said = talk.hear()
+            assert "lost" not in said
+            if "path" in said:
+                heard.add(said["path"])
 
 
 def test_who_leaves_in_the_middle_leaves_nothing(port):

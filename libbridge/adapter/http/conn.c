@@ -4,7 +4,9 @@
 #include "adapter/http/gather.h"
 #include "adapter/http/hc.h"
 #include "adapter/http/h2.h"
+#include "adapter/http/socket.h"
 #include "codec/base64.h"
+#include "hub/port.h"
 #include <assert.h>
 #include <openssl/evp.h>
 
@@ -310,6 +312,7 @@ static void on_drain(void *user)
     if (c->gather) gather_drained(c);
     if (c->socket) socket_drained(c);
     if (c->h2) h2_drained(c);
+    if (c->peer && (c->watcher || c->socket)) peer_more(c->peer);
 }
 
 static void on_close(void *user, int status)
@@ -341,11 +344,19 @@ void conn_deliver(taker *t, bridge_msg *msg, const bridge_delivery *how)
     else watch_deliver(c, msg, how);
 }
 
+/* What is kept comes as fast as it is read: a filter may match more than may wait for one watcher. */
+bool conn_hungry(taker *t)
+{
+    const http_conn *c = list_of(t, http_conn, taker);
+
+    return c->s->closing || (c->watcher ? watch_hungry(c) : stream_pending(c->s) < SOCKET_HIGH / 2);
+}
+
 static const stream_events events = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
 
 static void begin(http_conn *c, http_port *p, stream *s)
 {
-    c->taker.deliver = conn_deliver;
+    c->taker = (taker){.deliver = conn_deliver, .hungry = conn_hungry};
     c->port = p;
     c->s = s;
     list_push(&p->conns, &c->link);

@@ -11,7 +11,7 @@
 #include "loop/claim.h"
 #include "loop/tls.h"
 
-static const char *const own_options[] = {"hc", "idle", "max_connections", "proxy", NULL};
+static const char *const own_options[] = {"hc", "idle", "max_connections", "proxy", "routes", NULL};
 
 static void port_done(http_port *p)
 {
@@ -43,6 +43,9 @@ static int read_options(http_port *p, const url *u, bridge_error *err)
     if (rc == 0) rc = url_get_u64(u, "idle", HTTP_IDLE_TIME / 1000, 86400, &idle, err);
     if (rc < 0) return rc;
     p->idle_time = (int64_t)idle * 1000;
+    p->routes_write = url_get(u, "routes") && strcmp(url_get(u, "routes"), "write") == 0;
+    if (url_get(u, "routes") && !p->routes_write && strcmp(url_get(u, "routes"), "read") != 0)
+        return fail(err, BRIDGE_INVALID, "routes=%s: it is read or write", url_get(u, "routes"));
     rc = read_mount(p, u);
     return rc < 0 ? fail_nomem(err) : cors_new(&p->cors, p->mem, u, err);
 }
@@ -180,6 +183,13 @@ static void http_deliver(void *state, bridge_msg *msg, const bridge_delivery *ho
     t->deliver(t, msg, how);
 }
 
+static bool http_hungry(void *state)
+{
+    taker *t = state;
+
+    return !t->hungry || t->hungry(t);
+}
+
 static int http_connect(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     http_port *p = bridge_port_state(port);
@@ -229,6 +239,7 @@ const bridge_adapter http_adapter = {
     .close = http_close,
     .retire = http_retire,
     .deliver = http_deliver,
+    .hungry = http_hungry,
     .stats = http_stats,
     .recheck = http_recheck,
     .check = check_options,

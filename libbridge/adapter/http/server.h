@@ -47,6 +47,7 @@ enum {
 /* What a peer's state is: who takes its deliveries. */
 typedef struct taker {
     void (*deliver)(struct taker *t, bridge_msg *msg, const bridge_delivery *how);
+    bool (*hungry)(struct taker *t); /* has it room for more of what is kept?  NULL: always */
 } taker;
 
 typedef struct http_port {
@@ -60,6 +61,7 @@ typedef struct http_port {
     struct allowed *targets; /* of /hc/; or NULL */
     struct cors *cors; /* NULL: pages of other origins may not */
     bool sockets_only; /* ws://, wss://, mqtt+ws:// */
+    bool routes_write; /* hand.c */
     bool closing, told_closed;
     size_t max_body;
     uint64_t max_connections;
@@ -126,6 +128,7 @@ typedef struct request {
 /* conn.c */
 void conn_accept(void *port, stream *s);
 void conn_deliver(taker *t, bridge_msg *msg, const bridge_delivery *how);
+bool conn_hungry(taker *t);
 http_conn *conn_within(http_port *p, stream *s); /* of one request of HTTP/2; NULL: no memory */
 void conn_refuse(http_conn *c, int status, const char *why); /* and nothing more is read */
 void conn_enter(http_conn *c, conn_state to);
@@ -142,6 +145,7 @@ void port_check_closed(http_port *p);
 /* dispatch.c: which handler a target has */
 void dispatch(request *r);
 bool origin_may(const request *r); /* act here, not only read */
+bool origin_is_ours(const request *r);
 
 /* resource.c: one path.  collect.c: many.  watch.c: from now on.  site.c: the page and what is about the bridge itself. */
 #define ALLOW_READING "GET, HEAD, OPTIONS"
@@ -158,6 +162,7 @@ bool watch_wait(request *r, const char *path, uint64_t seconds);
 void watch_deliver(http_conn *c, bridge_msg *msg, const bridge_delivery *how);
 void watch_end(http_conn *c);
 void watch_drained(http_conn *c);
+bool watch_hungry(const http_conn *c);
 void watch_tick(http_conn *c);
 bool site_serve(request *r); /* false: not one of its targets */
 bool site_has(text path);

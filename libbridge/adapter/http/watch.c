@@ -97,6 +97,11 @@ void watch_drained(http_conn *c)
     }
 }
 
+bool watch_hungry(const http_conn *c)
+{
+    return list_empty(&c->watcher->late) && stream_pending(c->s) < HTTP_EVENTS_HIGH / 2;
+}
+
 /* ---- life */
 
 static void on_answer(turn_end *t);
