@@ -84,8 +84,8 @@ typedef struct roster_route {
     const char *transform;      /* or NULL */
     bridge_format format;       /* AUTO: as it is */
     int priority;
-    bool both_ways;
-    uint64_t crossed;
+    bool both_ways, by_hand;    /* by_hand: hand_route_remove() may take it away */
+    uint64_t number, crossed;   /* number: no other route has it, also after a restart */
 } roster_route;
 typedef bool (*roster_peer_fn)(void *user, const roster_peer *peer);
 typedef bool (*roster_port_fn)(void *user, const roster_port *port);
@@ -93,4 +93,9 @@ typedef bool (*roster_route_fn)(void *user, const roster_route *route);
 void roster_peers(bridge_port *asker, roster_peer_fn fn, void *user); /* newest first, listener by listener */
 void roster_ports(bridge_port *asker, roster_port_fn fn, void *user);
 void roster_routes(bridge_port *asker, roster_route_fn fn, void *user); /* oldest first */
+
+/* ---- routes_hand.c: routes by hand; whether the asker may is the caller's to ask.  lasting is not looked at: with a store they last. */
+int hand_route_add(bridge_port *port, const bridge_route *said, uint64_t *number, bridge_error *err); /* as bridge_route_add() */
+int hand_route_remove(bridge_port *port, uint64_t number); /* NOTFOUND: also of the config's and the program's */
+int hand_route_try(bridge_peer *asker, const bridge_route *said, buf *out, bridge_error *err); /* what it would do, in sentences; appends */
 #endif

@@ -83,7 +83,8 @@ void roster_routes(bridge_port *asker, roster_route_fn fn, void *user)
         const route *r = list_of(at, route, link);
         roster_route row = {.label = r->label, .scheme = r->kind == ROUTE_COPY ? NULL : r->scheme == SCHEME_ANY ? "*" : h->schemes[r->scheme],
                             .both_ways = r->back_too, .priority = r->forth.entry.priority, .crossed = r->crossed,
-                            .transform = r->does ? transform_text(r->does) : NULL, .format = r->format};
+                            .transform = r->does ? transform_text(r->does) : NULL, .format = r->format,
+                            .by_hand = route_is_by_hand(r), .number = r->number};
         if (!fn(user, &row)) return;
     }
 }

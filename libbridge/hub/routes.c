@@ -29,7 +29,7 @@ int routes_new(hub *h)
     return 0;
 }
 
-static void route_free(mem *m, route *r)
+void route_free(mem *m, route *r)
 {
     if (!r) return;
     mem_free(m, r->from);
@@ -140,7 +140,7 @@ static void take_out(hub *h, route *r)
     list_push(&rs->dead, &r->link);
 }
 
-static route *route_there(hub *h, const route *r)
+route *route_there(hub *h, const route *r)
 {
     for (const ptrie_entry *e = ptrie_same(forth_of(h, r), r->from); e; e = e->next) {
         route *o = route_of(e);

@@ -33,6 +33,7 @@ struct route {
     char *kept;  /* lasting: its key in the store; or NULL */
     size_t kept_len;
     bool restored; /* it came from the store, and nobody has asked for it in this run */
+    bool by_hand;  /* routes_hand.c */
     hub *hub;
     timer timer;
     uint64_t number, crossed;
@@ -63,6 +64,14 @@ static inline route *route_of(const ptrie_entry *e)
 {
     return list_of(e, route_end, entry)->route;
 }
+
+/* One that nobody holds a slot of. */
+static inline bool route_is_by_hand(const route *r)
+{
+    return r->by_hand || r->restored;
+}
+route *route_there(hub *h, const route *r); /* one whose place it would take; or NULL */
+void route_free(mem *m, route *r);
 
 /* ---- routes_names.c */
 void names_remembered(hub *h, struct routes *rs);

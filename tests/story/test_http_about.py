@@ -80,18 +80,60 @@ def test_listeners_uplinks_and_routes(start_bridged, tmp_path):
         assert http.request("GET", "/api/me").json["mount"] == "/resources"
 
 
+def test_routes_by_hand(start_bridged, tmp_path):
+    def start():
+        return start_bridged("http://127.0.0.1:0/resources?routes=write", "http://127.0.0.1:0/r", "coap://127.0.0.1:0/r", options=["--store", f"sqlite:{tmp_path}/b.db"])
+    bridged = start()
+    with Http(bridged.port("http")) as http:
+        def post(body, query="", **headers):
+            return http.request("POST", "/api/routes" + query, json.dumps(body), headers=headers)
+        copy, name = {"source": "raw/{x}", "target": "cooked/{x}", "transform": "scale 10", "qos": 1}, {"source": "coap:t/{x}", "target": "raw/{x}"}
+        http.request("PUT", "/resources/raw/a", "1.5")
+        told = post(copy, "?try").json["text"].split("\n")
+        assert told[:4] == ["what is published at raw/{x} is copied to cooked/{x}", "on the way: scale 10", "raw/a would be copied to cooked/a",
+                            "it is kept in the store, and there again at the next start"]
+        assert "raw/a would be called t/a" in post(name, "?try").json["text"]
+        assert http.request("GET", "/api/routes").json == {"routes": [], "total": 0, "change": True}
+
+        made = post(copy)
+        assert made.status == 201 and post(name).status == 201
+        assert [post(copy).status, post(copy, "?try").status] == [409, 409]
+        http.request("PUT", "/resources/raw/a", "2.5")
+        assert http.request("GET", "/resources/cooked/a").text == "25"
+        for wrong in ({"source": "a"}, {"source": "a", "target": "b/{x}"}, [], {"source": 1, "target": "b"}, {**copy, "qos": 3}, {**copy, "sauce": 1}, {**copy, "ways": "none"}):
+            assert post(wrong).status == 400, wrong
+        assert post({"source": "x", "target": "y"}, Origin="http://evil.example").status == 403
+        rows = http.request("GET", "/api/routes").json["routes"]
+        assert [row["route"] for row in rows] == ["raw/{x} -> cooked/{x}", "coap:t/{x} -> raw/{x}"] and made["location"] == "/api/routes/" + rows[0]["id"]
+        assert http.request("OPTIONS", made["location"])["allow"] == "DELETE, OPTIONS"
+        assert [http.request("DELETE", made["location"]).status for _ in range(2)] == [204, 404]
+        assert http.request("GET", made["location"]).status == 405
+    with Http(int(bridged.urls[1].split(":")[2].split("/")[0])) as reader:  # the other listener only tells
+        assert reader.request("POST", "/api/routes", "{}").status == 403 and "change" not in reader.request("GET", "/api/routes").json
+        assert reader.request("OPTIONS", "/api/routes")["allow"] == "GET, HEAD, OPTIONS"
+
+    bridged.end()
+    with Http(start().port("http")) as http:  # it has lasted, and may be taken away
+        row, = http.request("GET", "/api/routes").json["routes"]
+        assert row["route"] == "coap:t/{x} -> raw/{x}"
+        assert http.request("DELETE", "/api/routes/" + row["id"]).status == 204
+        assert http.request("GET", "/api/routes").json["total"] == 0
+
+
 def test_who_may_ask(start_bridged, tmp_path):
     passwords, rules = tmp_path / "passwords", tmp_path / "acl"
-    for name, create in (("root", ["-c"]), ("guest", [])):
+    for name, create in (("root", ["-c"]), ("viewer", []), ("guest", [])):
         subprocess.run([need("mosquitto_passwd"), *create, "-b", passwords, name, "p"], check=True)
-    rules.write_text("user root\ntopic read $SYS/#\ntopic readwrite #\nuser guest\ntopic read home/#\n")
-    port = start_bridged(f"http://127.0.0.1:0/resources?password_file={passwords}&acl_file={rules}&anonymous=deny").port("http")
+    rules.write_text("user root\ntopic readwrite $SYS/#\ntopic readwrite #\nuser viewer\ntopic read $SYS/#\nuser guest\ntopic read home/#\n")
+    port = start_bridged(f"http://127.0.0.1:0/resources?password_file={passwords}&acl_file={rules}&anonymous=deny&routes=write").port("http")
 
-    def status(target, name):
+    def status(target, name, method="GET"):
         with Http(port) as http:
-            return http.request("GET", target, headers={"Authorization": "Basic " + base64.b64encode(f"{name}:p".encode()).decode()} if name else {}).status
+            return http.request(method, target, headers={"Authorization": "Basic " + base64.b64encode(f"{name}:p".encode()).decode()} if name else {}).status
     for target in ("/api/peers", "/api/ports", "/api/routes", "/api/stats", "/api/explain?path=a"):
         assert [status(target, who) for who in ("root", "guest", None)] == [200, 403, 401], target
+    for method, target, then in (("POST", "/api/routes", 400), ("DELETE", "/api/routes/1", 404)):  # who may see may not change
+        assert [status(target, who, method) for who in ("root", "viewer", "guest", None)] == [then, 403, 403, 401], target
     assert [status("/api/me", who) for who in ("root", "guest", None)] == [200, 200, 401]
     assert [status(file, None) for file in ("/", "/page/app.js", "/page/style.css", "/page/none.js")] == [200, 200, 200, 404]
 

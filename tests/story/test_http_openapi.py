@@ -60,11 +60,15 @@ def had(mount, coap):
         "/api/stats": read_only(yes=(200, "", AS_C), who=(401, ""), no=(403, "", AS_A)),
         "/api/me": read_only(yes=(200, ""), who=(401, "", {"Authorization": "Basic ?"})),
         **{f"/api/{rows}": read_only(yes=(200, "?limit=2&offset=1", AS_C), none=(400, "?limit=no", AS_C), who=(401, ""), no=(403, "", AS_A)) for rows in ("peers", "ports", "routes")},
+        "/api/routes/{id}": {"delete": {204: ("{by hand}", AS_C), 401: ("1",), 403: ("1", AS_A), 404: ("1", AS_C)}, "options": {204: ("1",)}},
         "/api/explain": read_only(yes=(200, "?path=a", AS_C), none=(400, "", AS_C), who=(401, "?path=a"), no=(403, "?path=a", AS_A)),
         "/api/requests/{id}": {**read_only(then=(200, "{done}"), soon=(202, "{under way}"), none=(404, "x")), "delete": {204: ("{done}",), 404: ("x",)}},
         "/history/{path}": read_only(yes=(200, "v", AS_C), wrong=(400, "v?from=x", AS_C), who=(401, "v"), no=(403, "v", AS_A), none=(404, "x", AS_C)),
         "/.well-known/core": read_only(yes=(200, ""), who=(401, "", {"Authorization": "Basic ?"})),
     }
+    route = '{"source":"a/{x}","target":"b/{x}"}'
+    found["/api/routes"]["post"] = {200: ("?try", AS_C, route), 201: ("", AS_C, route), 400: ("", AS_C, "{}"), 401: ("", {}, route), 403: ("", AS_A, route),
+                                    409: ("", AS_C, route)}
     if mount:
         found[mount + "/"] = {**read_only(yes=(200, ""), who=(401, "", {"Authorization": "Basic ?"})), **dict.fromkeys(("put", "post", "patch", "delete"), {405: ("", {}, "1")})}
     return found
@@ -93,7 +97,7 @@ def bridge(make_bridge, tmp_path):
 def served(request, bridge):
     """(mount, port, port of CoAP) of a bridge that has all there is."""
     coap = bridge.listen("coap://127.0.0.1:0/r").port if "coap" in built_adapters() else None
-    port = bridge.listen(f"http://127.0.0.1:0{request.param or '/'}?hc=coap://127.0.0.1:*").port
+    port = bridge.listen(f"http://127.0.0.1:0{request.param or '/'}?hc=coap://127.0.0.1:*&routes=write").port
     with Http(port) as http:
         assert http.request("PUT", f"{request.param}/v", '{"a":1}', headers=JSON).status in (201, 204)
     return request.param, port, coap
@@ -115,6 +119,9 @@ def fill(words, port, mount, coap):
             return words.replace("{tag}", http.request("GET", f"{mount}/v")["etag"])
         if "{coap tag}" in words:
             return words.replace("{coap tag}", http.request("GET", f"/hc/coap://127.0.0.1:{coap}/r/v")["etag"])
+        if "{by hand}" in words:
+            made = http.request("POST", "/api/routes", '{"source":"c/{x}","target":"d/{x}"}', headers=AS_C)
+            return words.replace("{by hand}", made["location"].rpartition("/")[2])
     if "{done}" in words:
         return words.replace("{done}", later(port, mount, "owned/echo"))
     return words.replace("{under way}", later(port, mount, "slow/x")) if "{under way}" in words else words

@@ -2,8 +2,10 @@
  * ?limit= (100, at most 1,000), ?offset= and ?q=, a part of what a row says. */
 #include "adapter/http/about.h"
 #include "adapter/http/event.h"
+#include "adapter/http/hand.h"
 #include "codec/registry.h"
 #include "hub/port.h"
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { ROWS = 100, ROWS_MOST = 1000, PART = 128 };
@@ -35,9 +37,10 @@ static bool page_begin(page *p, request *r, const char *member)
     return true;
 }
 
-static void page_end(page *p, request *r)
+/* more: members, each with a ',' in front, or "" */
+static void page_end(page *p, request *r, const char *more)
 {
-    if (p->rc == 0) p->rc = buf_print(p->out, "],\"total\":%llu}\n", (unsigned long long)p->fit);
+    if (p->rc == 0) p->rc = buf_print(p->out, "],\"total\":%llu%s}\n", (unsigned long long)p->fit, more);
     if (p->rc < 0) answer_failure(r->conn, p->rc, NULL);
     else answer_body(r->conn, 200, "application/json", p->out->data, p->out->len);
 }
@@ -108,7 +111,7 @@ void about_peers(request *r)
 
     if (!about_may(r, "$SYS/bridge/peers") || !page_begin(&p, r, "peers")) return;
     roster_peers(r->conn->port->port, add_peer, &p);
-    page_end(&p, r);
+    page_end(&p, r, "");
 }
 
 /* ---- listeners and uplinks.  What stands in front of an '@' or behind a '?' may be secret. */
@@ -152,7 +155,7 @@ void about_ports(request *r)
 
     if (!about_may(r, "$SYS/bridge/ports") || !page_begin(&p, r, "ports")) return;
     roster_ports(r->conn->port->port, add_port, &p);
-    page_end(&p, r);
+    page_end(&p, r, "");
 }
 
 /* ---- routes */
@@ -170,6 +173,7 @@ static bool add_route(void *user, const roster_route *route)
     put_number(p, "crossed", route->crossed);
     if (route->priority && p->rc == 0) p->rc = buf_print(p->out, ",\"priority\":%d", route->priority);
     put_bool(p, "both_ways", route->both_ways);
+    if (route->by_hand && p->rc == 0) p->rc = buf_print(p->out, ",\"id\":\"%" PRIx64 "\"", route->number);
     return row_end(p);
 }
 
@@ -179,7 +183,7 @@ void about_routes(request *r)
 
     if (!about_may(r, "$SYS/bridge/routes") || !page_begin(&p, r, "routes")) return;
     roster_routes(r->conn->port->port, add_route, &p);
-    page_end(&p, r);
+    page_end(&p, r, hand_may(r) ? ",\"change\":true" : "");
 }
 
 /* ---- who am I, and where? */

@@ -8,7 +8,7 @@
 const char *const cors_options[] = {"cors", "cors_credentials", "cors_expose", "cors_headers", "cors_max_age", "cors_methods", NULL};
 
 static const char METHODS[] = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS";
-static const char HEADERS[] = "Accept, Authorization, Cache-Control, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, "
+static const char HEADERS[] = "Accept, Authorization, Bridge-QoS, Cache-Control, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, "
                               "If-Unmodified-Since, Last-Event-ID, Prefer, Range, Traceparent";
 /* "*" is a name like others where credentials are sent. */
 static const char EXPOSED[] = "Accept-Patch, Accept-Ranges, Allow, Content-Range, ETag, Link, Location, Preference-Applied, Retry-After, Vary, "

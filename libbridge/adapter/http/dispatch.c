@@ -1,12 +1,15 @@
 /* Which handler a request has. */
 #include "adapter/http/answer.h"
 #include "adapter/http/cors.h"
+#include "adapter/http/hand.h"
 #include "adapter/http/hc.h"
 
 static const char *allowed_at(request *r)
 {
+    const char *by_hand = hand_allow(r);
     text below;
 
+    if (by_hand) return by_hand;
     if (site_has(r->path)) return ALLOW_READING;
     if (hc_wanted(r)) return ALLOW_ALL;
     if (later_has(r->path)) return "GET, HEAD, DELETE, OPTIONS";
@@ -30,15 +33,19 @@ static void serve_options(request *r)
     answer_end(&a, NULL, 0, NULL);
 }
 
+bool origin_is_ours(const request *r)
+{
+    text origin = head_value(r->head, HEAD_ORIGIN), host = head_value(r->head, HEAD_HOST), scheme, rest;
+
+    if (!text_cut(origin, ':', &scheme, &rest) || rest.len < 2) return false;
+    return text_same((text){rest.p + 2, rest.len - 2}, host);
+}
+
 /* A page of somebody else must not act through its visitor's browser unless CORS lets it: a WebSocket is not held to CORS (RFC 6455
  * 10.2), and a POST of text is sent before the browser asks. */
 bool origin_may(const request *r)
 {
-    text origin = head_value(r->head, HEAD_ORIGIN), host = head_value(r->head, HEAD_HOST), scheme, rest;
-
-    if (!origin.p || r->conn->allowed) return true;
-    if (!text_cut(origin, ':', &scheme, &rest) || rest.len < 2) return false;
-    return text_same((text){rest.p + 2, rest.len - 2}, host);
+    return !r->head->first[HEAD_ORIGIN] || r->conn->allowed || origin_is_ours(r);
 }
 
 static bool only_reads(text method)
@@ -89,7 +96,7 @@ void dispatch(request *r)
         serve_options(r);
     } else if (hc_wanted(r)) {
         hc_serve(r);
-    } else if (later_serve(r) || site_serve(r)) {
+    } else if (later_serve(r) || hand_serve(r) || site_serve(r)) {
         return;
     } else if (serve_history(r)) {
         return;

@@ -18,6 +18,7 @@ enum {
 #define HEAD_KNOWN_MAP(X)                                                                                              \
     X(ACCEPT, "accept", 0)                                                                                             \
     X(AUTHORIZATION, "authorization", 1)                                                                               \
+    X(BRIDGE_QOS, "bridge-qos", 1)                                                                                     \
     X(BRIDGE_VIA, "bridge-via", 0)                                                                                     \
     X(CACHE_CONTROL, "cache-control", 0)                                                                               \
     X(CONNECTION, "connection", 0)                                                                                     \

@@ -91,7 +91,8 @@ READING = (ACCEPT, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED, IF_UNMODIFIED, header("
            header("Last-Event-ID", "the last event that was seen"), query("observe", "watch with server-sent events"), query("about", "events say all that is known of each message"), query("list", "names below"))
 PAGED = (query("limit", "rows of this page, 100 unless said, at most 1000"), query("offset", "rows before it"), query("q", "a part of what a row says"))
 VIA = header("Bridge-Via", "bridges it has come through, between commas; too many, or ours too often: 508")
-WRITING = (VIA, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED, header("Cache-Control", "max-age=n: seconds the value lives"), PREFER)
+QOS = header("Bridge-QoS", "0, 1 or 2: the most that who watches gets it with; 1 unless said")
+WRITING = (VIA, QOS, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED, header("Cache-Control", "max-age=n: seconds the value lives"), PREFER)
 NAME = in_path("path", "segments joined by '/', each percent-encoded; '+' is any one segment and a last '%23' all that follows, for reading")
 PATCHES = {kind: {"schema": {}} for kind in ("application/merge-patch+json", "application/json-patch+json", "application/senml-etch+json",
                                              "application/senml-etch+cbor")}
@@ -103,7 +104,7 @@ def resource():
         "get": verb("The value, the values of a pattern, the names below, or events", 200, 202, 206, 304, 416, *OWNED, content=READ, parameters=READING),
         "head": verb("As GET, without the body", 200, 202, 304, *OWNED, parameters=READING),
         "put": verb("Sets the last value", 200, 201, 202, 204, 508, *OWNED, content=ANY, parameters=WRITING, body=ANY),
-        "post": verb("An event that is not kept, or a question to the owner", 200, 201, 202, 204, 508, *OWNED, content=ANY, parameters=(VIA, PREFER), body=ANY),
+        "post": verb("An event that is not kept, or a question to the owner", 200, 201, 202, 204, 508, *OWNED, content=ANY, parameters=(VIA, QOS, PREFER), body=ANY),
         "patch": verb("Changes part of the value", 200, 201, 202, 204, 508, *OWNED, content=ANY, parameters=WRITING, body=PATCHES),
         "delete": verb("Removes the value", 200, 202, 204, 508, *OWNED, content=ANY, parameters=(VIA, IF_MATCH, IF_UNMODIFIED, PREFER)),
         "options": verb("What may be done; CORS preflight", 204),
@@ -151,7 +152,12 @@ def describe(version):
         "/api/me": read_only("Who the asker is here, and the mount", 200, 401, content=JSON),
         "/api/peers": read_only("Who is connected, newest first", 200, 400, 401, 403, content=JSON, parameters=PAGED),
         "/api/ports": read_only("Listeners and uplinks", 200, 400, 401, 403, content=JSON, parameters=PAGED),
-        "/api/routes": read_only("Routes, and how many messages have crossed them", 200, 400, 401, 403, content=JSON, parameters=PAGED),
+        "/api/routes": {
+            **read_only("Routes, and how many messages have crossed them", 200, 400, 401, 403, content=JSON, parameters=PAGED),
+            "post": verb("Adds a route, or with ?try says what it would do; only where the listener's URL says routes=write", 200, 201, 400, 401, 403, 409,
+                         content=JSON, parameters=(query("try", "it is not added"),), body=JSON)},
+        "/api/routes/{id}": {"parameters": [in_path("id", "of a route that came by hand or from the store")],
+                             "delete": verb("Takes it away", 204, 401, 403, 404), "options": verb("What may be done; CORS preflight", 204)},
         "/api/openapi.json": read_only("This", 200, content=JSON),
         "/api/requests/{id}": later(),
         "/history/{path}": {"parameters": [NAME], **read_only(

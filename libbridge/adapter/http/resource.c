@@ -59,6 +59,17 @@ static void put_props(const request *r, bridge_fields *f, bridge_prop *props, ch
     for (unsigned i = 0; i < came->count; i++) props[f->prop_count++] = (bridge_prop){VIA_NAME, came->marks[i]};
 }
 
+/* Bridge-QoS: the most that who watches gets it with; 1 unless said.  False: no such thing. */
+static bool read_qos(const request *r, bridge_fields *f)
+{
+    text said = head_value(r->head, HEAD_BRIDGE_QOS);
+
+    if (!said.p) return true;
+    if (said.len != 1 || said.p[0] < '0' || said.p[0] > '2') return false;
+    f->qos = said.p[0] - '0';
+    return true;
+}
+
 static int make_message(request *r, bridge_verb verb, const char *name, const via *came, bridge_msg **out)
 {
     bridge_fields *f = BRIDGE_FIELDS(.path = name, .qos = 1, .retain = verb == BRIDGE_PUT);
@@ -67,6 +78,7 @@ static int make_message(request *r, bridge_verb verb, const char *name, const vi
     uint64_t age;
     int rc = 0;
 
+    if (!read_qos(r, f)) return BRIDGE_INVALID;
     if (verb == BRIDGE_PUT || verb == BRIDGE_POST || verb == BRIDGE_PATCH) {
         f->data = r->body;
         f->len = r->body_len;
