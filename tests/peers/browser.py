@@ -36,7 +36,12 @@ class Gone(Exception):
 
 
 class Browser:
+    """One that has died is another one for the next page."""
+
     def __init__(self):
+        self.start()
+
+    def start(self):
         self.home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         surroundings = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # sanitizers are for us, not for it
         self.program = Program(need("chromium", "chromium-browser", "google-chrome"), *FLAGS, f"--user-data-dir={self.home.name}/profile",
@@ -73,7 +78,12 @@ class Browser:
                 self.hearers[said["sessionId"]](said)
 
     def page(self):
-        return Page(self)
+        try:
+            return Page(self)
+        except (OSError, EOFError):
+            self.close()
+            self.start()
+            return Page(self)
 
     def end(self):
         """It is no story how a browser ends."""
@@ -179,8 +189,11 @@ class Page:
             out.write(base64.b64decode(self.tell("Page.captureScreenshot")["data"]))
 
     def close(self):
-        del self.browser.hearers[self.session]
-        self.browser.tell("Target.disposeBrowserContext", browserContextId=self.profile)
+        self.browser.hearers.pop(self.session, None)
+        try:
+            self.browser.tell("Target.disposeBrowserContext", browserContextId=self.profile)
+        except (Gone, OSError, EOFError):
+            pass  # with the browser
 
     def __enter__(self):
         return self
