@@ -70,6 +70,7 @@ struct bridge_port {
     void *slot;
     uint8_t scheme;
     int8_t level; /* durability= in its URL: store_level; -1: the store's */
+    const struct port_link *links; /* port_offer() */
     bool closing, home, uplink, retired;
     bool stand_in; /* offline.c: for one that is not there */
     bool open_to_all, deny_anonymous; /* anonymous=allow, =deny in its URL */

@@ -309,6 +309,21 @@ void bridge_port_named(bridge_port *port, const char *name)
     port->name = copy;
 }
 
+void port_offer(bridge_port *port, const port_link *links) { port->links = links; }
+
+int port_each_offer(bridge_port *any, int (*fn)(void *user, const char *name, const port_link *link), void *user)
+{
+    int rc = 0;
+
+    list_each(it, &any->hub->ports)
+    {
+        const bridge_port *p = list_of(it, bridge_port, link);
+
+        for (const port_link *l = p->name && !p->closing ? p->links : NULL; rc == 0 && l && l->target; l++) rc = fn(user, p->name, l);
+    }
+    return rc;
+}
+
 int bridge_port_login(bridge_port *port, bridge_ask *ask)
 {
     int rc;

@@ -26,6 +26,13 @@ mem *port_mem(bridge_port *port);
 const limits *port_limits(bridge_port *port);
 /* The format of a payload: found out from its bytes when nobody said (AUTO). */
 bridge_format msg_format(const bridge_msg *msg);
+/* What a listener has beside the paths, for lists of links that others make; ends with a NULL target.  Borrowed for ever. */
+typedef struct port_link {
+    const char *target, *attributes; /* "/hc/", ";rt=\"core.hc\"" */
+} port_link;
+void port_offer(bridge_port *port, const port_link *links);
+/* Those of all listeners of this bridge; name: "http://127.0.0.1:3000/resources", as it was opened.  Non-zero stops and is returned. */
+int port_each_offer(bridge_port *any, int (*fn)(void *user, const char *name, const port_link *link), void *user);
 const char *port_mark(const bridge_port *port); /* 16 hex digits that no other bridge has */
 uint64_t port_version(bridge_port *port); /* a new one, as for a message that is accepted: an ETag that nobody had before */
 /* What it keeps is counted (max_client_names) for the name it has proved, or, of one that has proved none, for its address: a client id is

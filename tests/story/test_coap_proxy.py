@@ -265,7 +265,8 @@ def test_it_may_be_escaped_or_a_parameter(hc, device):
     escaped = f"coap%3A%2F%2F127.0.0.1%3A{device.port}%2Ftemp"
 
     assert curl(hc + escaped) == (200, b"21.5")
-    assert curl(hc + "?target_uri=" + escaped) == (200, b"21.5")
+    assert curl(hc + "?target_uri=" + escaped) == curl(hc.removesuffix("/") + "?target_uri=" + escaped) == (200, b"21.5")
+    assert curl(hc.removesuffix("/"))[0] == curl(hc)[0] == 400
 
 
 def test_the_enhanced_template(hc, device):
@@ -276,14 +277,18 @@ def test_the_enhanced_template(hc, device):
     _, path, request = device.request(LONG)
     assert path == "temp" and request.all(coap.URI_QUERY) == [b"x=1"]
     assert base.endswith(headers(base + "/list", "-X", "POST", "-d", "1")[1]["location"].removesuffix("/list/1"))
+    plain = f"coap%3A%2F%2F127.0.0.1%3A{device.port}%2Flist"
+    for other in (hc + plain, hc + "?target_uri=" + plain):
+        assert headers(other, "-X", "POST", "-d", "1")[1]["location"] == f"/hc/coap://127.0.0.1:{device.port}/list/1"
     assert curl(f"{hc}coap/127.0.0.2/temp")[0] == 403 and curl(f"{hc}http/127.0.0.1/temp")[0] == 400
 
 
 def test_the_proxy_is_announced(hc, make_bridge):
     core = hc.removesuffix("hc/") + ".well-known/core"
     simple, enhanced = b'</hc/>;rt="core.hc";hct="{+tu}"', b'</hc/>;rt="core.hc";hct="{+s}/{+hp}{+p}{+qq}"'
+    parameter = b'</hc>;rt="core.hc";hct="?target_uri={tu}"'
 
-    assert curl(core + "?rt=core.hc") == (200, simple + b"," + enhanced)
+    assert curl(core + "?rt=core.hc") == (200, b",".join([simple, enhanced, parameter]))
     assert curl(core + "?rt=core.hc&hct=%7B%2Bs%7D*") == (200, enhanced)
     assert curl(core + "?rt=nothing") == (200, b"")
     b = make_bridge("http://127.0.0.1:0/resources")                    # without hc=
@@ -293,6 +298,18 @@ def test_the_proxy_is_announced(hc, make_bridge):
     core = b.listeners[0].removesuffix("/resources") + "/.well-known/core"
     assert b"core.hc" not in curl(core)[1]
     assert curl(core + "?rt=Type2")[1].startswith(b"</resources/one>;rt=") and b"two" not in curl(core + "?rt=Type2")[1]
+
+
+def test_the_proxy_is_announced_over_coap(make_bridge):                 # RFC 8075 5.5
+    bridge = make_bridge("http://127.0.0.1:0/?hc=10.0.0.1", "coap://127.0.0.1:0/r")
+    anywhere = bridge.listen("http://0.0.0.0:0/?hc=10.0.0.1&anonymous=allow").url.rsplit(":", 1)[1].rstrip("/")
+    place = bridge.listeners[0].rstrip("/")
+    with coap.Socket(int(bridge.listeners[1].rsplit(":", 1)[1].split("/")[0])) as client:
+        told = client.get(".well-known/core", query=["rt=core.hc"], options=[(coap.URI_HOST, b"gate.example")]).payload.decode()
+        assert f'<{place}/hc/>;rt="core.hc";hct="{{+tu}}"' in told and f"<http://gate.example:{anywhere}/hc/>;" in told
+        assert told.count("<") == 6
+        assert client.get(".well-known/core", query=["hct=?target_uri*"]).payload.count(b"<") == 2
+        assert b"core.hc" in client.get(".well-known/core").payload and b"core.hc" not in client.get("r").payload
 
 
 def test_methods_and_types_cross(hc, device):

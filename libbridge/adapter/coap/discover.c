@@ -2,9 +2,12 @@
 #include "adapter/coap/directory.h"
 #include "adapter/coap/listing.h"
 #include "adapter/coap/topics.h"
+#include "base/text.h"
+#include <unistd.h>
 
 typedef struct finding {
     coap_port *cp;
+    coap_request *request;
     bridge_peer *peer;
     size_t owned; /* as far as here the list tells of owned paths; one that has a kept value, too, is told once */
     listing list;
@@ -38,9 +41,41 @@ static int on_value(void *user, bridge_msg *msg)
 
 static int on_owned(void *user, const char *path) { return add(user, path, -1, 0); }
 
+/* What HTTP listeners have for who speaks HTTP (RFC 8075 5.5), at an address of theirs: where one listens at all of them it is called what
+ * this server was called, else what this machine is. */
+static int put_place(finding *f, const char *name)
+{
+    const char *host = strstr(name, "://"), *end;
+    const coap_meta *m = f->request->meta;
+    char machine[256] = "localhost";
+    bool any;
+    int rc;
+
+    if (!host) return BRIDGE_INVALID;
+    host += 3;
+    any = strncmp(host, "0.0.0.0", 7) == 0 || strncmp(host, "[::]", 4) == 0;
+    end = host + strcspn(host, "/");
+    buf_clear(&f->list.href);
+    rc = buf_put(&f->list.href, name, (size_t)((any ? host : end) - name));
+    if (rc < 0 || !any) return rc;
+    if (!(m->has & COAP_HAS_URI_HOST) && gethostname(machine, sizeof machine - 1) < 0) return BRIDGE_IO;
+    rc = m->has & COAP_HAS_URI_HOST ? text_percent_encode(&f->list.href, (text){(const char *)m->host.p, m->host.len}, "[]:") : buf_text(&f->list.href, machine);
+    host = *host == '[' ? host + 4 : host + 7;
+    return rc == 0 ? buf_put(&f->list.href, host, (size_t)(end - host)) : rc;
+}
+
+static int on_offer(void *user, const char *name, const port_link *link)
+{
+    finding *f = user;
+
+    if (put_place(f, name) == 0 && buf_text(&f->list.href, link->target) == 0)
+        listing_add(&f->list, (text){(const char *)f->list.href.data, f->list.href.len}, text_of(link->attributes));
+    return 0;
+}
+
 static void find(coap_port *cp, coap_request *r, bridge_peer *peer, bool all)
 {
-    finding f = {.cp = cp, .peer = peer};
+    finding f = {.cp = cp, .request = r, .peer = peer};
     int rc;
 
     if (!listing_may(r)) return;
@@ -51,6 +86,7 @@ static void find(coap_port *cp, coap_request *r, bridge_peer *peer, bool all)
         if (all) listing_add(&f.list, text_of("/.well-known/core"), text_of(";ct=40"));
         if (all) directory_links(cp, &f.list);
         if (all) topics_links(cp, peer, &f.list);
+        if (all) port_each_offer(cp->port, on_offer, &f);
         bridge_peer_owned(peer, on_owned, &f);
         f.owned = f.list.out.len;
         bridge_peer_read(peer, "#", on_value, &f);

@@ -1,5 +1,6 @@
 /* Many paths in one answer: GET with wildcards as JSON, SenML or links, and what is below a path. */
 #include "adapter/http/answer.h"
+#include "adapter/http/hc.h"
 #include "adapter/http/event.h"
 #include "adapter/http/gather.h"
 #include "codec/link.h"
@@ -124,16 +125,14 @@ static int put_link(linking *l, const char *path, int format, size_t size)
     return link_done(l, begin, rc);
 }
 
-/* RFC 8075 5.5: how CoAP servers are asked through us. */
 static int put_proxy(linking *l)
 {
-    static const char *const templates[] = {"{+tu}", "{+s}/{+hp}{+p}{+qq}"};
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < sizeof templates / sizeof *templates; i++) {
+    for (const port_link *link = hc_links; rc == 0 && link->target; link++) {
         size_t begin = l->out->len;
 
-        rc = buf_print(l->out, "%s</hc/>;rt=\"core.hc\";hct=\"%s\"", l->more ? "," : "", templates[i]);
+        rc = buf_print(l->out, "%s<%s>%s", l->more ? "," : "", link->target, link->attributes);
         rc = link_done(l, begin, rc);
     }
     return rc;

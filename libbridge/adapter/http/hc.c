@@ -2,7 +2,7 @@
  *
  *      GET /hc/coap://lamp.example/light?x=1          the default mapping (5.3): the URI as it is; the query is the target's
  *      GET /hc/coap/lamp.example/light?x=1            the enhanced one (5.4.2): {+s}/{+hp}{+p}{+qq}
- *      GET /hc/?target_uri=coap%3A%2F%2Flamp...       or as a parameter, escaped
+ *      GET /hc?target_uri=coap%3A%2F%2Flamp...        or as a parameter, escaped
  *
  * Asking is done by whoever speaks CoAP here: bridge_port_forward(). */
 #include "adapter/http/hc.h"
@@ -13,10 +13,17 @@
 
 enum { MAX_TAGS = 8 };
 
+const port_link hc_links[] = {{"/hc/", ";rt=\"core.hc\";hct=\"{+tu}\""},
+                             {"/hc/", ";rt=\"core.hc\";hct=\"{+s}/{+hp}{+p}{+qq}\""},
+                             {"/hc", ";rt=\"core.hc\";hct=\"?target_uri={tu}\""},
+                             {NULL, NULL}};
+
 /* ---- What is asked */
 
 static bool below(text path, text *rest)
 {
+    *rest = (text){NULL, 0};
+    if (text_is(path, "/hc")) return true;
     if (path.len < 4 || memcmp(path.p, "/hc/", 4) != 0) return false;
     *rest = (text){path.p + 4, path.len - 4};
     return true;
@@ -45,7 +52,7 @@ static size_t scheme_in_front(text rest)
 static int read_uri(const request *r, buf *out)
 {
     char said[TARGET_URI_MAX + 1];
-    text rest = {NULL, 0};
+    text rest;
     int rc;
 
     below(r->path, &rest);
@@ -161,7 +168,32 @@ static int status_of_failure(int status)
     }
 }
 
-static void put_head(answer *a, const bridge_forwarded *f, text prefix)
+/* "/hc/coap://host:port", or as it was asked "/hc/coap/host:port": in front of a Location. */
+static int put_prefix(const request *r, buf *out)
+{
+    size_t n, slashes = 0, most = 3;
+    text rest, uri;
+    int rc = buf_text(out, "/hc/");
+
+    below(r->path, &rest);
+    if (scheme_in_front(rest)) most = 2;
+    if (rc == 0) rc = most == 2 ? buf_put(out, rest.p, rest.len) : read_uri(r, out);
+    uri = (text){(const char *)out->data + 4, out->len - 4};
+    for (n = 0; rc == 0 && n < uri.len && slashes < most; n++) slashes += uri.p[n] == '/';
+    if (rc == 0) out->len = 4 + n - (slashes == most);
+    return rc;
+}
+
+static void put_location(answer *a, const request *r, const char *location)
+{
+    buf b;
+
+    buf_init(&b, r->conn->port->mem, 0);
+    if (put_prefix(r, &b) == 0 && buf_text(&b, location) == 0) answer_field(a, "Location", (text){(const char *)b.data, b.len});
+    buf_done(&b);
+}
+
+static void put_head(answer *a, const request *r, const bridge_forwarded *f)
 {
     char tag[20] = "\"";
 
@@ -175,12 +207,7 @@ static void put_head(answer *a, const bridge_forwarded *f, text prefix)
         answer_text(a, "Vary: Accept\r\n");
     }
     if ((f->code == 0xa3 || f->code == 0x9d) && f->max_age >= 0) answer_print(a, "Retry-After: %lld\r\n", (long long)f->max_age);
-    if (f->location) {
-        answer_text(a, "Location: ");
-        answer_print(a, "%.*s", (int)prefix.len, prefix.p);
-        answer_text(a, f->location);
-        answer_text(a, "\r\n");
-    }
+    if (f->location) put_location(a, r, f->location);
 }
 
 static void put_type(answer *a, int format)
@@ -190,21 +217,6 @@ static void put_type(answer *a, int format)
     if (type) answer_field(a, "Content-Type", text_of(type));
     else if (format >= 0) answer_print(a, "Content-Type: application/coap-payload;cf=%d\r\n", format); /* RFC 8075 6.2 */
     else answer_text(a, "Content-Type: application/octet-stream\r\n");
-}
-
-/* "/hc/coap://host:port": in front of a Location. */
-static text prefix_of(const request *r)
-{
-    text rest = {NULL, 0}, p = r->path;
-    size_t n, slashes = 0;
-
-    size_t most = 3;
-
-    below(r->path, &rest);
-    if (scheme_in_front(rest)) most = 2;
-    for (n = 0; n < rest.len && slashes < most; n++) slashes += rest.p[n] == '/';
-    p.len = 4 + n - (slashes == most);
-    return p;
 }
 
 static void answer_it(request *r, const bridge_forwarded *f)
@@ -229,7 +241,7 @@ static void answer_it(request *r, const bridge_forwarded *f)
         return;
     }
     answer_begin(&a, c, status);
-    put_head(&a, f, prefix_of(r));
+    put_head(&a, r, f);
     if (f->len) put_type(&a, f->format);
     answer_end(&a, f->data, f->len, NULL);
 }

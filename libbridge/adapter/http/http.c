@@ -1,4 +1,5 @@
 /* adapter/http/http.c - HTTP with server-sent events and WebSocket, as an adapter.  README.md says what of them is in. */
+#include "adapter/http/hc.h"
 #include "adapter/http/cors.h"
 #include "adapter/http/forward.h"
 #include "adapter/http/h2.h"
@@ -122,6 +123,7 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     if (rc == 0) rc = url_get_bool(u, "proxy", false, &o.proxy, err);
     if (rc == 0) rc = listener_open(&p->listener, p->loop, &o, conn_accept, p, err);
     if (rc == 0) rc = say_name(p, u);
+    if (p->targets) port_offer(port, hc_links);
     if (rc < 0) {
         listener_close(p->listener);
         port_done(p);
