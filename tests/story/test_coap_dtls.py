@@ -48,6 +48,17 @@ def test_a_device_with_its_key_is_served(start_bridged, client, keys):
     assert client(port, "-u", "fan-1", "-k", "fansecret123", "-m", "get").stdout.strip() == b"21.5"
 
 
+def test_one_name_has_one_rate_from_all_its_addresses(make_bridge, client, keys):
+    port = make_bridge(f"coaps://127.0.0.1:0/r?psk_file={keys}&max_rate=3").port("coaps")
+
+    def ask(*me):
+        return client(port, *me, "-m", "get", check=False).stderr
+
+    lamp, fan = ("-u", "lamp-7", "-k", "lampsecret1"), ("-u", "fan-1", "-k", "fansecret123")
+    assert [b"4.29" in ask(*lamp) for _ in range(5)] == [False] * 3 + [True] * 2     # each from a port of its own; the clock stands
+    assert b"4.04" in ask(*fan)
+
+
 def test_large_bodies_cross(start_bridged, client, keys, tmp_path):
     port = start_bridged(f"coaps://127.0.0.1:0/r?psk_file={keys}").port("coaps")
     me = ("-u", "lamp-7", "-k", "lampsecret1")

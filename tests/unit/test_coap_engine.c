@@ -293,6 +293,36 @@ static void who_asks_too_often_is_told_when_to_come_again(void) /* RFC 8516 */
     stop();
 }
 
+static coap_peer *peer_at(uint16_t port)
+{
+    return coap_peer_find(engine, now, &(coap_address){.family = AF_INET, .port = port}, true);
+}
+
+static void a_name_is_counted_once_however_many_addresses_it_has(void)
+{
+    static const uint16_t ports[] = {1, 2};
+
+    handler = answer_hello;
+    now += 1000 - now % 1000;
+    start(&(coap_limits){.max_rate = 4});
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_INT(ASK(.id = i, .port = ports[i])->packet.code, COAP_CONTENT);
+        CHECK(coap_peer_named(peer_at(ports[i]), "lamp")); /* what it had asked counts */
+        CHECK(coap_peer_named(peer_at(ports[i]), "lamp"));
+    }
+    CHECK_INT(ASK(.id = 5, .port = 3)->packet.code, COAP_CONTENT);
+    CHECK(coap_peer_named(peer_at(3), "fan"));
+    CHECK_INT(ASK(.id = 10, .port = 1)->packet.code, COAP_CONTENT);
+    CHECK_INT(ASK(.id = 11, .port = 2)->packet.code, COAP_CONTENT);
+    CHECK_INT(ASK(.id = 12, .port = 1)->packet.code, COAP_TOO_MANY);
+    CHECK_INT(ASK(.id = 13, .port = 4)->packet.code, COAP_CONTENT);
+    CHECK(!coap_peer_named(peer_at(4), "lamp")); /* a new address is no new second */
+    CHECK_INT(ASK(.id = 14, .port = 3)->packet.code, COAP_CONTENT);
+    wait_ms(1000);
+    CHECK_INT(ASK(.id = 15, .port = 4)->packet.code, COAP_CONTENT);
+    stop();
+}
+
 /* Failing the n-th allocation, for every n, may lose messages but nothing else. */
 static unsigned fail_at, allocations;
 static void *failing(void *user, void *p, size_t len)
@@ -312,7 +342,7 @@ static void out_of_memory_is_survived(void)
 
         allocations = 0;
         asked = out_count = watching_count = 0;
-        if (coap_engine_new(&engine, memory, &hooks, NULL, NULL, now) < 0) continue;
+        if (coap_engine_new(&engine, memory, &hooks, NULL, &(coap_limits){.max_rate = 1000}, now) < 0) continue;
         handler = answer_observed;
         ASK(.id = 1, .observe = 1);
         if (watching_count) coap_notify(watching[0], COAP_REPLY(.code = COAP_CONTENT, .data = "1", .len = 1, .confirm = true));
@@ -322,6 +352,7 @@ static void out_of_memory_is_survived(void)
         handler = answer_big;
         ASK(.id = 20);
         ASK(.id = 21, .block2 = BLOCK(1, 0, 6));
+        if (peer_at(2)) coap_peer_named(peer_at(2), "lamp");
         kept = NULL;
         handler = answer_later;
         ASK(.id = 30);
@@ -350,6 +381,7 @@ int main(void)
     large_answers_come_in_blocks_of_any_size_in_any_order();
     peers_are_forgotten_when_idle_or_too_many();
     who_asks_too_often_is_told_when_to_come_again();
+    a_name_is_counted_once_however_many_addresses_it_has();
     out_of_memory_is_survived();
     return check_done();
 }

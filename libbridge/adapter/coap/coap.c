@@ -87,7 +87,8 @@ bridge_peer *coap_who(coap_port *cp, coap_peer *peer, int *refused)
     *refused = bridge_peer_new(known, cp->port, who + 5, ask.user, 0, NULL);
     if (*refused < 0) return NULL;
     if (port != cp->port) bridge_peer_via(*known, port, ask.user);
-    return *known;
+    *refused = BRIDGE_BUSY;
+    return !ask.user || coap_peer_named(peer, ask.user) ? *known : NULL; /* from its next request on it is known */
 }
 
 /* ---- Time */

@@ -73,6 +73,8 @@ int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *us
     list_init(&e->snapshots);
     list_init(&e->checks);
     map_init(&e->asks, m, e->seed);
+    map_init(&e->rates, m, e->seed);
+    list_init(&e->rates_unused);
     *out = e;
     return 0;
 }
@@ -82,6 +84,7 @@ void coap_engine_free(coap_engine *e)
     if (!e) return;
     peers_done(e);
     map_done(&e->asks);
+    rates_done(e);
     heard_done(e);
     coap_timers_done(&e->timers);
     mem_free(e->mem, e);

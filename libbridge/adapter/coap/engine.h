@@ -43,7 +43,7 @@ typedef struct coap_limits { /* 0: the default, which coap_engine_new() fills in
     unsigned ack_timeout;    /* ms, RFC 7252 4.8; 2000 */
     unsigned max_retransmit; /* 4 */
     unsigned ack_delay;      /* ms until a request that is not yet answered is acknowledged; 200 */
-    unsigned max_rate;       /* requests of one peer in a second; 0: as many as it likes; over it: 4.29 */
+    unsigned max_rate;       /* requests of one peer, or of all that have proved one name, in a second; 0: as many as it likes; over it: 4.29 */
     unsigned echo;           /* 0: nobody is challenged; 1: before much is sent; 2: before anything is changed, too (RFC 9175) */
     unsigned szx;            /* our largest block, 0 to 6; 7 means 6 (1024 bytes) */
 } coap_limits;
@@ -124,6 +124,7 @@ void **coap_peer_user(coap_peer *peer); /* yours; NULL at first */
 coap_peer *coap_peer_find(coap_engine *e, int64_t now, const coap_address *address, bool make); /* NULL: none, or no memory */
 coap_peer *coap_peer_connected(coap_engine *e, void *link); /* a stream or a DTLS session; NULL: no memory or over the limit */
 void coap_peer_set_stream(coap_peer *peer, size_t max_message, bool bert); /* RFC 8323: no ids, no acknowledgements */
+bool coap_peer_named(coap_peer *peer, const char *name); /* it has proved this name: max_rate holds for the name; false: it is over */
 void *coap_peer_link(const coap_peer *peer);                               /* NULL: by address */
 void coap_peer_input(coap_peer *peer, int64_t now, const uint8_t *p, size_t len);      /* a datagram inside a session */
 void coap_peer_packet(coap_peer *peer, int64_t now, const coap_packet *packet);        /* a message from a stream */

@@ -74,6 +74,12 @@ typedef struct coap_snapshot { /* a body of which blocks may be asked for */
     coap_reply reply; /* without extra options */
 } coap_snapshot;
 
+typedef struct coap_rate coap_rate; /* rate.c */
+typedef struct rate_count {
+    int64_t second;
+    uint32_t requests; /* in it */
+} rate_count;
+
 struct coap_peer {
     coap_engine *engine;
     coap_peer *next; /* in the hash chain */
@@ -91,8 +97,8 @@ struct coap_peer {
     uint16_t next_id, pending_count, queue_count, flying_count, transfer_count;
     uint32_t ask_count;
     int64_t verified; /* until then: echo.c */
-    int64_t second;   /* and how many requests in it */
-    uint32_t in_second;
+    rate_count own_rate;
+    coap_rate *rate;  /* of all that have its name; NULL: own_rate counts */
     bool stream, bert, dead, parked, still; /* parked: see coap_peer_park() */
 };
 
@@ -129,6 +135,8 @@ struct coap_engine {
     coap_timers timers;
     heard heard;
     map asks; /* by token; see ask.c */
+    map rates; /* by name; see rate.c */
+    list rates_unused;
     coap_counters n;
 };
 
@@ -150,6 +158,12 @@ int64_t peers_due(const coap_engine *e);
 static inline void peer_hold(coap_peer *p) { p->holds++; }
 static inline void peer_release(coap_peer *p) { p->holds--; }
 static inline uint16_t peer_new_id(coap_peer *p) { return p->next_id++; }
+
+/* rate.c */
+typedef enum rate_verdict { RATE_FINE, RATE_OVER, RATE_FAR_OVER } rate_verdict;
+rate_verdict rate_take(coap_peer *p); /* one more */
+void rate_leave(coap_peer *p);
+void rates_done(coap_engine *e);
 
 /* heard.c */
 heard_entry *heard_find(coap_engine *e, uint64_t key);

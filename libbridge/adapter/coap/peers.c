@@ -31,6 +31,7 @@ static void peer_free(coap_peer *p)
     coap_engine *e = p->engine;
 
     outbox_drop(p);
+    rate_leave(p);
     while (!list_empty(&p->transfers)) transfer_free(list_of(p->transfers.next, coap_transfer, peer_link));
     while (!list_empty(&p->snapshots)) snapshot_free(list_of(p->snapshots.next, coap_snapshot, peer_link));
     if (!p->link) {

@@ -68,19 +68,11 @@ static bool request_is_sound(coap_request *r)
 /* RFC 8516: too many, and when to come again.  Who goes on at twice the rate is not answered any more. */
 static bool request_is_too_many(coap_request *r)
 {
-    coap_engine *e = r->engine;
-    coap_peer *p = r->peer;
-    uint32_t rate = e->limits.max_rate;
+    rate_verdict verdict = rate_take(r->peer);
 
-    if (!rate) return false;
-    if (p->second != e->now / 1000) {
-        p->second = e->now / 1000;
-        p->in_second = 0;
-    }
-    if (p->in_second < 2 * rate + 1) p->in_second++;
-    if (p->in_second <= rate) return false;
-    e->n.refused++;
-    if (p->in_second <= 2 * rate)
+    if (verdict == RATE_FINE) return false;
+    r->engine->n.refused++;
+    if (verdict == RATE_OVER)
         coap_respond(r, COAP_REPLY(.code = COAP_TOO_MANY, .max_age = COAP_SAY(1), .data = "over max_rate", .len = 13));
     return true;
 }
