@@ -342,18 +342,21 @@ int hub_tell_named(hub *h, uint8_t scheme, const pattern *p, const void *by, bri
     return on_value(&r, value);
 }
 
-static int on_name_route(void *user, const void *by, const pattern *canonical)
+static int on_name_route(void *user, const void *by, const pattern *canonical, text path)
 {
     reading *r = user;
+    void *value;
 
     r->by = by;
-    return tree_each_value(r->hub->tree, canonical, on_value, r);
+    if (!path.p) return tree_each_value(r->hub->tree, canonical, on_value, r);
+    value = tree_value(r->hub->tree, path.p, path.len);
+    return value ? on_value(r, value) : 0;
 }
 
 int hub_each(hub *h, uint8_t scheme, const pattern *p, int (*fn)(void *, bridge_msg *), void *user)
 {
     reading r = {.hub = h, .scheme = scheme, .pattern = p, .fn = fn, .user = user};
-    int rc = routes_has_names(h, scheme) ? routes_each_name(h, scheme, on_name_route, &r) : 0;
+    int rc = routes_has_names(h, scheme) ? routes_each_name(h, scheme, p, on_name_route, &r) : 0;
 
     r.by = NULL;
     return rc ? rc : tree_each_value(h->tree, p, on_value, &r);

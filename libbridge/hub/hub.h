@@ -353,14 +353,16 @@ int routes_path_of(hub *h, uint8_t scheme, text name, char *out, size_t room);
 int routes_name_out(hub *h, uint8_t scheme, text path, char *out, size_t room);
 /* by: the route that says so. */
 int routes_name_by(hub *h, uint8_t scheme, text path, char *out, size_t room, const void **by);
-/* Each route that gives names to a scheme, with the pattern of the paths that it names. */
 /* One after the other, with as much time between as one likes: routes may come and go.  NULL: there is no more. */
 typedef struct name_walk {
     const list *at; /* NULL: not begun */
     uint64_t number, changes;
 } name_walk;
 const void *routes_next_name(hub *h, uint8_t scheme, name_walk *w, const pattern **canonical);
-int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *user, const void *by, const pattern *canonical), void *user);
+/* Each route that may give a scheme a name that matches p, and where the values lie that it names so: under canonical, or, when p is one
+ * name and the route can tell, at path alone (else path.p is NULL). */
+typedef int (*route_name_fn)(void *user, const void *by, const pattern *canonical, text path);
+int routes_each_name(hub *h, uint8_t scheme, const pattern *p, route_name_fn fn, void *user);
 /* Carries an accepted message over the routes that copy.  from may be NULL. */
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
 const bridge_peer *routes_full(hub *h, const bridge_peer *from, text path); /* to whom a copy of it would go, and who has no room; or NULL */

@@ -208,14 +208,39 @@ const void *routes_next_name(hub *h, uint8_t scheme, name_walk *w, const pattern
     return NULL;
 }
 
-int routes_each_name(hub *h, uint8_t scheme, int (*fn)(void *, const void *, const pattern *), void *user)
+static int each_name_of(hub *h, const ptrie *in, text name, route_name_fn fn, void *user)
 {
-    list_each_safe(it, &h->routes->all)
+    ptrie_found found = {.mem = h->mem};
+    char room[PATH_BYTES + 1];
+    int rc = in->count ? ptrie_all(in, name.p, name.len, &found) : 0;
+
+    for (size_t i = 0; rc == 0 && i < found.count; i++) {
+        const route *r = route_of(found.at[i]);
+        text path = {NULL, 0};
+        int len;
+        if (!found.at[i]->node || !r->back_too) continue; /* removed meanwhile; or one way only */
+        if (r->to == r->to_target && (len = route_fill(r, true, r->from, name, room, sizeof room)) > 0) path = (text){room, (size_t)len};
+        rc = fn(user, r, r->to, path);
+    }
+    ptrie_found_done(&found);
+    return rc;
+}
+
+int routes_each_name(hub *h, uint8_t scheme, const pattern *p, route_name_fn fn, void *user)
+{
+    struct routes *rs = h->routes;
+    int rc;
+
+    if (pattern_is_literal(p)) {
+        text name = {p->text, p->len};
+        rc = scheme < EVERY ? each_name_of(h, &rs->names[scheme].in, name, fn, user) : 0;
+        return rc ? rc : each_name_of(h, &rs->names[EVERY].in, name, fn, user);
+    }
+    list_each_safe(it, &rs->all)
     {
         route *r = list_of(it, route, link);
-        int rc;
         if (r->kind != ROUTE_NAME || !r->back_too || (r->scheme != scheme && r->scheme != SCHEME_ANY)) continue;
-        rc = fn(user, r, r->to);
+        rc = fn(user, r, r->to, (text){NULL, 0});
         if (rc) return rc;
     }
     return 0;

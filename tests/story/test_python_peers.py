@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from peers import mqtt as mqtt_packets
 from peers.process import Program
 from peers.tools import Mosquitto, coap_get, coap_observe, coap_put, curl, need
 
@@ -326,3 +327,27 @@ def test_a_function_sees_what_tls_has_proved(bridge, tmp_path):
         c.connect("lamp")
 
     assert seen == [("alice", None, "lamp")]
+
+
+def test_one_name_finds_its_value_through_any_route(bridge):
+    for source, target in (("{p...}", "site/{p...}"), ("{room}/lamp", "lights/{room}")):
+        bridge.route("mqtt:" + source, target)
+    bridge.route("mqtt:in/{x}", "log/{x}", both_ways=False)
+    for path in ("site/a/b", "lights/hall", "log/x", "else"):
+        bridge.publish(path, path, retain=True, origin="app:me")  # who says no origin speaks for every protocol
+
+    def kept(name):
+        client = mqtt_packets.Client(bridge.port("mqtt")).connect("reader")
+        client.subscribe(name)
+        client.subscribe("end")
+        client.publish("end", b"end", qos=1)
+        said = [client.message().payload]
+        while said[-1] != b"end":
+            said.append(client.message().payload)
+        client.drop()
+        return said[:-1]
+
+    names = ("a/b", "hall/lamp", "site/a/b", "lights/hall", "in/x", "log/x", "else", "hall/c")
+    assert {name: kept(name) for name in names} == {  # what a path is called inside finds it, too
+        "a/b": [b"site/a/b"], "hall/lamp": [b"lights/hall"], "site/a/b": [b"site/a/b"], "lights/hall": [b"lights/hall"],
+        "in/x": [], "log/x": [b"log/x"], "else": [b"else"], "hall/c": []}
