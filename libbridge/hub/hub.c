@@ -62,6 +62,7 @@ int hub_new(hub **out, bridge *b, mem *m, loop *l, const bridge_options *o, brid
     random_bytes(&h->seed, sizeof h->seed);
     random_bytes(&mark, sizeof mark);
     snprintf(h->name, sizeof h->name, "%016llx", (unsigned long long)mark);
+    map_init(&h->handouts, m, h->seed);
     ptrie_init(&h->descriptions, m, h->seed);
     list_init(&h->described);
     plans_init(h);
@@ -126,6 +127,7 @@ void hub_free(hub *h)
     hub_bury(h);
     policies_free(h);
     descriptions_free(h);
+    map_done(&h->handouts);
     auth_unref(h->auth);
     if (h->routes) routes_free(h);
     plans_done(h);

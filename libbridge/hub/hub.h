@@ -14,6 +14,7 @@
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
  *   history.c   values have a past (history.h)       offline.c   whom we would ask
+ *   handout.c   messages for whoever knows their name
  *   keep.c      what outlives the process           keep_level.c   what is promised about it
  * Everything belongs to the loop's thread unless it says [any]. */
 #ifndef HUB_HUB_H
@@ -184,6 +185,7 @@ struct hub {
     ptrie descriptions;    /* describe.c */
     list described;
     struct sys *sys;       /* sys.c */
+    map handouts;          /* handout.c, by name */
 };
 
 /* ---- hub.c */

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Iterator, Mapping
 from urllib.parse import quote, urlencode
@@ -155,6 +154,40 @@ class SoftwareError(UpdateError):
     """Software that was not installed, activated, deactivated or uninstalled; .result is the Update Result of object 9, from 50 on."""
 
 
+class ComponentsError(UpdateError):
+    """Components that were not updated: .at is the one that failed, .done those that were triggered before, .left all others."""
+
+    def __init__(self, told: Mapping[str, Any]):
+        super().__init__(f"{told.get('at', '')}: {told['why']}", told["result"])
+        self.at, self.done, self.left = told.get("at"), list(told["done"]), list(told["left"])
+
+
+_METHODS = {None: "update", "push": "push", "pull": "pull", "coap": "pull", "http": "pull"}
+
+
+def _method(method: str | None, pull: bool) -> str | None:
+    if method not in _METHODS:
+        raise ValueError(f"method: push, pull, coap or http, not {method!r}")
+    return method or ("pull" if pull else None)
+
+
+def _suffix(method: str | None) -> str:
+    return f"-{method}" if method in ("coap", "http") else ""
+
+
+def _parcel(package: Any) -> dict[str, Any]:
+    """A package inside of JSON."""
+    if package is None:
+        return {}
+    body, _ = _package(package)
+    return body if isinstance(body, dict) else {"package": b64encode(body).decode()}
+
+
+def _components(components: Mapping[str, Any], method: str | None, activate: bool) -> list[dict[str, Any]]:
+    way = {"method": method} if _method(method, False) else {}
+    return [{"at": at, "activate": activate, **way, **_parcel(package)} for at, package in components.items()]
+
+
 def _package(package: bytes | str | os.PathLike[str]) -> tuple[Any, FormatLike]:
     """The body of a request to update and its format: bytes, a file, or a URL."""
     if isinstance(package, str) and "://" in package:
@@ -181,20 +214,25 @@ class Device(_Device):
                 next(arrivals)
         return self
 
-    def update_firmware(self, package: bytes | str | os.PathLike[str], *, pull: bool = False, timeout: float | None = 3600.0,
-                        progress: Callable[[str], None] | None = None) -> None:
+    def update_firmware(self, package: bytes | str | os.PathLike[str], *, method: str | None = None, pull: bool = False, instance: int = 0,
+                        timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
         """Brings new firmware onto the device: bytes, a file, or a URL that it fetches by itself.  Returns when it says that it is
-        updated; FirmwareError with its reason otherwise.  pull: it fetches from this bridge.  progress is called with each step."""
+        updated; FirmwareError with its reason otherwise.  method: "push", "pull" (from this bridge, by what the device speaks), "coap" or
+        "http" (the same, by that); None: by what the device says.  progress is called with each step."""
         body, format = _package(package)
-        self._bring("!pull-firmware" if pull else "!update-firmware", body, format, "firmware", "updated", FirmwareError, timeout, progress)
+        where = f"5/{instance}/" if instance else ""
+        self._bring(f"{where}!{_METHODS[_method(method, pull)]}-firmware{_suffix(method)}", body, format, "firmware", "updated", FirmwareError,
+                    timeout, progress, instance or None)
 
-    def install_software(self, instance: int, package: bytes | str | os.PathLike[str], *, pull: bool = False, activate: bool = False,
-                         timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+    def install_software(self, instance: int, package: bytes | str | os.PathLike[str], *, method: str | None = None, pull: bool = False,
+                         activate: bool = False, timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
         """Installs a package as an instance of object 9: bytes, a file, or a URL that the device fetches by itself.  Returns when
-        it says that it is installed (with activate: active); SoftwareError with its reason otherwise.  What was installed there is replaced."""
+        it says that it is installed (with activate: active); SoftwareError with its reason otherwise.  What was installed there is replaced.
+        method: as of update_firmware()."""
         body, format = _package(package)
-        verb = f"9/{instance}/!{'pull' if pull else 'install'}-software"
-        self._bring(verb, body, format, "software", "installed", SoftwareError, timeout, progress, instance)
+        verb = _METHODS[_method(method, pull)].replace("update", "install")
+        self._bring(f"9/{instance}/!{verb}-software{_suffix(method)}", body, format, "software", "installed", SoftwareError, timeout, progress,
+                    instance)
         if activate:
             self.activate_software(instance, timeout=timeout, progress=progress)
 
@@ -210,6 +248,32 @@ class Device(_Device):
         """Returns when the package is gone from the device."""
         self._bring(f"9/{instance}/!uninstall-software", b"", None, "software", "uninstalled", SoftwareError, timeout, progress, instance)
 
+    def activate_component(self, instance: int, *, timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+        """Activates a software component, an instance of object 14; returns when it is active."""
+        self._bring(f"14/{instance}/!activate-component", b"", None, "software", "activated", SoftwareError, timeout, progress, instance)
+
+    def deactivate_component(self, instance: int, *, timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+        """Returns when it is active no more."""
+        self._bring(f"14/{instance}/!deactivate-component", b"", None, "software", "deactivated", SoftwareError, timeout, progress, instance)
+
+    def update_components(self, components: Mapping[str, Any], *, method: str | None = None, activate: bool = True,
+                          timeout: float | None = 3600.0, progress: Callable[[str], None] | None = None) -> None:
+        """Several in two steps, {"/9/1": "app.pkg", "/14/0": None, "/5/0": "fw.bin"}: all are brought, in this order, then each is triggered,
+        in this order; nothing is triggered when one cannot be brought.  ComponentsError has .at, .done and .left.  progress hears
+        "downloading /9/1".  activate: software is activated, not only installed."""
+        body = {"components": _components(components, method, activate)}
+        self.info()
+        with self._bridge.subscribe(f"{self.path}/!components", timeout=timeout) as steps:
+            self._bridge.request("POST", self.at("!update-components"), body)
+            for step in steps:
+                told = step.value
+                if progress:
+                    progress(" ".join(filter(None, (told["components"], told.get("at")))))
+                if told["components"] == "updated":
+                    return
+                if told["components"] == "failed":
+                    raise ComponentsError(told)
+
     def _bring(self, verb: str, body: Any, format: FormatLike | None, event: str, done: str, error: type[UpdateError],
                timeout: float | None, progress: Callable[[str], None] | None, instance: int | None = None) -> None:
         self.info()  # NotFound: nobody of that name
@@ -217,7 +281,7 @@ class Device(_Device):
             self._bridge.request("POST", self.at(verb), body, format=format)
             for step in steps:
                 told = step.value
-                if told.get("instance") != instance:
+                if told.get("instance") != instance or str(told.get("object", verb.partition("/")[0])) != verb.partition("/")[0]:
                     continue
                 if progress:
                     progress(told[event])
@@ -311,29 +375,81 @@ class Devices(_Devices):
         except NotFound:
             return False
 
+    def campaign(self, name: str, endpoints: Iterable[str] | str, package: Any = None, *, do: str = "update-firmware", instance: int = 0,
+                 method: str | None = None, activate: bool = True, at_once: int = 10, retries: int = 0) -> "Campaign":
+        """Begins one update of many devices ("all": of all that are registered), at_once at a time, each tried again `retries` times.
+        do: "update-firmware", "install-software", "activate-software" ..., or "update-components" with a dict as of update_components()."""
+        body: dict[str, Any] = {"do": do, "devices": endpoints if isinstance(endpoints, str) else list(endpoints), "instance": instance,
+                                "at_once": at_once, "retries": retries}
+        if do == "update-components":
+            body["components"] = _components(package, method, activate)
+        else:
+            body |= _parcel(package) | ({"method": method} if _method(method, False) else {})
+        made = Campaign(self, name)
+        made.bridge.request("POST", made.path, body)
+        return made
+
     def update_firmware(self, endpoints: Iterable[str], package: bytes | str | os.PathLike[str], *, at_once: int = 10, retries: int = 0,
-                        pause: threading.Event | None = None, **how: Any) -> dict[str, Exception | None]:
-        """A campaign: the same package for many, at_once at a time, each tried again `retries` times.  While `pause` is set no more
-        begin.  What became of each: None for updated, else why not."""
-        def one(endpoint: str) -> Exception | None:
-            failed: Exception | None = None
-            for _ in range(retries + 1):
-                while pause and pause.is_set():
-                    time.sleep(0.05)
-                try:
-                    self[endpoint].update_firmware(package, **how)
-                    return None
-                except (FirmwareError, BridgeError) as why:
-                    failed = why
-            return failed
-        names = list(endpoints)
-        with ThreadPoolExecutor(max(1, at_once)) as pool:
-            return dict(zip(names, pool.map(one, names)))
+                        method: str | None = None, timeout: float | None = None) -> dict[str, str | None]:
+        """A campaign from its beginning to its end: what became of each, None for updated, else why not."""
+        campaign = self.campaign(f"firmware-{time.time_ns()}", endpoints, package, at_once=at_once, retries=retries, method=method)
+        try:
+            return campaign.wait(timeout=timeout)
+        finally:
+            campaign.forget()
 
     def wait(self, endpoint: str, *, timeout: float | None = None) -> Device:
         """Until a device of this name is registered."""
         found: Device = self[endpoint]
         return found.wait(timeout=timeout)
+
+
+class Campaign:
+    """One update of many devices, under way: devices.campaign(...), or Campaign(bridge.devices, name) of one that was begun elsewhere."""
+
+    def __init__(self, devices: Devices, name: str):
+        self.bridge, self.name = devices.bridge, name
+        self.path = f"{devices.root}/!campaigns/{quote(name, safe=_SAFE)}"
+
+    def progress(self) -> dict[str, Any]:
+        """{"state": "running", "total": 6, "waiting": 2, "busy": 1, "done": 2, "failed": 1, "left": 0, "devices": {...}, ...}"""
+        told: dict[str, Any] = _value(self.bridge.request("GET", self.path))
+        return told
+
+    def _order(self, verb: str) -> None:
+        self.bridge.request("POST", f"{self.path}/!{verb}")
+
+    def pause(self) -> None:
+        """No more devices begin; those under way go on."""
+        self._order("pause")
+
+    def resume(self) -> None:
+        self._order("resume")
+
+    def stop(self) -> None:
+        """No more devices begin; those that have not been told to install it yet stop."""
+        self._order("stop")
+
+    def retry(self) -> None:
+        """Of one that is over or stopped: those that failed or were left begin again."""
+        self._order("retry")
+
+    def forget(self) -> None:
+        """It ends, and nobody knows of it any more."""
+        self.bridge.request("DELETE", self.path)
+
+    def outcome(self) -> dict[str, str | None]:
+        """Of each device None when it is updated, else why not, or "waiting", "busy", "left"."""
+        return {name: None if each["state"] == "done" else each.get("why") if each["state"] == "failed" else each["state"]
+                for name, each in self.progress()["devices"].items()}
+
+    def wait(self, *, timeout: float | None = None) -> dict[str, str | None]:
+        """Until it is over or stopped; what became of each."""
+        with self.bridge.subscribe(f"{self.path}/!progress", timeout=timeout) as news:
+            told = self.progress()
+            while told["state"] in ("running", "paused") or told["busy"]:
+                told = next(news).value
+        return self.outcome()
 
 
 class AsyncDevices(_Devices):
@@ -349,4 +465,4 @@ class AsyncDevices(_Devices):
         return found.wait()
 
 
-__all__ = ["AsyncDevice", "AsyncDevices", "Device", "Devices", "parse_links"]
+__all__ = ["AsyncDevice", "AsyncDevices", "Campaign", "ComponentsError", "Device", "Devices", "FirmwareError", "SoftwareError", "UpdateError", "parse_links"]

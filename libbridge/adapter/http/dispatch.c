@@ -10,7 +10,7 @@ static const char *allowed_at(request *r)
     text below;
 
     if (by_hand) return by_hand;
-    if (site_has(r->path)) return ALLOW_READING;
+    if (site_has(r->path) || package_has(r)) return ALLOW_READING;
     if (hc_wanted(r)) return ALLOW_ALL;
     if (later_has(r->path)) return "GET, HEAD, DELETE, OPTIONS";
     if (target_below(r->path, text_of("/history"), &below) == 0 && below.len) return ALLOW_READING;
@@ -96,7 +96,7 @@ void dispatch(request *r)
         serve_options(r);
     } else if (hc_wanted(r)) {
         hc_serve(r);
-    } else if (later_serve(r) || hand_serve(r) || site_serve(r)) {
+    } else if (package_serve(r) || later_serve(r) || hand_serve(r) || site_serve(r)) {
         return;
     } else if (serve_history(r)) {
         return;

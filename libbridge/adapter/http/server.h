@@ -168,6 +168,8 @@ bool site_serve(request *r); /* false: not one of its targets */
 bool site_has(text path);
 void describe_serve(request *r); /* describe.c: the OpenAPI description */
 bool later_has(text path);
+bool package_serve(request *r); /* package.c; false: not one of its targets */
+bool package_has(const request *r);
 /* The value of a resource as the answer to GET and HEAD: negotiated, conditional, in part. */
 void resource_answer(request *r, int status, bridge_msg *msg);
 /* Does the asker have it already (If-None-Match, If-Modified-Since)? */

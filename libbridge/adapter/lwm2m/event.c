@@ -58,3 +58,29 @@ void lwm2m_event(lwm2m_device *d, const char *what, const char *more)
     bridge_msg_unref(msg);
     buf_done(&json);
 }
+
+void lwm2m_say(lwm2m_server *s, const char *path, const void *json, size_t len)
+{
+    bridge_fields f = {.size = sizeof f, .path = path, .data = json, .len = len, .format = BRIDGE_JSON, .qos = 1};
+    const lwm2m_port *p = list_empty(&s->ports) ? NULL : list_of(s->ports.next, lwm2m_port, link);
+    bridge_msg *msg = NULL;
+
+    if (!p || !p->lister || s->closing || bridge_peer_msg(p->lister, &f, &msg) < 0) return;
+    bridge_peer_submit(p->lister, BRIDGE_POST, msg, NULL, NULL, NULL, NULL, NULL);
+    bridge_msg_unref(msg);
+}
+
+void lwm2m_event_of(lwm2m_server *s, lwm2m_device *d, const char *name, const char *what, const char *more)
+{
+    char path[1024];
+    buf json;
+
+    if (d && d->peer) {
+        lwm2m_event(d, what, more);
+        return;
+    }
+    snprintf(path, sizeof path, "%s/!%s", name, what);
+    buf_init(&json, s->mem, 0);
+    if (buf_text(&json, "{") == 0 && buf_text(&json, more + 1) == 0 && buf_text(&json, "}") == 0) lwm2m_say(s, path, json.data, json.len);
+    buf_done(&json);
+}

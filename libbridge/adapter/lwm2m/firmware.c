@@ -1,11 +1,12 @@
-/* Firmware update (object 5, LwM2M 1.0 E.6, 1.1 E.6) and software management (object 9, LWM2M_SwMgmt 1.0 5.1) as one question each: POST to
- * DEVICE/!update-firmware, to DEVICE/9/N/!install-software and its like.  One machine; what differs is the plan (flash.h).
+/* Firmware update (object 5, LwM2M 1.0 E.6, 1.1 E.6) and software management (objects 9 and 14, LWM2M_SwMgmt 1.0 5.1), one order each
+ * (flash.h).  One machine; what differs is the plan.
  *
- *      asked --> look (5/0/9; 9/N/7) --> reset, if another was under way --> push: Write the package, Block1     \
- *                                                                       \-> pull: Write its URI, our URL    --> downloading
+ *      asked --> look (5/0/9; 9/N/7) --> how (5/0/8) --> reset, if another was under way --> push: Write the package, Block1     \
+ *                                                                                       \-> pull: Write its URI, our URL    --> downloading
  *      downloading --State 2; 3--> Execute (5/0/2; 9/N/4) --> updating; installing --Result 1; State 4--> updated; installed
  *           \--Result 2..9; 50..59-----------------------------\----the same, time is up, refused--> failed
  *      activate, deactivate, uninstall: asked --> look --> Execute --> until State or Activation State say so
+ *      an order to BRING ends where it would be executed, one to FLASH_TRIGGER begins there
  *
  * State and Result are observed meanwhile; a device that restarts in between registers again, and is observed anew.
  * Each step is told at DEVICE/!firmware and DEVICE/!software. */
@@ -13,51 +14,36 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "codec/json.h"
-#include "codec/node.h"
 #include "codec/scratch.h"
 #include <stdio.h>
 
-typedef enum step { LOOK, RESET, SEND, DOWNLOADING, TRIGGER, UPDATING, OVER } step;
-
-struct lwm2m_flash {
-    lwm2m_server *server;
-    const lwm2m_plan *plan;
-    uint16_t instance;
-    lwm2m_device *d; /* NULL: it has left in the middle, to restart */
-    char *name;
-    list link; /* in server->updates, for the URLs */
-    bridge_msg *package; /* or NULL: uri */
-    char *uri;
-    char token[LWM2M_LOCATION + 1]; /* of our own URL */
-    step step;
-    lwm2m_op *op;
-    timer patience;
-    bool pull, pinned;
-    int64_t state, result, active, before; /* -1: not said yet; before: the State that it was found in */
-};
-
-static void go(lwm2m_flash *u, step next);
+static void go(lwm2m_flash *u, flash_step next);
 static void look(lwm2m_flash *u);
 
 static const char *step_name(const lwm2m_flash *u)
 {
-    static const char *const names[] = {"looking", "resetting", "sending", "downloading", "triggering"};
+    static const char *const names[] = {"looking", "looking", "resetting", "sending", "downloading", "triggering"};
 
-    return u->step < UPDATING ? names[u->step] : u->step == UPDATING ? u->plan->busy : u->plan->done;
+    if (u->step == FLASH_OVER && u->order.leg == LWM2M_BRING) return "downloaded";
+    return u->step < FLASH_UPDATING ? names[u->step] : u->step == FLASH_UPDATING ? u->plan->busy : u->plan->done;
 }
 
 static void tell(lwm2m_flash *u, const char *state, const char *why)
 {
-    char more[400], instance[30] = "";
+    char more[400], instance[50] = "";
+    const lwm2m_order *o = &u->order;
     buf quoted;
 
-    buf_init(&quoted, u->d->server->mem, 300);
+    buf_init(&quoted, u->server->mem, 300);
     if (why) json_put_string(&quoted, why, strlen(why));
-    if (u->plan->many) snprintf(instance, sizeof instance, ",\"instance\":%u", (unsigned)u->instance);
+    if (o->object != FIRMWARE_OBJECT && o->object != SOFTWARE_OBJECT)
+        snprintf(instance, sizeof instance, ",\"object\":%u,\"instance\":%u", (unsigned)o->object, (unsigned)o->instance);
+    else if (u->plan->many || o->instance)
+        snprintf(instance, sizeof instance, ",\"instance\":%u", (unsigned)o->instance);
     snprintf(more, sizeof more, ",\"%s\":\"%s\"%s,\"result\":%lld%s%.*s", u->plan->event, state, instance, (long long)u->result,
              why ? ",\"why\":" : "", (int)quoted.len, quoted.data ? (const char *)quoted.data : "");
     buf_done(&quoted);
-    lwm2m_event(u->d, u->plan->event, more);
+    lwm2m_event_of(u->server, u->d, u->name, u->plan->event, more);
 }
 
 static void pin(lwm2m_flash *u, bool wanted)
@@ -68,7 +54,7 @@ static void pin(lwm2m_flash *u, bool wanted)
     u->pinned = wanted;
     for (size_t i = 0; i < sizeof each / sizeof *each && u->d && !u->d->gone; i++) {
         if (each[i] < 0) continue;
-        snprintf(filter, sizeof filter, "%s/%u/%u/%d", u->d->name, (unsigned)u->plan->object, (unsigned)u->instance, each[i]);
+        snprintf(filter, sizeof filter, "%s/%u/%u/%d", u->d->name, (unsigned)u->order.object, (unsigned)u->order.instance, each[i]);
         lwm2m_pin(u->d, filter, wanted);
     }
 }
@@ -90,9 +76,9 @@ static void flash_free(lwm2m_flash *u)
 {
     mem *m = u->server->mem;
 
-    bridge_msg_unref(u->package);
+    lwm2m_way_close(u);
+    lwm2m_order_done(m, &u->order);
     mem_free(m, u->name);
-    mem_free(m, u->uri);
     mem_free(m, u);
 }
 
@@ -107,16 +93,17 @@ static void update_free(lwm2m_flash *u)
 static void finish(lwm2m_flash *u, const char *failed)
 {
     lwm2m_device *d = u->d;
+    lwm2m_order order = u->order;
+    int64_t result = u->result;
 
-    if (u->step == OVER) return;
-    u->step = OVER;
+    if (u->step == FLASH_OVER) return;
+    u->step = FLASH_OVER;
     if (d) lwm2m_hold(d);
     if (d) d->update = NULL; /* who is told may begin the next one at once */
-    if (d && !d->gone) {
-        if (u->pinned) pin(u, false);
-        tell(u, failed ? "failed" : u->plan->done, failed);
-    }
+    if (d && !d->gone && u->pinned) pin(u, false);
+    if (!u->server->closing) tell(u, failed ? "failed" : step_name(u), failed);
     update_free(u);
+    if (order.done) order.done(order.user, failed, result);
     if (d) lwm2m_release(d);
 }
 
@@ -131,8 +118,8 @@ void lwm2m_flash_leave(lwm2m_device *d)
     lwm2m_flash *u = d->update;
 
     if (!u) return;
-    if (u->step == TRIGGER || u->step == UPDATING) {
-        u->step = UPDATING;
+    if (u->step == FLASH_TRIGGER || u->step == FLASH_UPDATING) {
+        u->step = FLASH_UPDATING;
         leave(u);
     } else {
         finish(u, "the device has left");
@@ -158,7 +145,7 @@ void lwm2m_flash_done(lwm2m_server *s)
 {
     while (!list_empty(&s->updates)) {
         lwm2m_flash *u = list_of(s->updates.next, lwm2m_flash, link);
-        u->step = OVER;
+        u->step = FLASH_OVER;
         update_free(u);
     }
 }
@@ -168,7 +155,7 @@ void lwm2m_flash_done(lwm2m_server *s)
 /* The number or the yes that a resource was read as; `none` when it is neither. */
 static int64_t number_of(const lwm2m_flash *u, int resource, const coap_answer *answer, int64_t none)
 {
-    oma_path at = {3, {u->plan->object, u->instance, (uint16_t)resource}};
+    oma_path at = {3, {u->order.object, u->order.instance, (uint16_t)resource}};
     int format = answer->meta->has & COAP_HAS_CONTENT_FORMAT ? answer->meta->format : -1;
     lwm2m_leaves leaves;
     bridge_scratch s;
@@ -183,38 +170,37 @@ static int64_t number_of(const lwm2m_flash *u, int resource, const coap_answer *
     return out;
 }
 
-/* What can the device do (5/0/9: nothing said is both, E.6)?  Where does its software stand (9/N/7, which it must have)? */
+/* What can the device do (5/0/9)?  Where does its software stand (9/N/7, which it must have)? */
 static void looked(lwm2m_flash *u, int status, const coap_answer *answer)
 {
     char why[120];
     int64_t said = status >= 0 ? number_of(u, u->plan->look, answer, -1) : -1;
+    const char *not;
 
     if (u->plan->kind == LWM2M_FIRMWARE) {
-        if (said < 0) said = 2;
-        if (said == 0 && !u->package) {
-            finish(u, "the device only pulls");
-            return;
-        }
-        if (u->package) u->pull = said == 0 || (u->pull && said == 2);
-        go(u, RESET);
+        not = lwm2m_way_choose(u, said);
+        if (not)
+            finish(u, not);
+        else
+            go(u, u->pull ? FLASH_HOW : FLASH_RESET);
     } else if (status < 0) {
         snprintf(why, sizeof why, "looking: %s", bridge_status_text(status));
         finish(u, why);
     } else {
         u->before = said;
         if (u->plan->package >= 0)
-            go(u, said >= SOFTWARE_DOWNLOADED ? RESET : SEND);
-        else if (u->plan->active >= 0 && said != SOFTWARE_INSTALLED)
+            go(u, said >= SOFTWARE_DOWNLOADED ? FLASH_RESET : FLASH_SEND);
+        else if (u->plan->needs >= 0 && said != u->plan->needs)
             finish(u, "it is not installed");
         else
-            go(u, TRIGGER);
+            go(u, FLASH_TRIGGER);
     }
 }
 
 /* A device of object 9 need not take packages (9/N/2 is optional): it is given a URL then. */
 static bool only_pulls(const lwm2m_flash *u, int status)
 {
-    return u->step == SEND && u->plan->many && u->package && !u->pull && u->d->port->address &&
+    return u->step == FLASH_SEND && u->plan->many && u->order.package && !u->pull && u->order.way != LWM2M_PUSH &&
            (status == BRIDGE_NOTFOUND || status == BRIDGE_METHOD);
 }
 
@@ -225,14 +211,17 @@ static void on_step(void *user, int status, const coap_answer *answer)
 
     u->op = NULL;
     if (status == 0) status = lwm2m_status_of(answer->code);
-    if (u->step == LOOK) {
+    if (u->step == FLASH_LOOK) {
         looked(u, status, answer);
-    } else if (u->step == RESET) {
-        go(u, SEND);
+    } else if (u->step == FLASH_HOW) {
+        if (status >= 0) lwm2m_way_protocols(u, answer);
+        go(u, FLASH_RESET);
+    } else if (u->step == FLASH_RESET) {
+        go(u, FLASH_SEND);
     } else if (only_pulls(u, status)) {
         u->pull = true;
-        go(u, SEND);
-    } else if (u->step == UPDATING) { /* how it stands after activate and its like */
+        go(u, FLASH_SEND);
+    } else if (u->step == FLASH_UPDATING) { /* how it stands after activate and its like */
         int64_t said = status >= 0 ? number_of(u, u->plan->check, answer, -1) : -1;
 
         if (said >= 0) *(u->plan->check == u->plan->active ? &u->active : &u->state) = said;
@@ -240,44 +229,36 @@ static void on_step(void *user, int status, const coap_answer *answer)
     } else if (status < 0) {
         snprintf(why, sizeof why, "%s: %s", step_name(u), bridge_status_text(status));
         finish(u, why);
-    } else if (u->step == SEND) {
-        go(u, DOWNLOADING);
-    } else if (u->step == TRIGGER) {
-        go(u, UPDATING);
+    } else if (u->step == FLASH_SEND) {
+        go(u, FLASH_DOWNLOADING);
+    } else if (u->step == FLASH_TRIGGER) {
+        go(u, FLASH_UPDATING);
     }
 }
 
 static void ask(lwm2m_flash *u, uint8_t code, int resource, int format, const void *data, size_t len)
 {
-    lwm2m_question q = {.code = code, .path = {3, {u->plan->object, u->instance, (uint16_t)resource}}, .accept = -1, .format = format,
+    lwm2m_question q = {.code = code, .path = {3, {u->order.object, u->order.instance, (uint16_t)resource}}, .accept = -1, .format = format,
                         .data = data, .len = len};
 
     if (lwm2m_ask(u->d, &q, on_step, u, &u->op) < 0) finish(u, "too much waits for the device");
-}
-
-/* Where the device fetches it: the listener's own address, under a name that nobody guesses. */
-static int own_uri(lwm2m_flash *u, char *out, size_t room)
-{
-    const lwm2m_port *p = u->d->port;
-    if (!p->address) return BRIDGE_INVALID;
-    snprintf(out, room, "%s/%s%sfw/%s", p->address, p->coap.mount, *p->coap.mount ? "/" : "", u->token);
-    return 0;
 }
 
 static void send_package(lwm2m_flash *u)
 {
     bridge_fields f = {.size = sizeof f};
     char uri[600];
+    const char *why;
 
-    if (!u->pull && u->package) {
-        bridge_msg_look(u->package, &f);
+    if (!u->pull && u->order.package) {
+        bridge_msg_look(u->order.package, &f);
         ask(u, COAP_PUT, u->plan->package, BRIDGE_BYTES, f.data, f.len);
-    } else if (u->uri) {
-        ask(u, COAP_PUT, u->plan->uri, BRIDGE_TEXT, u->uri, strlen(u->uri));
-    } else if (own_uri(u, uri, sizeof uri) == 0) {
-        ask(u, COAP_PUT, u->plan->uri, BRIDGE_TEXT, uri, strlen(uri));
+    } else if (u->order.uri) {
+        ask(u, COAP_PUT, u->plan->uri, BRIDGE_TEXT, u->order.uri, strlen(u->order.uri));
+    } else if ((why = lwm2m_way_open(u, uri, sizeof uri))) {
+        finish(u, why);
     } else {
-        finish(u, "the listener has no address of its own");
+        ask(u, COAP_PUT, u->plan->uri, BRIDGE_TEXT, uri, strlen(uri));
     }
 }
 
@@ -286,15 +267,17 @@ static void look(lwm2m_flash *u)
 {
     const char *failed = u->plan->failed(u->result);
 
-    if (u->step != DOWNLOADING && u->step != UPDATING) return;
+    if (u->step != FLASH_DOWNLOADING && u->step != FLASH_UPDATING) return;
     if (failed)
         finish(u, failed);
-    else if (u->plan->is_done(u->state, u->result, u->active) && (u->step == UPDATING || u->plan->kind != LWM2M_FIRMWARE))
+    else if (u->plan->is_done(u->state, u->result, u->active) && (u->step == FLASH_UPDATING || u->plan->kind != LWM2M_FIRMWARE))
         finish(u, NULL);
-    else if (u->step == DOWNLOADING && u->state == u->plan->ready)
-        go(u, TRIGGER);
-    else if (u->step == DOWNLOADING && u->plan->kind == LWM2M_FIRMWARE && u->state == FIRMWARE_UPDATING)
-        go(u, UPDATING); /* it does not wait to be told */
+    else if (u->step == FLASH_DOWNLOADING && u->state == u->plan->ready && u->order.leg == LWM2M_BRING)
+        finish(u, NULL);
+    else if (u->step == FLASH_DOWNLOADING && u->state == u->plan->ready)
+        go(u, FLASH_TRIGGER);
+    else if (u->step == FLASH_DOWNLOADING && u->plan->kind == LWM2M_FIRMWARE && u->state == FIRMWARE_UPDATING)
+        go(u, FLASH_UPDATING); /* it does not wait to be told */
 }
 
 /* Back to Idle.  E.6: an empty Package URI; SwMgmt 5.1.2: Uninstall, with 1 (ForUpdate) of what is to be replaced. */
@@ -308,24 +291,31 @@ static void reset(lwm2m_flash *u)
         ask(u, COAP_POST, SOFTWARE_UNINSTALL, replaces ? BRIDGE_TEXT : -1, replaces ? "1" : NULL, replaces);
 }
 
-static void go(lwm2m_flash *u, step next)
+static void go(lwm2m_flash *u, flash_step next)
 {
+    bool told = next == FLASH_HOW;
+
     u->step = next;
-    tell(u, step_name(u), NULL);
+    if (next > FLASH_DOWNLOADING) lwm2m_way_close(u); /* it has it */
+    if (!told) tell(u, step_name(u), NULL);
     switch (next) {
-    case LOOK: ask(u, COAP_GET, u->plan->look, -1, NULL, 0); break;
-    case RESET: reset(u); break;
-    case SEND:
+    case FLASH_LOOK: ask(u, COAP_GET, u->plan->look, -1, NULL, 0); break;
+    case FLASH_HOW: ask(u, COAP_GET, FIRMWARE_PROTOCOLS, -1, NULL, 0); break;
+    case FLASH_RESET: reset(u); break;
+    case FLASH_SEND:
         u->state = -1;
         u->result = 0;
         send_package(u);
         break;
-    case DOWNLOADING:
+    case FLASH_DOWNLOADING:
         pin(u, true);
         look(u);
         break;
-    case TRIGGER: ask(u, COAP_POST, u->plan->trigger, -1, NULL, 0); break;
-    case UPDATING:
+    case FLASH_TRIGGER:
+        if (u->order.leg == LWM2M_TRIGGER) pin(u, true);
+        ask(u, COAP_POST, u->plan->trigger, -1, NULL, 0);
+        break;
+    case FLASH_UPDATING:
         if (u->plan->check >= 0) {
             pin(u, true);
             ask(u, COAP_GET, u->plan->check, -1, NULL, 0);
@@ -346,7 +336,7 @@ void lwm2m_flash_news(lwm2m_device *d, const lwm2m_leaves *leaves)
         const oma_path *path = &leaves->at[i].path;
         const bridge_record *r = &leaves->at[i].record;
 
-        if (path->count != 3 || path->id[0] != u->plan->object || path->id[1] != u->instance) continue;
+        if (path->count != 3 || path->id[0] != u->order.object || path->id[1] != u->order.instance) continue;
         if (r->type == BRIDGE_INT && path->id[2] == u->plan->state) u->state = r->as.i;
         if (r->type == BRIDGE_INT && path->id[2] == u->plan->result) u->result = r->as.i;
         if (r->type == BRIDGE_BOOL && path->id[2] == u->plan->active) u->active = r->as.b;
@@ -361,34 +351,23 @@ static void on_patience(timer *t)
     finish(u, "time is up");
 }
 
-/* ---- Asking for it */
+/* ---- Beginning */
 
-static const char *member(const node *object, const char *name, mem *m)
-{
-    node **at = object->it.kind == ITEM_MAP ? node_member((node *)(uintptr_t)object, text_of(name)) : NULL;
-
-    return at && (*at)->it.kind == ITEM_STRING ? mem_text_len(m, (*at)->it.p, (*at)->it.len) : NULL;
-}
-
-/* The body: the package itself, or JSON {"uri": "coaps://..."}. */
-static int take_body(lwm2m_flash *u, bridge_msg *msg)
+static int take_order(lwm2m_flash *u, const lwm2m_order *order)
 {
     mem *m = u->server->mem;
-    bridge_fields f = {.size = sizeof f};
-    bridge_scratch s;
-    node *root = NULL;
 
-    bridge_msg_look(msg, &f);
-    if (!f.len) return BRIDGE_INVALID;
-    scratch_init(&s, m);
-    if (f.format == BRIDGE_JSON && node_read(&s, BRIDGE_JSON, f.data, f.len, &root, NULL) == 0) u->uri = (char *)(uintptr_t)member(root, "uri", m);
-    scratch_done(&s);
-    if (!u->uri && f.format == BRIDGE_JSON) return BRIDGE_INVALID;
-    if (!u->uri) u->package = bridge_msg_ref(msg);
+    u->order = *order;
+    u->order.package = NULL;
+    u->order.uri = order->uri ? mem_text(m, order->uri) : NULL;
+    if (order->uri && !u->order.uri) return BRIDGE_NOMEM;
+    if (u->plan->package < 0 || order->leg == LWM2M_TRIGGER) return 0;
+    if (!order->uri && !order->package) return BRIDGE_INVALID;
+    if (order->package) u->order.package = bridge_msg_ref(order->package);
     return 0;
 }
 
-int lwm2m_flash_begin(lwm2m_device *d, lwm2m_flash_kind kind, uint16_t instance, bridge_msg *msg, bool pull)
+int lwm2m_flash_begin(lwm2m_device *d, const lwm2m_order *order)
 {
     mem *m = d->server->mem;
     lwm2m_flash *u;
@@ -399,14 +378,13 @@ int lwm2m_flash_begin(lwm2m_device *d, lwm2m_flash_kind kind, uint16_t instance,
     if (!u) return BRIDGE_NOMEM;
     u->d = d;
     u->server = d->server;
-    u->plan = lwm2m_plan_of(kind);
-    u->instance = instance;
-    u->pull = pull;
+    u->plan = lwm2m_plan_of(order->kind);
+    u->pull = order->way >= LWM2M_PULL;
     u->state = u->active = u->before = -1;
     list_init(&u->link);
     lwm2m_random_name(u->token);
     u->name = mem_text(m, d->name);
-    rc = !u->name ? BRIDGE_NOMEM : u->plan->package >= 0 ? take_body(u, msg) : 0;
+    rc = u->name ? take_order(u, order) : BRIDGE_NOMEM;
     if (rc < 0) {
         flash_free(u);
         return rc;
@@ -415,22 +393,17 @@ int lwm2m_flash_begin(lwm2m_device *d, lwm2m_flash_kind kind, uint16_t instance,
     d->update = u;
     list_push(&d->server->updates, &u->link);
     timer_start(&u->patience, d->server->loop, (int64_t)d->port->limits.update_timeout * 1000, on_patience);
-    go(u, LOOK);
+    go(u, order->leg == LWM2M_TRIGGER ? FLASH_TRIGGER : FLASH_LOOK);
     return BRIDGE_OK;
 }
 
-/* ---- Fetching it: GET /fw/TOKEN, by whoever was told the URL, from then until the device has it */
-
-bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token)
+void lwm2m_flash_abandon(lwm2m_server *s, const void *user, const char *why)
 {
-    list_each (it, &p->server->updates) {
+    list_each_safe (it, &s->updates) {
         lwm2m_flash *u = list_of(it, lwm2m_flash, link);
-        bridge_fields f = {.size = sizeof f};
 
-        if (!u->package || !u->pull || u->step < SEND || u->step > DOWNLOADING || !text_is(token, u->token)) continue;
-        bridge_msg_look(u->package, &f);
-        coap_respond(r, COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_BYTES), .data = f.data, .len = f.len, .owner = u->package));
-        return true;
+        if (!u->order.done || u->order.user != user) continue;
+        if (!why) u->order.done = NULL;
+        if (why && u->step < FLASH_TRIGGER) finish(u, why);
     }
-    return false;
 }

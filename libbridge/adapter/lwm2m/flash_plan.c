@@ -1,4 +1,4 @@
-/* The plans of firmware.c: object 5 (LwM2M 1.1 E.6) and object 9 (OMA LWM2M_SwMgmt 1.0, whose numbers are other ones). */
+/* The plans of firmware.c: object 5 (LwM2M 1.1 E.6), and objects 9 and 14 (OMA LWM2M_SwMgmt 1.0, whose numbers are other ones). */
 #include "adapter/lwm2m/flash.h"
 
 /* LwM2M 1.1 E.6, resource 5: what is neither initial, updated nor deferred has failed */
@@ -64,18 +64,26 @@ static bool is_uninstalled(int64_t state, int64_t result, int64_t active)
 
 const lwm2m_plan *lwm2m_plan_of(lwm2m_flash_kind kind)
 {
-    static const lwm2m_plan plans[] = {
-        {LWM2M_FIRMWARE, "firmware", "updating", "updated", .object = 5, .look = 9, .package = 0, .uri = 1, .trigger = 2, .state = 3,
-         .result = 5, .active = -1, .check = -1, .ready = 2, .failed = firmware_failed, .is_done = is_updated},
-        {LWM2M_INSTALL, "software", "installing", "installed", .object = 9, .many = true, .look = 7, .package = 2, .uri = 3, .trigger = 4,
-         .state = 7, .result = 9, .active = -1, .check = -1, .ready = SOFTWARE_DELIVERED, .failed = software_failed, .is_done = is_installed},
-        {LWM2M_ACTIVATE, "software", "activating", "activated", .object = 9, .many = true, .look = 7, .package = -1, .uri = -1, .trigger = 10,
-         .state = -1, .result = -1, .active = 12, .check = 12, .ready = -1, .failed = never_failed, .is_done = is_active},
-        {LWM2M_DEACTIVATE, "software", "deactivating", "deactivated", .object = 9, .many = true, .look = 7, .package = -1, .uri = -1,
-         .trigger = 11, .state = -1, .result = -1, .active = 12, .check = 12, .ready = -1, .failed = never_failed, .is_done = is_inactive},
-        {LWM2M_UNINSTALL, "software", "uninstalling", "uninstalled", .object = 9, .many = true, .look = 7, .package = -1, .uri = -1,
-         .trigger = SOFTWARE_UNINSTALL, .state = 7, .result = 9, .active = -1, .check = 7, .ready = -1, .failed = software_failed,
-         .is_done = is_uninstalled},
+    static const lwm2m_plan plans[LWM2M_FLASH_KINDS] = {
+        {LWM2M_FIRMWARE, "firmware", "updating", "updated", .object = FIRMWARE_OBJECT, .look = 9, .needs = -1, .package = 0, .uri = 1, .trigger = 2,
+         .state = 3, .result = 5, .active = -1, .check = -1, .ready = 2, .failed = firmware_failed, .is_done = is_updated},
+        {LWM2M_INSTALL, "software", "installing", "installed", .object = SOFTWARE_OBJECT, .many = true, .look = 7, .needs = -1, .package = 2,
+         .uri = 3, .trigger = 4, .state = 7, .result = 9, .active = -1, .check = -1, .ready = SOFTWARE_DELIVERED, .failed = software_failed,
+         .is_done = is_installed},
+        {LWM2M_ACTIVATE, "software", "activating", "activated", .object = SOFTWARE_OBJECT, .many = true, .look = 7, .needs = SOFTWARE_INSTALLED,
+         .package = -1, .uri = -1, .trigger = 10, .state = -1, .result = -1, .active = 12, .check = 12, .ready = -1, .failed = never_failed,
+         .is_done = is_active},
+        {LWM2M_DEACTIVATE, "software", "deactivating", "deactivated", .object = SOFTWARE_OBJECT, .many = true, .look = 7,
+         .needs = SOFTWARE_INSTALLED, .package = -1, .uri = -1, .trigger = 11, .state = -1, .result = -1, .active = 12, .check = 12, .ready = -1,
+         .failed = never_failed, .is_done = is_inactive},
+        {LWM2M_UNINSTALL, "software", "uninstalling", "uninstalled", .object = SOFTWARE_OBJECT, .many = true, .look = 7, .needs = -1,
+         .package = -1, .uri = -1, .trigger = SOFTWARE_UNINSTALL, .state = 7, .result = 9, .active = -1, .check = 7, .ready = -1,
+         .failed = software_failed, .is_done = is_uninstalled},
+        {LWM2M_ENABLE, "software", "activating", "activated", .object = COMPONENT_OBJECT, .many = true, .look = 5, .needs = -1, .package = -1,
+         .uri = -1, .trigger = 3, .state = -1, .result = -1, .active = 5, .check = 5, .ready = -1, .failed = never_failed, .is_done = is_active},
+        {LWM2M_DISABLE, "software", "deactivating", "deactivated", .object = COMPONENT_OBJECT, .many = true, .look = 5, .needs = -1,
+         .package = -1, .uri = -1, .trigger = 4, .state = -1, .result = -1, .active = 5, .check = 5, .ready = -1, .failed = never_failed,
+         .is_done = is_inactive},
     };
 
     return &plans[kind];

@@ -138,6 +138,7 @@ static void own(lwm2m_port *p)
     bridge_peer_own(p->lister, p->mount, &fns, p, &owner);
     snprintf(path, sizeof path, "%s/", p->mount);
     bridge_peer_own(p->lister, path, &fns, p, &owner);
+    lwm2m_campaigns_own(p);
 }
 
 void lwm2m_list_open(lwm2m_port *p)

@@ -27,6 +27,8 @@ lwm2m_server *lwm2m_server_of(bridge_port *port)
     list_init(&s->ports);
     list_init(&s->devices);
     list_init(&s->updates);
+    list_init(&s->parts);
+    list_init(&s->campaigns);
     list_init(&s->guests);
     map_init(&s->by_name, s->mem, seed);
     map_init(&s->by_location, s->mem, seed);
@@ -43,11 +45,12 @@ lwm2m_server *lwm2m_server_of(bridge_port *port)
     X(max_lifetime, 31536000, UINT32_MAX)                                                                              \
     X(max_register_rate, 0, UINT32_MAX)                                                                                \
     X(update_timeout, 3600, 31536000)                                                                                  \
+    X(max_fetches, 10, 1000000)                                                                                        \
     X(queue_ttl, 86400, 31536000)                                                                                      \
     X(awake, 93000, 86400000)
 
-static const char *const options[] = {"max_devices", "max_links", "max_queue", "max_lifetime", "max_register_rate", "queue_ttl", "awake", "update_timeout",
-                                      "mount", "endpoint", "public", "bootstrap", "lookup", "objects", "max_peers", "nstart", "block_size", NULL};
+static const char *const options[] = {"max_devices", "max_links", "max_queue", "max_lifetime", "max_register_rate", "queue_ttl", "awake", "update_timeout", "max_fetches",
+                                      "mount", "endpoint", "public", "public_http", "bootstrap", "lookup", "objects", "max_peers", "nstart", "block_size", NULL};
 
 static bool is_secure(const bridge_url *u) { return strncmp(u->scheme, "lwm2ms", 6) == 0; }
 static bool is_stream(const bridge_url *u) { return strchr(u->scheme, '+') != NULL; }
@@ -100,6 +103,7 @@ static int words_take(const bridge_url *u, lwm2m_port *p, bridge_error *err)
         return fail(err, BRIDGE_INVALID, "option endpoint: own or any is wanted");
     p->free_names = endpoint && strcmp(endpoint, "any") == 0;
     if (url_get(u, "bootstrap") && !(p->bootstrap = mem_text(p->coap.mem, url_get(u, "bootstrap")))) return fail_nomem(err);
+    if (url_get(u, "public_http") && !(p->http = mem_text(p->coap.mem, url_get(u, "public_http")))) return fail_nomem(err);
     p->mount = mem_text(p->coap.mem, mount);
     return p->mount ? url_get_bool(u, "lookup", false, &p->lookup, err) : fail_nomem(err);
 }
@@ -176,6 +180,7 @@ static void on_buried(coap_port *cp)
     list_remove(&p->link);
     mem_free(cp->mem, p->mount);
     mem_free(cp->mem, p->address);
+    mem_free(cp->mem, p->http);
     mem_free(cp->mem, p->bootstrap);
     s->port_count--;
     server_settle(s);
@@ -236,6 +241,7 @@ static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     if (rc < 0) {
         mem_free(port_mem(port), p->mount);
         mem_free(port_mem(port), p->bootstrap);
+        mem_free(port_mem(port), p->http);
         return rc;
     }
     p->coap.on_buried = on_buried;

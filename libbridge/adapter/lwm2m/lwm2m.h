@@ -5,6 +5,7 @@
  *               de-register, send, look up              owner.c     a question to a path becomes an operation
  *   talk.c      operations to a device, queue mode      observe.c   one observation for all who watch a path
  *   value.c     payloads <-> plain values               model.c     objects and resources: names, types
+ *   flash.h     new firmware and software: its own files
  *
  * A device is an owner of `<mount>/<endpoint>/{path...}` (bridge/sys/adapter.h).  All devices of a bridge are in one registry, whatever
  * listener they came through; it lives in the adapter's home port. */
@@ -38,6 +39,7 @@ typedef struct lwm2m_limits { /* options of the URL */
     uint64_t max_register_rate; /* registrations a second through this listener; 0: any */
     uint64_t queue_ttl;     /* s a write without an expiry waits for a device that sleeps; 86,400 */
     uint64_t update_timeout; /* s an update of firmware or software may take; 3,600 */
+    uint64_t max_fetches;   /* how often a package may be fetched under one URL, in sizes of it; 10 */
     uint64_t awake;         /* ms a device in queue mode is taken to be awake after it spoke; 93,000 */
 } lwm2m_limits;
 
@@ -50,6 +52,7 @@ typedef struct lwm2m_port { /* a listener */
     char scheme[16];   /* "lwm2ms" */
     char *bootstrap;   /* file, or NULL */
     char *address;     /* "coap://192.0.2.1:5683", what devices reach it by; NULL: not known */
+    char *http;        /* "http://192.0.2.1:8080", where they reach an HTTP listener of ours; NULL: as it is bound */
     bridge_peer *lister; /* list.c: who tells which devices there are */
     bool free_names;   /* endpoint=any: a proven name need not be the endpoint */
     bool lookup;       /* lookup=1: devices may ask who is there */
@@ -74,7 +77,8 @@ struct lwm2m_server { /* the home port's state */
     bridge_port *home; /* NULL: not begun */
     mem *mem;
     loop *loop;
-    list ports, devices, updates, guests; /* guests: are being bootstrapped */
+    list ports, devices, updates, parts, campaigns, guests; /* guests: are being bootstrapped */
+    unsigned campaign_count;
     unsigned guest_count;
     unsigned port_count;
     map by_name;     /* "lwm2m/lamp-7" */
@@ -158,17 +162,20 @@ typedef struct lwm2m_kept { /* a registration of before the restart */
 } lwm2m_kept;
 void lwm2m_restore(lwm2m_port *p, const lwm2m_kept *kept);
 
+char *lwm2m_name_new(mem *m, const char *mount, text endpoint); /* "lwm2m/lamp-7": of what cannot stand in a path the escapes */
 void lwm2m_random_name(char *out); /* LWM2M_LOCATION characters and a NUL */
 
-/* ---- firmware.c */
-typedef enum lwm2m_flash_kind { LWM2M_FIRMWARE, LWM2M_INSTALL, LWM2M_ACTIVATE, LWM2M_DEACTIVATE, LWM2M_UNINSTALL } lwm2m_flash_kind;
-int lwm2m_flash_begin(lwm2m_device *d, lwm2m_flash_kind kind, uint16_t instance, bridge_msg *msg, bool pull); /* CONFLICT: one is under way */
+/* ---- firmware.c; what else there is of updates is in flash.h */
 void lwm2m_flash_end(lwm2m_device *d, const char *why);
 void lwm2m_flash_leave(lwm2m_device *d);
 void lwm2m_flash_back(lwm2m_device *d);
 void lwm2m_flash_news(lwm2m_device *d, const lwm2m_leaves *leaves);
 void lwm2m_flash_done(lwm2m_server *s);
-bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token); /* false: there is none */
+bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token); /* flash_way.c; false: there is none */
+
+/* ---- campaign.c: "lwm2m/!campaigns/NAME" */
+void lwm2m_campaigns_own(lwm2m_port *p);
+void lwm2m_campaigns_done(lwm2m_server *s);
 
 /* ---- gateway.c */
 void lwm2m_look_behind(lwm2m_device *d);
@@ -205,6 +212,9 @@ void lwm2m_list_close(lwm2m_port *p);
 
 /* ---- event.c */
 void lwm2m_event(lwm2m_device *d, const char *what, const char *more); /* more: JSON members with a comma in front, or NULL */
+/* The same of one that has left, or may have: d is NULL then.  more is not. */
+void lwm2m_event_of(lwm2m_server *s, lwm2m_device *d, const char *name, const char *what, const char *more);
+void lwm2m_say(lwm2m_server *s, const char *path, const void *json, size_t len); /* the server's own voice */
 bridge_peer *lwm2m_voice(const lwm2m_device *d);
 int lwm2m_msg(lwm2m_device *d, const char *path, bridge_format format, const void *data, size_t len, bridge_msg **out);
 int lwm2m_describe(const lwm2m_device *d, buf *out);                  /* its JSON, without the braces */

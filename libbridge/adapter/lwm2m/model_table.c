@@ -171,6 +171,14 @@ static const lwm2m_resource o10[] = { /* Cellular Connectivity */
     {10, LWM2M_OPAQUE, R | W, false, "eDRX Parameters for A/Gb Mode", NULL},
     {11, LWM2M_LINK, R, true, "Activated Profile Names", NULL},
 };
+static const lwm2m_resource o14[] = { /* LWM2M Software Component */
+    {0, LWM2M_STRING, R, false, "Component Identity", NULL},
+    {1, LWM2M_OPAQUE, R, false, "Component Pack", NULL},
+    {2, LWM2M_STRING, R, false, "Component Version", NULL},
+    {3, LWM2M_NONE, E, false, "Activate", NULL},
+    {4, LWM2M_NONE, E, false, "Deactivate", NULL},
+    {5, LWM2M_BOOLEAN, R, false, "Activation State", NULL},
+};
 static const lwm2m_resource o16[] = { /* Portfolio */
     {0, LWM2M_STRING, R | W, true, "Identity", NULL},
     {1, LWM2M_NONE, E, false, "GetAuthData", NULL},
@@ -526,6 +534,7 @@ const lwm2m_object lwm2m_objects[] = {
     {7, false, "Connectivity Statistics", NULL, o7, COUNT(o7)},
     {9, true, "LWM2M Software Management", NULL, o9, COUNT(o9)},
     {10, false, "Cellular Connectivity", NULL, o10, COUNT(o10)},
+    {14, true, "LWM2M Software Component", NULL, o14, COUNT(o14)},
     {16, true, "Portfolio", NULL, o16, COUNT(o16)},
     {19, true, "BinaryAppDataContainer", NULL, o19, COUNT(o19)},
     {20, true, "Event Log", NULL, o20, COUNT(o20)},
@@ -584,5 +593,6 @@ const lwm2m_object lwm2m_objects[] = {
     {3348, true, "Multi-state Selector", NULL, o3348, COUNT(o3348)},
     {3349, true, "Bitmap", NULL, o3349, COUNT(o3349)},
     {3350, true, "Stopwatch", NULL, o3350, COUNT(o3350)},
+    {33629, true, "Advanced Firmware Update", NULL, o5, COUNT(o5)},
 };
 const unsigned lwm2m_object_count = COUNT(lwm2m_objects);

@@ -4,8 +4,8 @@
  *      PUT      Write; "?pmin=" and no payload:           PATCH partial Write; of the device itself: Write-Composite
  *               Write-Attributes                          DELETE
  *      any verb at PATH/!read, !write, !patch, !execute, !discover, !create, !delete, !write-attributes, !observe, !cancel,
- *      !read-composite, !write-composite; !install-software, !activate-software ... at an instance of object 9 */
-#include "adapter/lwm2m/lwm2m.h"
+ *      !read-composite, !write-composite; !update-firmware, !install-software ... (flash_ask.c) */
+#include "adapter/lwm2m/flash.h"
 #include "base/status.h"
 #include "codec/json.h"
 #include "codec/scratch.h"
@@ -13,20 +13,18 @@
 #include <stdio.h>
 
 typedef enum kind {
-    READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FIRMWARE,
-    FIRMWARE_PULL, FIRMWARE_CANCEL, BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, INSTALL,
-    INSTALL_PULL, ACTIVATE, DEACTIVATE, UNINSTALL, KINDS, DESCRIBE
+    READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FLASH_CANCEL,
+    BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, KINDS, DESCRIBE, FLASH
 } kind;
 static const char *const kind_names[KINDS] = {"read",    "discover", "write",          "patch",          "create",  "execute",
                                               "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel",
-                                              "update-firmware", "pull-firmware", "cancel-update", "start-bootstrap", "observe-composite",
-                                              "cancel-composite", "install-software", "pull-software", "activate-software", "deactivate-software",
-                                              "uninstall-software"};
+                                              "cancel-update", "start-bootstrap", "observe-composite", "cancel-composite"};
 
 typedef struct errand { /* a question on its way */
     lwm2m_device *d;
     bridge_call *call;
     kind kind;
+    const lwm2m_verb *verb; /* of a FLASH */
     oma_path at;
     lwm2m_view view;
     bool accepts;
@@ -62,7 +60,7 @@ static void tell_result(const errand *e, int status, const bridge_fields *reply)
     lwm2m_path_text(&e->at, place);
     snprintf(path, sizeof path, "%s%s/!result", d->name, e->at.count ? place : "");
     buf_init(&out, d->server->mem, 0);
-    rc = buf_print(&out, "{\"op\":\"%s\",\"path\":\"%s\",\"status\":\"%s\"", kind_names[e->kind], place, bridge_status_name(status));
+    rc = buf_print(&out, "{\"op\":\"%s\",\"path\":\"%s\",\"status\":\"%s\"", e->verb ? e->verb->name : kind_names[e->kind], place, bridge_status_name(status));
     if (rc == 0 && reply && reply->len) rc = buf_text(&out, ",\"value\":");
     if (rc == 0 && reply && reply->len && reply->format == BRIDGE_JSON) rc = buf_put(&out, reply->data, reply->len);
     if (rc == 0 && reply && reply->len && reply->format != BRIDGE_JSON) {
@@ -341,11 +339,14 @@ static bool has_attributes(const char *query)
     return false;
 }
 
-static int kind_of_op(text op, kind *out)
+static int kind_of_op(errand *e, text op)
 {
+    e->verb = lwm2m_verb_of(op);
+    e->kind = FLASH;
+    if (e->verb) return 0;
     for (int i = 0; i < KINDS; i++)
         if (text_is(op, kind_names[i])) {
-            *out = (kind)i;
+            e->kind = (kind)i;
             return 0;
         }
     return BRIDGE_NOTFOUND;
@@ -368,7 +369,7 @@ static int kind_of(errand *e, bridge_verb verb, const bridge_terms *terms, const
 {
     const char *query = terms ? terms->query : NULL;
 
-    if (op.p) return kind_of_op(op, &e->kind);
+    if (op.p) return kind_of_op(e, op);
     switch (verb) {
     case BRIDGE_GET:
         e->kind = terms && terms->accept == BRIDGE_LINKS + 1 ? DISCOVER : e->at.count ? READ : DESCRIBE;
@@ -466,22 +467,13 @@ static void cancel_update(errand *e)
     reply(e, there ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
 }
 
-/* !update-firmware at the device, !install-software and its like at DEVICE/9/N; "?method=pull" lets the device fetch the package from us. */
 static void flash(errand *e, const bridge_terms *terms)
 {
-    static const lwm2m_flash_kind of[KINDS] = {[FIRMWARE] = LWM2M_FIRMWARE,   [FIRMWARE_PULL] = LWM2M_FIRMWARE, [INSTALL] = LWM2M_INSTALL,
-                                               [INSTALL_PULL] = LWM2M_INSTALL, [ACTIVATE] = LWM2M_ACTIVATE,
-                                               [DEACTIVATE] = LWM2M_DEACTIVATE, [UNINSTALL] = LWM2M_UNINSTALL};
-    bool pull = e->kind == FIRMWARE_PULL || e->kind == INSTALL_PULL || (terms && terms->query && strstr(terms->query, "method=pull"));
-    bool is_firmware = of[e->kind] == LWM2M_FIRMWARE;
+    const char *why = NULL;
+    int rc = lwm2m_flash_ask(e->d, e->verb, &e->at, terms ? terms->query : NULL, bridge_call_msg(e->call), &why);
 
-    if (!is_firmware && !(e->at.count == 2 && e->at.id[0] == 9))
-        reply_text(e, BRIDGE_NOTFOUND, "an instance of object 9 is wanted");
-    else
-        reply(e, lwm2m_flash_begin(e->d, of[e->kind], is_firmware ? 0 : e->at.id[1], bridge_call_msg(e->call), pull), NULL);
+    reply_text(e, rc, why);
 }
-
-static bool is_flash(kind k) { return k == FIRMWARE || k == FIRMWARE_PULL || (k >= INSTALL && k <= UNINSTALL); }
 
 static void on_call(void *user, bridge_call *call)
 {
@@ -514,7 +506,7 @@ static void on_call(void *user, bridge_call *call)
     if (takes_payload(e->kind)) e->wishes = wishes_of(e);
     if (e->kind == DESCRIBE)
         describe(e);
-    else if (is_flash(e->kind))
+    else if (e->kind == FLASH)
         flash(e, terms);
     else if (e->kind == CANCEL_COMPOSITE)
         reply(e, lwm2m_cancel_composite(d) ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
@@ -522,7 +514,7 @@ static void on_call(void *user, bridge_call *call)
         observe_composite(e, &f);
     else if (e->kind == BOOTSTRAP)
         bootstrap(e);
-    else if (e->kind == FIRMWARE_CANCEL)
+    else if (e->kind == FLASH_CANCEL)
         cancel_update(e);
     else if (e->kind == OBSERVE || e->kind == CANCEL)
         pin(e, e->kind == OBSERVE);

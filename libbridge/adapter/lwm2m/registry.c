@@ -3,7 +3,7 @@
  *      Register --> here --Update, any message--> here (awake)
  *                    |  \--lifetime over--> expired     \--de-register--> gone
  *                    +--Register again--> here, another location, observations begin anew */
-#include "adapter/lwm2m/lwm2m.h"
+#include "adapter/lwm2m/flash.h"
 #include "adapter/lwm2m/ddf.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -193,7 +193,7 @@ void lwm2m_random_name(char *out)
 }
 
 /* A name is one segment of a path: what cannot stand in one is percent-encoded. */
-static char *name_new(mem *m, const char *mount, text endpoint)
+char *lwm2m_name_new(mem *m, const char *mount, text endpoint)
 {
     buf b;
     char *out;
@@ -341,7 +341,7 @@ int lwm2m_register(lwm2m_port *p, coap_peer *from, const lwm2m_said *said, const
     int rc = too_fast(p) ? BRIDGE_BUSY : may_come(p, said, identity, &user);
 
     if (rc < 0) return rc;
-    name = name_new(s->mem, p->mount, said->endpoint);
+    name = lwm2m_name_new(s->mem, p->mount, said->endpoint);
     if (!name) return BRIDGE_NOMEM;
     d = lwm2m_find(s, name);
     fresh = !d;
@@ -396,7 +396,7 @@ int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *ident
     int rc = too_fast(p) || s->guest_count >= LWM2M_GUESTS ? BRIDGE_BUSY : may_come(p, &said, identity, &user);
 
     if (rc < 0) return rc;
-    d = device_make(p, &said, name_new(s->mem, p->mount, endpoint), identity);
+    d = device_make(p, &said, lwm2m_name_new(s->mem, p->mount, endpoint), identity);
     if (!d) return BRIDGE_NOMEM;
     d->guest = true;
     s->guest_count++;
@@ -423,7 +423,7 @@ void lwm2m_behind(lwm2m_device *gateway, text endpoint, const char *root, text l
     lwm2m_server *s = gateway->server;
     lwm2m_port *p = gateway->port;
     lwm2m_said said = {.endpoint = endpoint};
-    char *name = name_new(s->mem, p->mount, endpoint);
+    char *name = lwm2m_name_new(s->mem, p->mount, endpoint);
     lwm2m_device *d = name ? lwm2m_find(s, name) : NULL;
     bool fresh = !d;
     int rc = name ? 0 : BRIDGE_NOMEM;
@@ -454,7 +454,7 @@ void lwm2m_behind(lwm2m_device *gateway, text endpoint, const char *root, text l
 void lwm2m_restore(lwm2m_port *p, const lwm2m_kept *kept)
 {
     lwm2m_server *s = p->server;
-    char *name = name_new(s->mem, p->mount, kept->said.endpoint);
+    char *name = lwm2m_name_new(s->mem, p->mount, kept->said.endpoint);
     char *identity = kept->identity.len ? mem_text_len(s->mem, kept->identity.p, kept->identity.len) : NULL;
     lwm2m_device *d = NULL;
     int rc = name ? 0 : BRIDGE_NOMEM;
@@ -548,7 +548,9 @@ void lwm2m_peer_lost(lwm2m_port *p, coap_peer *peer)
 
 void lwm2m_server_done(lwm2m_server *s)
 {
+    lwm2m_campaigns_done(s);
     lwm2m_flash_done(s);
+    lwm2m_parts_done(s);
     while (!list_empty(&s->guests)) lwm2m_remove(list_of(s->guests.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
     while (!list_empty(&s->devices)) lwm2m_remove(list_of(s->devices.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
     map_done(&s->by_name);
