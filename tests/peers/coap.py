@@ -241,6 +241,13 @@ class Socket:
         answer = self.ask(GET, path, token=token, options=options, **words)
         return answer, Observation(self, path, token)
 
+    def observe_fetch(self, path, payload, **words):
+        """The same by FETCH (RFC 8132)."""
+        token = self.new_token()
+        options = [*words.pop("options", ()), (OBSERVE, b"")]
+        answer = self.ask(FETCH, path, token=token, options=options, payload=payload, **words)
+        return answer, Observation(self, path, token)
+
     def get_all(self, path, size=1024, **words):
         """A body in blocks of `size`, put together."""
         options, body, num = list(words.pop("options", ())), b"", 0

@@ -2,7 +2,7 @@
 import pytest
 
 from peers import coap
-from peers.coap import ETAG, GET, MAX_AGE, OBSERVE, PROXY_URI, Socket
+from peers.coap import CONTENT_FORMAT, ETAG, FETCH, GET, MAX_AGE, OBSERVE, PROXY_URI, Socket, uint
 from peers.coap_device import Device
 from peers.tools import coap_observe
 
@@ -177,3 +177,30 @@ def test_coap_client_observes_through_the_proxy(proxy, device):
         assert peer.line() == "22.5"
     finally:
         peer.stop()
+
+
+ETCH = [(CONTENT_FORMAT, uint(320))]
+
+
+def test_a_fetch_is_observed_through_it(proxy, other, make_bridge):       # RFC 8132 2.4
+    b = make_bridge("coap://127.0.0.1:0", clock=None)
+    uri = b.listeners[0] + "/room"
+    temperature, light = b'[{"n":"t"}]', b'[{"n":"l"}]'
+
+    def say(t, l):
+        with Socket(int(b.listeners[0].rpartition(":")[2])) as device:
+            body = '[{"n":"t","v":%d},{"n":"l","v":%d}]' % (t, l)
+            assert device.put("room", body, options=[(CONTENT_FORMAT, uint(110))]).says in ("2.01", "2.04")
+
+    say(1, 2)
+    ask = [(PROXY_URI, uri.encode()), *ETCH]
+    one, warm = proxy.observe_fetch("", temperature, options=ask)
+    two, same = other.observe_fetch("", temperature, options=ask)
+    three, bright = other.observe_fetch("", light, options=ask)
+    assert one.option(OBSERVE) is not None and one.payload == two.payload and b"1" in one.payload and b"2" in three.payload
+    assert b.stats()["bridge_coap_observers"] == proxy.bridge.stats()["bridge_coap_proxy_observations"] == 2
+
+    say(3, 4)
+    assert b"3" in warm.hear(LONG).payload and b"3" in same.hear(LONG).payload and b"4" in bright.hear(LONG).payload
+    large = b'[{"n":"%s"}]' % (b"x" * 1100)
+    assert proxy.put_all("", large, size=512, method=FETCH, options=[*ask, (OBSERVE, b"")]).option(OBSERVE) is None

@@ -91,6 +91,18 @@ def test_the_collection_is_watched_by_a_filter(client):
     assert client.observe("ps", query=[f"x{n}=1" for n in range(9)])[0].says == "4.00"
 
 
+def test_topics_are_watched_by_their_properties(client):                # FETCH with Observe: RFC 8132 2.4
+    first, watch = client.observe_fetch("ps", cbor({TOPIC_TYPE: "temperature"}), options=CONF, type=NON)
+    assert listed(first) == [] and first.option(coap.OBSERVE) is not None
+    create(client, "a", also={TOPIC_TYPE: "light"})
+    assert client.silent()
+    warm, _ = create(client, "b", also={TOPIC_TYPE: "temperature"})
+    assert listed(watch.hear()) == ["/" + warm]
+    config(client.ask(coap.IPATCH, warm, payload=cbor({TOPIC_TYPE: "light"}), options=CONF), "2.04")
+    assert listed(watch.hear()) == []
+    assert client.observe_fetch("ps", b"no map", options=CONF)[0].says == "4.00"
+
+
 def test_who_watches_the_collection_hears_of_what_it_may_see(bridge, client):
     @bridge.allow
     def rules(who, verb, path):

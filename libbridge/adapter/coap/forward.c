@@ -167,7 +167,7 @@ static void on_answer(void *user, const coap_answer *a)
     } else if (a->code == COAP_CONTENT && p->get && (kept = keep(p, a))) {
         answer_kept(p, kept);
     } else {
-        if (coap_class(a->code) == 2 && !p->get) far_cache_drop_ending(&f->cache, p->key + 2, p->key_len - 2); /* RFC 7252 5.9.1: it has changed, in every format */
+        if (coap_class(a->code) == 2 && p->code != COAP_GET && p->code != COAP_FETCH) far_cache_drop_ending(&f->cache, p->key + 2, p->key_len - 2); /* RFC 7252 5.9.1: it has changed, in every format */
         answer_as_is(p, a);
     }
     passage_free(p);
@@ -213,8 +213,9 @@ static void on_cancel(bridge_passage *base)
 
 static passage *passage_new(forwarder *f, const bridge_forward *q, bridge_forward_fn fn, void *user)
 {
-    size_t room = strlen(q->uri) + 24;
-    passage *p = mem_zalloc(f->mem, sizeof *p + room);
+    bool fetch = q->code == COAP_FETCH && q->observe && q->len <= FORWARD_SEEN_BODY;
+    size_t room = strlen(q->uri) + 48;
+    passage *p = mem_zalloc(f->mem, sizeof *p + room + (fetch ? q->len : 0));
 
     if (!p) return NULL;
     p->base.cancel = on_cancel;
@@ -222,9 +223,16 @@ static passage *passage_new(forwarder *f, const bridge_forward *q, bridge_forwar
     p->f = f;
     p->fn = fn;
     p->user = user;
+    p->code = q->code;
     p->get = q->code == COAP_GET && q->len == 0;
     for (; p->etag_count < q->etag_count && p->etag_count < 4; p->etag_count++) p->etags[p->etag_count] = q->etags[p->etag_count];
-    p->key_len = (size_t)snprintf(p->key, room, "%d%c%s", p->get ? q->accept : -1, q->public_only ? '!' : ' ', q->uri);
+    if (fetch) { /* the same of the same is observed once: what is asked for is in the key */
+        p->key_len = 1 + (size_t)snprintf(p->key, room, "%d,%d%c%s", q->accept, q->format, q->public_only ? '!' : ' ', q->uri);
+        if (q->len) memcpy(p->key + p->key_len, q->data, q->len);
+        p->key_len += q->len;
+    } else {
+        p->key_len = (size_t)snprintf(p->key, room, "%d%c%s", p->get ? q->accept : -1, q->public_only ? '!' : ' ', q->uri);
+    }
     return p;
 }
 
@@ -289,7 +297,7 @@ int coap_forward(bridge_port *home, const bridge_forward *q, bridge_forward_fn f
     f->requests++;
     p = passage_new(f, q, fn, user);
     if (!p) return BRIDGE_NOMEM;
-    if (q->observe && p->get && forward_may_observe(p)) {
+    if (q->observe && forward_may_observe(p, q)) {
         rc = forward_observe(p, q, &t, out);
         if (rc < 0) passage_free(p);
         return rc;

@@ -5,7 +5,8 @@
 
 enum {
     FORWARD_FARS = 256,       /* servers at a time; the one longest unused goes */
-    FORWARD_SEEN = 1000, /* resources observed for others at a time; more are answered without Observe */
+    FORWARD_SEEN = 1000,      /* resources observed for others at a time; more are answered without Observe */
+    FORWARD_SEEN_BODY = 1024, /* bytes of a FETCH that is observed for others */
     FORWARD_IDLE = 5 * 60000, /* ms; then an association that nobody used is let go */
     FORWARD_TIME = 100000     /* ms for an answer, when nothing is said: above MAX_RTT + MAX_SERVER_RESPONSE_DELAY (RFC 8075 8.5) */
 };

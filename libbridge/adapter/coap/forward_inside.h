@@ -44,6 +44,7 @@ typedef struct passage { /* somebody's question */
     list link;         /* among those that one observation serves */
     struct seen *seen; /* that observation, or NULL */
     bool get, done;
+    uint8_t code;
     size_t key_len;
     char key[];
 } passage;
@@ -54,7 +55,7 @@ void forward_retell(const passage *p, bridge_forwarded *a); /* 2.03 and no bytes
 void passage_free(passage *p);
 
 /* forward_observe.c.  p stays until its fn has heard the last, or it is taken back. */
-bool forward_may_observe(const passage *p);
+bool forward_may_observe(const passage *p, const bridge_forward *q);
 int forward_observe(passage *p, const bridge_forward *q, const target *t, bridge_passage **out);
 void forward_leave(passage *p); /* it no longer wants to be told */
 #endif

@@ -20,7 +20,8 @@ struct seen {
     int depth; /* while fns are called it stays, whoever leaves */
     bool heard;
     coap_saying saying;
-    size_t key_len;
+    uint8_t code;
+    size_t key_len, asked_len; /* of a FETCH: what it asks for is the end of the key */
     char key[];
 };
 
@@ -137,7 +138,8 @@ static void on_answer(void *user, const coap_answer *a)
 
 static int seen_ask(struct seen *s)
 {
-    coap_question q = {.code = COAP_GET, .observe = true, .options = s->saying.options, .option_count = s->saying.count, .timeout = FORWARD_TIME};
+    coap_question q = {.code = s->code, .observe = true, .options = s->saying.options, .option_count = s->saying.count, .timeout = FORWARD_TIME,
+                       .data = s->key + s->key_len - s->asked_len, .len = s->asked_len};
     coap_ask *under_way = NULL;
     int rc;
 
@@ -173,12 +175,15 @@ static int seen_new(struct seen **out, passage *p, const bridge_forward *q, cons
     s->f = f;
     s->key_len = p->key_len;
     memcpy(s->key, p->key, p->key_len);
+    s->code = q->code;
+    s->asked_len = q->code == COAP_FETCH ? q->len : 0;
     list_init(&s->passages);
     list_init(&s->round);
     coap_say_begin(&s->saying, f->mem);
     rc = forward_server(f, t, q->public_only, &s->server);
     if (rc == 0) s->server->busy++;
     forward_say_target(&s->saying, t);
+    if (s->asked_len && q->format >= 0) coap_say_uint(&s->saying, COAP_CONTENT_FORMAT, (uint32_t)q->format);
     if (q->accept >= 0) coap_say_uint(&s->saying, COAP_ACCEPT, (uint32_t)q->accept);
     if (q->hops) coap_say_uint(&s->saying, COAP_HOP_LIMIT, q->hops);
     if (rc == 0) rc = coap_say_end(&s->saying);
@@ -198,8 +203,9 @@ static void join(passage *p, struct seen *s, bridge_passage **out)
     *out = &p->base;
 }
 
-bool forward_may_observe(const passage *p)
+bool forward_may_observe(const passage *p, const bridge_forward *q)
 {
+    if (!p->get && (q->code != COAP_FETCH || q->len > FORWARD_SEEN_BODY)) return false;
     return p->f->seen_by_key.count < FORWARD_SEEN || map_get(&p->f->seen_by_key, p->key, p->key_len);
 }
 

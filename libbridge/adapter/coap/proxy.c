@@ -185,7 +185,7 @@ static int forward(proxied *x, coap_request *r, const char *uri, bool public_onl
     bridge_forward q = {.size = sizeof q, .code = r->code, .uri = uri, .public_only = public_only, .data = r->body, .len = r->body_len,
                         .format = m->has & COAP_HAS_CONTENT_FORMAT ? m->format : -1, .accept = m->has & COAP_HAS_ACCEPT ? m->accept : -1,
                         .etags = etags, .etag_count = m->etag_count, .if_match = matches, .if_match_count = m->if_match_count,
-                        .if_absent = m->has & COAP_HAS_IF_NONE_MATCH, .hops = hops, .observe = r->code == COAP_GET && m->has & COAP_HAS_OBSERVE && m->observe == 0};
+                        .if_absent = m->has & COAP_HAS_IF_NONE_MATCH, .hops = hops, .observe = (r->code == COAP_GET || r->code == COAP_FETCH) && m->has & COAP_HAS_OBSERVE && m->observe == 0};
 
     tags_take(etags, m->etags, m->etag_count);
     tags_take(matches, m->if_match, m->if_match_count);

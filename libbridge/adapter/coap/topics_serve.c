@@ -107,30 +107,41 @@ static bool wants_data(const listing *l)
 static int render(coap_watcher *w, buf *out)
 {
     topics *t = topics_of(w->cp);
+    topic_config only;
+    scratch room;
+    const char *why;
     listing l;
     int rc = listing_begin_again(&l, w->cp->mem, w->path);
 
+    scratch_init(&room, w->cp->mem);
     if (rc == 0 && !t) rc = BRIDGE_CLOSED;
+    if (rc == 0 && w->question) rc = topic_config_read(&only, &room, msg_data(w->question), w->question->len, &why);
     if (rc == 0) {
-        add_topics(t, w->peer, &l, NULL, wants_data(&l));
+        add_topics(t, w->peer, &l, w->question ? &only : NULL, !w->question && wants_data(&l));
         buf_done(out);
         *out = l.out; /* as long as a GET may have it */
         l.out = (buf){.mem = w->cp->mem};
     }
     listing_done(&l);
+    scratch_done(&room);
     return rc;
 }
 
-/* RFC 7641 of the collection: GET with Observe is told which topics there are whenever one comes or goes. */
+/* RFC 7641 of the collection: GET, or FETCH of some of it, with Observe is told which topics there are whenever one comes or goes. */
 static int take_observe(asking *a, coap_watcher **out)
 {
+    bridge_fields f = {.size = sizeof f, .path = "ps", .data = a->r->body, .len = a->r->body_len, .format = BRIDGE_CBOR};
+    bridge_msg *question = NULL;
     buf query;
     int rc;
 
-    if (a->r->code != COAP_GET || !(a->r->meta->has & COAP_HAS_OBSERVE)) return 0;
+    if (!(a->r->meta->has & COAP_HAS_OBSERVE)) return 0;
     buf_init(&query, a->cp->mem, COAP_QUERY_MAX);
     rc = listing_query(&query, a->r);
+    if (rc == 0 && a->r->code == COAP_FETCH) rc = bridge_peer_msg(a->peer, &f, &question);
     if (rc == 0) rc = coap_watch_made(a->cp, a->r, a->peer, (const char *)query.data, render, &a->t->watchers, out);
+    if (*out) (*out)->question = question; /* its reference */
+    else bridge_msg_unref(question);
     buf_done(&query);
     return rc;
 }
