@@ -2,6 +2,7 @@
 
 Nothing here retries, acknowledges or puts blocks together by itself unless asked to: what happens is what the story says.
 """
+import collections
 import itertools
 import random
 import selectors
@@ -10,6 +11,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 
 PATIENCE = 10.0
 
@@ -297,15 +299,16 @@ class Observation:
 
 
 class Shim:
-    """Stands between clients and a server, and loses, doubles and reorders.  Clients talk to .port."""
+    """Stands between clients and a server, and loses, doubles, reorders and delays.  Clients talk to .port."""
 
-    def __init__(self, server, loss=0.0, doubling=0.0, reorder=0.0, seed=1):
-        self.server, self.loss, self.doubling, self.reorder = server, loss, doubling, reorder
+    def __init__(self, server, loss=0.0, doubling=0.0, reorder=0.0, delay=0.0, seed=1):
+        self.server, self.loss, self.doubling, self.reorder, self.delay = server, loss, doubling, reorder, delay
         self.dice = random.Random(seed)
         self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.front.bind(("127.0.0.1", 0))
         self.port = self.front.getsockname()[1]
         self.backs, self.clients, self.held = {}, {}, []
+        self.late = collections.deque()  # (when, socket, bytes, to)
         self.lost = 0
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.front, selectors.EVENT_READ)
@@ -322,17 +325,27 @@ class Shim:
             self.held.append((sock, data, to))
             return
         for _ in range(2 if self.dice.random() < self.doubling else 1):
-            sock.sendto(data, to)
+            self._deliver(sock, data, to)
         while self.held:
-            held_sock, held_data, held_to = self.held.pop()
-            held_sock.sendto(held_data, held_to)
+            self._deliver(*self.held.pop())
+
+    def _deliver(self, sock, data, to):
+        if self.delay:
+            self.late.append((time.monotonic() + self.delay, sock, data, to))
+        else:
+            sock.sendto(data, to)
+
+    def _deliver_late(self):
+        while self.late and self.late[0][0] <= time.monotonic():
+            _, sock, data, to = self.late.popleft()
+            sock.sendto(data, to)
 
     def _run(self):
         while True:
-            events = self.selector.select(0.05)
+            events = self.selector.select(min(0.05, max(0.0, self.late[0][0] - time.monotonic())) if self.late else 0.05)
+            self._deliver_late()
             if not events and self.held:  # nobody came to overtake it
-                sock, data, to = self.held.pop()
-                sock.sendto(data, to)
+                self._deliver(*self.held.pop())
             for key, _ in events:
                 if key.fileobj is self.wake:
                     return

@@ -171,10 +171,11 @@ def test_answers_may_come_separately(site, device):
     assert site.get("plant/temp").payload == b"21.5"
 
 
-def test_lost_doubled_and_reordered_datagrams_do_no_harm(site, device):
+@pytest.mark.parametrize("delay", [0, 0.05])
+def test_lost_doubled_reordered_and_late_datagrams_do_no_harm(site, device, delay):
     big = bytes(range(256)) * 16
     device.values["big"] = big
-    with Shim(device.port, loss=0.1, doubling=0.1, reorder=0.1) as shim:
+    with Shim(device.port, loss=0.1, doubling=0.1, reorder=0.1, delay=delay) as shim:
         site.connect(f"coap://127.0.0.1:{shim.port}?as=plant/{{path...}}&discover=no&max_age=0")
 
         for i in range(3):

@@ -19,6 +19,7 @@ static int which[2] = {0, 1};
 static uint8_t memory[1 << 16];
 static int64_t now = 5000;
 static unsigned loss, doubling; /* percent */
+static int64_t far_away;         /* ms, added to each way */
 static uint32_t dice_state;
 static char body[BODY];
 static unsigned asked, puts_heard;
@@ -40,7 +41,7 @@ static void fly(int to, const uint8_t *p, size_t len)
     flying *f = &wire[wire_count++];
 
     CHECK(wire_count < WIRE_MAX && len <= sizeof f->bytes);
-    *f = (flying){.at = now + 5 + dice(20), .to = to, .len = len};
+    *f = (flying){.at = now + 5 + dice(20) + far_away, .to = to, .len = len};
     memcpy(f->bytes, p, len);
 }
 static void on_send(void *user, coap_peer *peer, const uint8_t *p, size_t len)
@@ -160,7 +161,6 @@ static void bodies_arrive_whole_both_ways(void)
         run(400000);
         CHECK(got.count == 1 && put.count == 1);
         if (got.status < 0 || put.status < 0) {
-if (getenv("V")) printf("seed %u loss %u dup %u: %d %d\n", seed, loss, doubling, got.status, put.status);
             failed++; /* five sends lost in a row: at 20 % both ways that happens */
         } else {
             CHECK(got.whole && got.code == COAP_CONTENT);
@@ -228,11 +228,60 @@ static void nobody_there_is_told(void)
     coap_engine_free(ends[1]);
 }
 
+static heard_answers get_once(int64_t ms)
+{
+    heard_answers got = {0};
+    coap_ask *a;
+
+    CHECK_INT(coap_ask_new(&a, server(), now, &(coap_question){.code = COAP_GET}, on_answer, &got), 0);
+    run(ms);
+    return got;
+}
+
+/* draft-ietf-core-cocoa: a way that is known to be short is not waited for as one that is not known */
+static void what_is_lost_on_a_short_way_is_sent_again_sooner(void)
+{
+    heard_answers got = {0};
+    int64_t began;
+    coap_ask *a;
+
+    start(0, 0, 1);
+    for (int i = 0; i < 20; i++) CHECK_INT(get_once(1000).code, COAP_CONTENT);
+    loss = 100;
+    began = now;
+    CHECK_INT(coap_ask_new(&a, server(), now, &(coap_question){.code = COAP_GET, .timeout = 200000}, on_answer, &got), 0);
+    while (!coap_engine_counters(ends[0]).retransmitted && now < began + 10000) run(1);
+    CHECK(now - began >= 1000 && now - began <= 1700); /* RFC 7252 4.2: 2000 to 3000 */
+    while (!got.count && now < began + 200000) run(10);
+    CHECK(got.status == BRIDGE_TIMEOUT && now - began >= 62000 && now - began < 100000); /* not given up sooner */
+    CHECK_INT(coap_engine_counters(ends[0]).retransmitted, 4);
+    stop();
+}
+
+static void what_is_slow_is_not_taken_for_lost(void)
+{
+    uint64_t again;
+
+    far_away = 3500; /* seven seconds there and back */
+    start(0, 0, 1);
+    CHECK_INT(get_once(60000).code, COAP_CONTENT);
+    CHECK(coap_engine_counters(ends[0]).retransmitted > 0); /* nobody could know */
+    for (int i = 0; i < 12; i++) CHECK_INT(get_once(60000).code, COAP_CONTENT);
+    again = coap_engine_counters(ends[0]).retransmitted;
+    for (int i = 0; i < 12; i++) CHECK_INT(get_once(60000).code, COAP_CONTENT);
+    CHECK(coap_engine_counters(ends[0]).retransmitted == again);
+    far_away = 0; /* and it learns that it has become better */
+    for (int i = 0; i < 30; i++) CHECK_INT(get_once(20000).code, COAP_CONTENT);
+    stop();
+}
+
 int main(void)
 {
     for (unsigned i = 0; i < BODY; i++) body[i] = (char)('a' + i % 23);
     bodies_arrive_whole_both_ways();
     an_observer_ends_up_with_the_newest();
     nobody_there_is_told();
+    what_is_lost_on_a_short_way_is_sent_again_sooner();
+    what_is_slow_is_not_taken_for_lost();
     return check_done();
 }

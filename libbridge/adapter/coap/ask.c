@@ -187,6 +187,7 @@ static int ask_send_confirmable(coap_ask *a, bool cancel)
         return (int)len;
     }
     s->len = (uint16_t)len;
+    s->asks = true;
     if (!cancel) {
         s->done = on_sent;
         s->user = a;
@@ -491,6 +492,7 @@ static bool settles(coap_ask *a, const coap_packet *packet)
     if (packet->type == COAP_ACK && (!s || s->id != packet->id)) return false;
     if (!s || !s->timer.fn || !coap_token_same(&token, &packet->token)) return true;
     a->sent = NULL;
+    pace_heard(s);
     outbox_cancel(s);
     return true;
 }

@@ -47,11 +47,23 @@ typedef struct coap_sent { /* a confirmable message under way */
     void (*done)(struct coap_sent *s, int status);
     void *user;
     unsigned wait; /* ms */
+    int64_t began; /* when it flew */
+    uint16_t rto;  /* the first wait, before the dice */
     uint16_t id;
     uint16_t len;
     uint8_t tries;
+    bool asks; /* a question of ours: pace.c */
     uint8_t data[];
 } coap_sent;
+
+typedef struct pace_estimate { /* ms */
+    uint32_t mean : 16, deviation : 15, heard : 1;
+} pace_estimate;
+typedef struct pace_known { /* of the way to a peer and back */
+    int64_t since;
+    pace_estimate strong, weak;
+    uint16_t rto; /* ms; 0: nothing is known */
+} pace_known;
 
 typedef struct coap_transfer { /* a body half received */
     list peer_link, age_link;
@@ -99,6 +111,7 @@ struct coap_peer {
     int64_t verified; /* until then: echo.c */
     rate_count own_rate;
     coap_rate *rate;  /* of all that have its name; NULL: own_rate counts */
+    pace_known pace;
     bool stream, bert, dead, parked, still; /* parked: see coap_peer_park() */
 };
 
@@ -182,6 +195,11 @@ void outbox_next(coap_peer *p);
 void outbox_drop(coap_peer *p); /* all of it, silently */
 void outbox_refused(coap_peer *p); /* what flies now fails as UNREACHABLE */
 static inline bool outbox_busy(const coap_peer *p) { return p->still || p->flying_count >= p->engine->limits.nstart; }
+
+/* pace.c */
+unsigned pace_first(coap_peer *p);                               /* ms */
+unsigned pace_next(const coap_engine *e, const coap_sent *s);    /* after it was sent again */
+void pace_heard(coap_sent *s);                                   /* it is acknowledged */
 
 /* request.c, respond.c */
 void request_input(coap_peer *p, const coap_packet *packet, bool multicast);

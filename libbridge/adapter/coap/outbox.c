@@ -50,7 +50,7 @@ static void on_timer(coap_timer *t)
         return;
     }
     s->tries++;
-    s->wait *= 2;
+    s->wait = pace_next(e, s);
     e->n.retransmitted++;
     engine_send_copy(s->peer, s->data, s->len);
     coap_timer_start(&e->timers, &s->timer, e->now + s->wait, on_timer); /* has its place already */
@@ -69,10 +69,12 @@ coap_sent *outbox_new(coap_peer *p, size_t max)
 static void sent_fly(coap_sent *s)
 {
     coap_engine *e = s->peer->engine;
-    unsigned base = e->limits.ack_timeout;
+    unsigned base = s->asks ? pace_first(s->peer) : e->limits.ack_timeout;
 
     /* RFC 7252 4.2: between ACK_TIMEOUT and ACK_TIMEOUT * ACK_RANDOM_FACTOR (1.5) */
     s->wait = base + engine_dice(e) % (base / 2 + 1);
+    s->rto = (uint16_t)(base < UINT16_MAX ? base : UINT16_MAX);
+    s->began = e->now;
     list_push(&s->peer->flying, &s->link);
     s->peer->flying_count++;
     engine_send_copy(s->peer, s->data, s->len);
@@ -127,6 +129,7 @@ void outbox_acked(coap_peer *p, uint16_t id, int status)
 
         if (s->id != id) continue;
         echo_verified(p);
+        pace_heard(s);
         sent_over(s, status);
         return;
     }
