@@ -166,6 +166,24 @@ def test_only_what_was_sent_before_a_kill_is_a_duplicate(start):
     assert (p.payload, p.dup) == (b"kept", False)
 
 
+def test_a_session_keeps_its_listeners_limits_until_it_is_back(start):
+    urls = ("mqtt://127.0.0.1:0?max_queue=3",)
+    one = start(*urls)
+    sleeper = client(one, "sleeper")
+    sleeper.subscribe(("news", 1))
+    sleeper.disconnect()
+    kill(one)
+    two = start(*urls)
+    publisher = client(two, "publisher")
+    for n in range(5):
+        publisher.publish("news", b"%d" % n, qos=1)
+
+    sleeper = client(two, "sleeper")
+
+    assert [sleeper.message().payload for _ in range(3)] == [b"0", b"1", b"2"]
+    sleeper.nothing()
+
+
 def test_qos_2_is_not_doubled_by_a_kill_at_any_step(start):
     one = start()
     listener = client(one, "listener")

@@ -128,14 +128,19 @@ static int read_session(loading *l, const void *id, size_t id_len, bytes *b, int
     char *user = NULL;
     uint32_t expiry, user_len;
     uint64_t queue;
+    uint64_t max_queue = l->sh->handed.limits.max_queue, max_bytes = l->sh->handed.limits.max_queue_bytes;
     int rc;
 
     unsigned version = (unsigned)take(b, 1);
-    if (version != 1 && version != 2) return BRIDGE_SYNTAX;
+    if (version < 1 || version > 3) return BRIDGE_SYNTAX;
     expiry = (uint32_t)take(b, 4);
     queue = take(b, 8);
     *since = (int64_t)take(b, 8);
-    l->unsent = version == 2 ? take(b, 8) : UINT64_MAX;
+    l->unsent = version >= 2 ? take(b, 8) : UINT64_MAX;
+    if (version >= 3) { /* its listener's, which may be others than the bridge's */
+        max_queue = take(b, 4);
+        max_bytes = take(b, 8);
+    }
     user_len = (uint32_t)take(b, 4);
     if (b->bad || queue == 0 || id_len > UINT16_MAX) return BRIDGE_SYNTAX;
     if (user_len != UINT32_MAX) {
@@ -150,6 +155,8 @@ static int read_session(loading *l, const void *id, size_t id_len, bytes *b, int
     l->session->expiry = expiry;
     l->session->queue = queue;
     l->session->first_seq = 1;
+    l->session->max_queue = (unsigned)max_queue;
+    l->session->max_queue_bytes = (size_t)max_bytes;
     return b->at < b->end ? mqtt_will_unpack(l->session, b->at, (size_t)(b->end - b->at)) : 0;
 }
 

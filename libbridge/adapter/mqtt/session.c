@@ -94,8 +94,6 @@ void mqtt_session_restore(mqtt_session *s, int64_t since)
     int64_t now = loop_now(s->shared->loop), gone = loop_calendar(s->shared->loop) - since, delay = mqtt_will_delay(s);
     if (since == 0 || gone < 0) gone = 0; /* it was connected when the process ended */
     bridge_peer_away(s->peer, true);
-    s->max_queue = (unsigned)s->shared->handed.limits.max_queue; /* until it comes back through a listener with its own */
-    s->max_queue_bytes = s->shared->handed.limits.max_queue_bytes;
     s->ends_at = s->expiry == UINT32_MAX ? INT64_MAX : now + (int64_t)s->expiry * 1000 - gone;
     s->will_at = delay < 0 ? INT64_MAX : now + delay - gone;
     arm(s);
