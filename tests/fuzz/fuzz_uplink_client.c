@@ -1,5 +1,6 @@
 /* A broker of any bytes towards our client.  It stays up, frees what it took, says only whole packets that a broker would read, and
- * acknowledges what was taken late in any order.  Input: what kind of client, then chunks of (what happens, length, bytes). */
+ * acknowledges what was taken late in any order, with a disk that is late or with none.  Input: what kind of client, then chunks of
+ * (what happens, length, bytes). */
 #include "adapter/mqtt/wire.h"
 #include "adapter/uplink/buffer.h"
 #include "adapter/uplink/client.h"
@@ -16,6 +17,7 @@ typedef struct end {
     client_ack *held[HELD];
     unsigned held_count;
     int64_t now;
+    uint64_t batch; /* being filled; 0: there is no disk */
     bool hold, up;
 } end;
 
@@ -72,7 +74,23 @@ static int on_message(void *user, const arrival *a, client_ack *ack)
     return BRIDGE_PENDING;
 }
 
-static const client_hooks hooks = {on_room, on_up, on_end, on_reset, on_done, on_subscribed, on_message};
+static uint64_t keep_out(void *user, parcel *p)
+{
+    const end *e = user;
+
+    if (p->qos != 2 || !p->id) abort();
+    return e->batch;
+}
+
+static uint64_t keep_in(void *user, uint16_t id, bool taken)
+{
+    const end *e = user;
+
+    (void)id, (void)taken;
+    return e->batch;
+}
+
+static const client_hooks hooks = {on_room, on_up, on_end, on_reset, on_done, on_subscribed, on_message, keep_out, keep_in};
 
 static void publish(end *e, uint8_t kind)
 {
@@ -118,7 +136,10 @@ static void happen(end *e, uint8_t what, const uint8_t *data, size_t n)
         if (e->held_count) client_acknowledge(e->held[--e->held_count], what & 32 ? BRIDGE_BUSY : 0);
         break;
     case 4: e->now = client_tick(e->c, e->now) == INT64_MAX ? e->now : client_tick(e->c, e->now); break;
-    case 5: client_unsubscribe(e->c, "a/#"); break;
+    case 5:
+        client_unsubscribe(e->c, "a/#");
+        if (e->batch) client_written(e->c, e->batch++);
+        break;
     default: client_data(e->c, data, n, e->now);
     }
 }
@@ -130,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     if (len < 1) return 0;
     e.s = (link_settings){.client_id = (char *)"me", .version = data[0] & 1 ? 5 : 4, .clean = data[0] & 2, .keep_alive = data[0] >> 4, .max_packet = 4096};
+    e.batch = data[0] >> 3 & 1;
     list_init(&e.parcels);
     if (client_new(&e.c, mem_default(), 4, &hooks, &e) < 0) abort();
     client_begin(e.c, &e.s, e.now, e.now);

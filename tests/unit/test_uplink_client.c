@@ -17,6 +17,8 @@ typedef struct end { /* of the client: what it said, and what it told us */
     client_ack *acks[8];
     int ack_count;
     bool hold; /* messages are not taken at once */
+    uint64_t batch;    /* the disk's: 0: there is none */
+    char kept[400];
     list parcels;
 } end;
 
@@ -73,7 +75,23 @@ static int on_message(void *user, const arrival *a, client_ack *ack)
     return BRIDGE_PENDING;
 }
 
-static const client_hooks hooks = {on_room, on_up, on_end, on_reset, on_done, on_subscribed, on_message};
+static uint64_t keep_out(void *user, parcel *p)
+{
+    end *e = user;
+
+    if (e->batch) snprintf(e->kept + strlen(e->kept), sizeof e->kept - strlen(e->kept), "%s:%u:%u ", p->topic, p->id, p->phase);
+    return e->batch;
+}
+
+static uint64_t keep_in(void *user, uint16_t id, bool taken)
+{
+    end *e = user;
+
+    if (e->batch) snprintf(e->kept + strlen(e->kept), sizeof e->kept - strlen(e->kept), "%c%u ", taken ? '+' : '-', id);
+    return e->batch;
+}
+
+static const client_hooks hooks = {on_room, on_up, on_end, on_reset, on_done, on_subscribed, on_message, keep_out, keep_in};
 
 /* ---- the broker */
 
@@ -355,6 +373,153 @@ static void what_cannot_be_kept_now_is_left_to_the_broker(void)
     close_end(e);
 }
 
+/* [5: 4.3.3] after a kill the other side must be told what it was told before */
+static void what_is_kept_is_said_when_it_is_on_disk(void)
+{
+    end *e = up_end(5, false, 10);
+
+    e->batch = 1;
+    publish(e, "a", 2);
+    publish(e, "b", 1);
+    CHECK_STR(said_short(e), "PUBLISH 2 b");
+    CHECK_STR(said_short(e), "-");
+    CHECK(!client_written(e->c, 1));
+    CHECK_STR(said_short(e), "PUBLISH 1 a");
+    e->batch = 2;
+    hear_ack(e, WIRE_PUBREC, 1, 0);
+    e->batch = 3;
+    publish(e, "c", 2);
+    hear_ack(e, WIRE_PUBCOMP, 1, 0); /* PUBREL was not said: it is none of that */
+    CHECK_STR(said_short(e), "-");
+    CHECK(client_written(e->c, 2));
+    CHECK_STR(said_short(e), "PUBREL 1");
+    CHECK_STR(said_short(e), "-");
+    hear_ack(e, WIRE_PUBCOMP, 1, 0);
+    CHECK(!client_written(e->c, 3));
+    CHECK_STR(said_short(e), "PUBLISH 3 c");
+    CHECK_STR(e->kept, "a:1:1 a:1:2 c:3:1 ");
+    CHECK_STR(e->done, "a ");
+    close_end(e);
+}
+
+static void an_identifier_is_given_back_when_the_disk_says_so(void)
+{
+    end *e = up_end(5, false, 10);
+
+    e->batch = 4;
+    hear_publish(e, "a", 2, 7, false);
+    CHECK_STR(said_short(e), "PUBREC 7");
+    e->batch = 5;
+    hear_ack(e, WIRE_PUBREL, 7, 0);
+    CHECK_STR(said_short(e), "-");
+    CHECK(client_written(e->c, 4));
+    CHECK(!client_written(e->c, 5));
+    CHECK_STR(said_short(e), "PUBCOMP 7");
+    hear_ack(e, WIRE_PUBREL, 7, 0);
+    client_lost(e->c); /* the broker says it again */
+    CHECK(!client_written(e->c, 5));
+    CHECK_STR(e->kept, "+7 -7 -7 ");
+    close_end(e);
+}
+
+static void what_waits_for_the_disk_keeps_its_place_over_a_connection(void)
+{
+    end *e = up_end(5, false, 10);
+
+    e->batch = 1;
+    publish(e, "a", 2);
+    client_lost(e->c);
+    begin(e);
+    welcome(e, true, (wire_props){0});
+    CHECK_STR(said_short(e), "-");
+    CHECK(!client_may(e->c, 0));
+    CHECK(!client_written(e->c, 1));
+    CHECK_STR(said_short(e), "PUBLISH 1 a dup");
+    CHECK(client_may(e->c, 0));
+    close_end(e);
+}
+
+static parcel *of_before(end *e, const char *topic, uint16_t id, parcel_phase phase, list *to)
+{
+    bridge_msg *msg = NULL;
+    parcel *p;
+
+    CHECK_INT(bridge_msg_new(&msg, BRIDGE_FIELDS(.path = topic, .data = "x", .len = 1)), 0);
+    p = parcel_new(mem_default(), msg, topic, strlen(topic));
+    bridge_msg_unref(msg);
+    p->qos = 2;
+    p->id = id;
+    p->phase = (uint8_t)phase;
+    list_push(&e->parcels, &p->link);
+    list_push(to, &p->flight);
+    return p;
+}
+
+static end *resumed(uint16_t second, int wanted)
+{
+    static const uint16_t ids[] = {9};
+    end *e = open_end(5, false, 10);
+    list before;
+
+    list_init(&before);
+    client_lost(e->c);
+    of_before(e, "a", 3, PARCEL_SENT, &before);
+    of_before(e, "b", second, PARCEL_RELEASED, &before);
+    CHECK_INT(client_resume(e->c, &before, ids, 1), wanted);
+    while (list_pop(&before)) continue;
+    begin(e);
+    return e;
+}
+
+static void a_session_of_before_our_time_goes_on(void)
+{
+    end *e = resumed(1, 0);
+
+    welcome(e, true, (wire_props){0});
+    CHECK_STR(said_short(e), "PUBLISH 3 a dup");
+    CHECK_STR(said_short(e), "PUBREL 1");
+    publish(e, "c", 2);
+    publish(e, "d", 2);
+    CHECK_STR(said_short(e), "PUBLISH 2 c"); /* the identifiers that are free */
+    CHECK_STR(said_short(e), "PUBLISH 4 d");
+    hear_publish(e, "x", 2, 9, true);
+    CHECK_STR(said_short(e), "PUBREC 9");
+    CHECK_STR(e->heard, "");
+    hear_ack(e, WIRE_PUBCOMP, 1, 0);
+    CHECK_STR(e->done, "b ");
+    close_end(e);
+
+    e = resumed(1, 0);
+    welcome(e, false, (wire_props){0}); /* but the broker has lost it */
+    CHECK_INT(e->resets, 1);
+    CHECK_STR(said_short(e), "-");
+    hear_publish(e, "x", 2, 9, true);
+    CHECK_STR(e->heard, "x=x ");
+    close_end(e);
+
+    e = resumed(3, BRIDGE_EXISTS); /* one identifier for two */
+    welcome(e, true, (wire_props){0});
+    CHECK_STR(said_short(e), "-");
+    close_end(e);
+}
+
+static void another_brokers_session_is_kept_until_this_one_has_answered(void)
+{
+    end *e = up_end(5, false, 10);
+
+    publish(e, "a", 2);
+    client_lost(e->c);
+    e->s.fresh = true;
+    begin(e);
+    client_lost(e->c);
+    CHECK_INT(e->resets, 0);
+    begin(e);
+    welcome(e, true, (wire_props){0});
+    CHECK_INT(e->resets, 1);
+    CHECK_STR(said_short(e), "-");
+    close_end(e);
+}
+
 static void the_keep_alive_is_the_brokers_and_silence_ends_it(void)
 {
     end *e = open_end(5, true, 10);
@@ -502,6 +667,11 @@ int main(void)
     a_message_is_acknowledged_when_it_is_taken_and_in_order();
     what_is_taken_late_is_not_acknowledged_to_another_connection();
     what_cannot_be_kept_now_is_left_to_the_broker();
+    what_is_kept_is_said_when_it_is_on_disk();
+    an_identifier_is_given_back_when_the_disk_says_so();
+    what_waits_for_the_disk_keeps_its_place_over_a_connection();
+    a_session_of_before_our_time_goes_on();
+    another_brokers_session_is_kept_until_this_one_has_answered();
     the_keep_alive_is_the_brokers_and_silence_ends_it();
     the_brokers_largest_packet_is_respected();
     a_filter_is_answered_for_itself();

@@ -119,6 +119,21 @@ void buffer_untake(buffer *b, parcel *p)
     b->next = p;
 }
 
+parcel *buffer_resume(buffer *b, uint64_t number)
+{
+    list *last = b->next ? b->next->link.prev : b->parcels.prev; /* of those that are given */
+    parcel *p = b->next;
+
+    while (p && p->number < number) p = after(b, p);
+    if (!p || p->number != number) return NULL;
+    if (p == b->next) b->next = after(b, p);
+    list_remove(&p->link);
+    list_push_front(last, &p->link);
+    p->given = true;
+    b->given++;
+    return p;
+}
+
 void buffer_finish(buffer *b, parcel *p)
 {
     take_out(b, p);
@@ -130,7 +145,7 @@ void buffer_reset(buffer *b)
     {
         parcel *p = list_of(it, parcel, link);
         if (!p->given) break;
-        p->given = p->refused = false;
+        p->given = p->refused = p->tracked = false;
         b->given--;
     }
     b->next = list_empty(&b->parcels) ? NULL : list_of(b->parcels.next, parcel, link);

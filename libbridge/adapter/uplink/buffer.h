@@ -25,6 +25,7 @@ typedef struct buffer {
     buffer_policy policy;
     bridge_store *store; /* NULL: nothing outlives the process */
     uint64_t queue;      /* its number in the store */
+    const uint64_t *steps; /* the queue of what is known of parcels that are given: session.c */
     size_t name_len;
     buf packed;
 } buffer;
@@ -47,6 +48,7 @@ int buffer_open(buffer *b, bridge_store *store, const char *name); /* what was l
 void buffer_keep(buffer *b, parcel *p);
 void buffer_unkeep(buffer *b, parcel *p);
 void buffer_restore(buffer *b, parcel *p, uint64_t number); /* from the store, in order */
+parcel *buffer_resume(buffer *b, uint64_t number); /* given before our time, in order: before all that waits.  NULL: it is not there */
 
 parcel *parcel_new(mem *m, bridge_msg *msg, const char *topic, size_t topic_len); /* takes a reference of its own */
 void parcel_free(mem *m, parcel *p);                                              /* NULL is fine */

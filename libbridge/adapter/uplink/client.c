@@ -28,6 +28,7 @@ void client_free(client *c)
     mem_free(c->mem, c->slots);
     mem_free(c->mem, c->uncertain);
     mem_free(c->mem, c->user_props);
+    mem_free(c->mem, c->owed);
     mem_free(c->mem, c);
 }
 
@@ -58,11 +59,14 @@ void client_lost(client *c)
 
 void client_forget(client *c)
 {
+    bool any = c->session || c->taken_count || !list_empty(&c->flight);
+
     c->session = false;
     client_drop_in(c, false);
     mem_free(c->mem, c->uncertain);
     c->uncertain = NULL;
     client_drop_flight(c);
+    if (any) c->hooks->on_reset(c->user);
 }
 
 void client_goodbye(client *c)
@@ -115,6 +119,7 @@ void client_begin(client *c, const link_settings *s, int64_t now, int64_t calend
     wire_packet p = {.type = WIRE_CONNECT, .version = (uint8_t)s->version};
 
     c->clean = s->clean;
+    c->fresh = s->fresh;
     c->max_in = s->max_packet;
     c->version = (unsigned)s->version;
     c->max_packet = 0;
@@ -165,12 +170,21 @@ static int on_connack(client *c, const wire_packet *p)
     take_terms(c, &p->props, &up);
     c->state = CLIENT_UP;
     up.session_present = p->session_present;
-    if (!p->session_present) client_forget(c);
-    else if (!c->session) client_doubt(c);
+    if (!p->session_present || c->fresh) client_forget(c);
+    if (p->session_present && !c->session) client_doubt(c);
     c->session = !c->clean;
     client_resend(c);
     if (c->turn == turn) c->hooks->on_up(c->user, &up);
     return 0;
+}
+
+/* ---- what is on disk */
+
+bool client_written(client *c, uint64_t batch)
+{
+    if (c->held) client_say_held(c, batch);
+    if (c->owed_count) client_say_owed(c, batch);
+    return c->held || c->owed_count;
 }
 
 /* ---- packets */

@@ -12,20 +12,36 @@ static size_t find_taken(const client *c, uint16_t id)
     return i;
 }
 
-static int add_taken(client *c, uint16_t id)
+int client_take_again(client *c, uint16_t id)
 {
     if (mem_grow(c->mem, (void **)&c->taken, &c->taken_room, c->taken_count, sizeof *c->taken) < 0) return BRIDGE_NOMEM;
     c->taken[c->taken_count++] = id;
     return 0;
 }
 
-static bool drop_taken(client *c, uint16_t id)
+static int add_taken(client *c, uint16_t id)
+{
+    int rc = client_take_again(c, id);
+
+    if (rc == 0 && c->hooks->keep_in) c->hooks->keep_in(c->user, id, true);
+    return rc;
+}
+
+/* The batch in which it is gone, also when it was before: that may not be on disk yet. */
+static uint64_t drop_taken(client *c, uint16_t id, bool *known)
 {
     size_t i = find_taken(c, id);
 
-    if (i == c->taken_count) return false;
-    memmove(c->taken + i, c->taken + i + 1, (--c->taken_count - i) * sizeof *c->taken);
-    return true;
+    *known = i < c->taken_count;
+    if (*known) memmove(c->taken + i, c->taken + i + 1, (--c->taken_count - i) * sizeof *c->taken);
+    return c->hooks->keep_in ? c->hooks->keep_in(c->user, id, false) : 0;
+}
+
+static void over(client *c, uint16_t id) /* [5: 4.3.3] the exchange has ended without PUBREL */
+{
+    bool known;
+
+    drop_taken(c, id, &known);
 }
 
 /* ---- acknowledging */
@@ -57,7 +73,7 @@ static void flush_acks(client *c)
         list_remove(&a->link);
         c->acks_pending--;
         if (!a->muted) write_ack(c, a->qos == 2 ? WIRE_PUBREC : WIRE_PUBACK, a->id, a->reason);
-        if (a->qos == 2 && a->reason >= WIRE_UNSPECIFIED) drop_taken(c, a->id); /* [5: 4.3.3] then the exchange is over */
+        if (a->qos == 2 && a->reason >= WIRE_UNSPECIFIED) over(c, a->id);
         mem_free(c->mem, a);
     }
 }
@@ -73,7 +89,7 @@ static void settle(client *c, client_ack *a, int status)
     a->reason = reason_of(c, status);
     a->done = true;
     if (is_for_later(c, status)) {
-        if (a->qos == 2) drop_taken(c, a->id);
+        if (a->qos == 2) over(c, a->id);
         if (!a->muted) client_end(c, WIRE_IMPLEMENTATION, 0, "a message cannot be kept here now");
         a->muted = true;
     }
@@ -88,6 +104,7 @@ void client_acknowledge(client_ack *a, int status)
 void client_mute(client *c)
 {
     list_each(it, &c->acks) list_of(it, client_ack, link)->muted = true;
+    c->owed_count = 0; /* the broker says PUBREL again */
 }
 
 void client_drop_in(client *c, bool all)
@@ -217,10 +234,28 @@ int client_handle_publish(client *c, const wire_packet *p)
     return 0;
 }
 
+/* A broker that has its PUBCOMP uses the identifier for something else, which must not be taken for what it was before a kill. */
 int client_handle_pubrel(client *c, const wire_packet *p)
 {
-    bool known = drop_taken(c, p->id);
+    bool known;
+    uint64_t batch = drop_taken(c, p->id, &known);
+    uint8_t reason = known || c->version != WIRE_V5 ? WIRE_SUCCESS : WIRE_ID_NOT_FOUND;
 
-    write_ack(c, WIRE_PUBCOMP, p->id, known || c->version != WIRE_V5 ? WIRE_SUCCESS : WIRE_ID_NOT_FOUND);
+    if (!batch) {
+        write_ack(c, WIRE_PUBCOMP, p->id, reason);
+        return 0;
+    }
+    if (c->owed_count > UINT16_MAX) return WIRE_RECEIVE_MAX; /* more than there are identifiers */
+    if (mem_grow(c->mem, (void **)&c->owed, &c->owed_room, c->owed_count, sizeof *c->owed) < 0) return WIRE_UNSPECIFIED;
+    c->owed[c->owed_count++] = (owed){.batch = batch, .id = p->id, .reason = reason};
     return 0;
+}
+
+void client_say_owed(client *c, uint64_t batch)
+{
+    size_t n = 0;
+
+    for (; n < c->owed_count && c->owed[n].batch <= batch; n++) write_ack(c, WIRE_PUBCOMP, c->owed[n].id, c->owed[n].reason);
+    c->owed_count -= n;
+    memmove(c->owed, c->owed + n, c->owed_count * sizeof *c->owed);
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 typedef enum client_state { CLIENT_IDLE, CLIENT_ASKED, CLIENT_UP } client_state;
-typedef enum parcel_phase { PARCEL_SENT = 1, PARCEL_RELEASED } parcel_phase;
 
 typedef struct slot { /* of a packet identifier */
     void *of;         /* a parcel, or a wish_sent; NULL: free */
@@ -31,12 +30,18 @@ struct client_ack {
     bool done, muted; /* muted: its connection has gone */
 };
 
+typedef struct owed { /* a PUBCOMP that waits for the disk */
+    uint64_t batch;
+    uint16_t id;
+    uint8_t reason;
+} owed;
+
 struct client {
     mem *mem;
     const client_hooks *hooks;
     void *user;
     client_state state;
-    bool clean;
+    bool clean, fresh; /* fresh: what we know of a session is another broker's */
     uint64_t max_in; /* bytes of a packet from them */
     unsigned version, turn; /* turn: another number for each connection */
     /* keep-alive */
@@ -47,6 +52,7 @@ struct client {
     size_t slot_count, slot_room;
     uint16_t free_id;
     unsigned window, in_flight, quota, most_quota, stale; /* stale: in flight and not yet sent again */
+    unsigned held;                                        /* in flight, and what is to be said waits for the disk */
     list flight, asking;
     unsigned asked;
     uint32_t max_packet;
@@ -59,6 +65,8 @@ struct client {
     client_ack *spare;
     uint16_t *taken; /* identifiers of QoS 2 that are not yet released */
     size_t taken_count, taken_room;
+    owed *owed; /* in order */
+    size_t owed_count, owed_room;
     buf texts;
     bridge_prop *user_props;
     size_t user_room;
@@ -81,10 +89,13 @@ void client_drop_flight(client *c);
 int client_handle_ack(client *c, const wire_packet *p); /* PUBACK, PUBREC, PUBCOMP; 0 or a reason to break off */
 int client_handle_suback(client *c, const wire_packet *p);
 void client_doubt(client *c); /* a session we know nothing of */
+void client_say_held(client *c, uint64_t batch);
 
 /* client_in.c */
 int client_handle_publish(client *c, const wire_packet *p);
 int client_handle_pubrel(client *c, const wire_packet *p);
 void client_mute(client *c);
 void client_drop_in(client *c, bool all);
+int client_take_again(client *c, uint16_t id); /* one that was taken before our time */
+void client_say_owed(client *c, uint64_t batch);
 #endif

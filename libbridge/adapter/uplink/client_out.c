@@ -125,6 +125,23 @@ void client_doubt(client *c)
     if (c->uncertain) memset(c->uncertain, 0xff, (UINT16_MAX + 1) / 8);
 }
 
+/* What is next to be said waits until the disk has what it is about: else it would be said as something new after a kill. */
+static bool hold(client *c, parcel *p)
+{
+    c->held -= p->held;
+    p->batch = p->qos == 2 && c->hooks->keep_out ? c->hooks->keep_out(c->user, p) : 0;
+    p->held = p->batch != 0;
+    c->held += p->held;
+    return p->held;
+}
+
+static int write_first(client *c, const parcel *p)
+{
+    int rc = p->qos == 2 ? settle_doubt(c, p->id) : 0;
+
+    return rc == 0 ? write_publish(c, p, false) : rc;
+}
+
 int client_publish(client *c, parcel *p, int64_t now, int64_t calendar)
 {
     int rc;
@@ -134,12 +151,11 @@ int client_publish(client *c, parcel *p, int64_t now, int64_t calendar)
     c->calendar = calendar - now; /* the two are not bound to each other for ever */
     p->id = 0;
     p->again = false;
+    p->phase = PARCEL_SENT;
     if (p->qos && !(p->id = take_id(c, p, true))) return BRIDGE_NOMEM;
-    rc = p->qos == 2 ? settle_doubt(c, p->id) : 0;
-    if (rc == 0) rc = write_publish(c, p, false);
+    rc = hold(c, p) ? 0 : write_first(c, p);
     if (rc < 0 && p->id) give_id(c, p->id);
     if (rc < 0 || p->qos == 0) return rc;
-    p->phase = PARCEL_SENT;
     list_push(&c->flight, &p->flight);
     c->in_flight++;
     c->quota--;
@@ -154,6 +170,8 @@ static void land(client *c, parcel *p)
     give_id(c, p->id);
     c->in_flight--;
     if (p->again) c->stale--;
+    c->held -= p->held;
+    p->held = false;
     if (c->quota < c->most_quota) c->quota++; /* [5: 4.9] */
 }
 
@@ -194,7 +212,7 @@ static void resend_more(client *c)
     while (c->stale && (p = next_stale(c))) {
         bool whole = p->phase == PARCEL_SENT;
         int rc;
-        if (whole && c->quota == 0) return;
+        if (p->held || (whole && c->quota == 0)) return;
         rc = whole ? write_publish(c, p, true) : write_release(c, p->id);
         if (rc == BRIDGE_TOOBIG) {
             done(c, p, WIRE_TOO_LARGE); /* for the broker of now */
@@ -207,15 +225,77 @@ static void resend_more(client *c)
     }
 }
 
+static void say_next(client *c, parcel *p)
+{
+    int rc = p->phase == PARCEL_RELEASED ? write_release(c, p->id) : write_first(c, p);
+
+    if (rc == BRIDGE_TOOBIG) done(c, p, WIRE_TOO_LARGE);
+}
+
+void client_say_held(client *c, uint64_t batch)
+{
+    list_each_safe(it, &c->flight)
+    {
+        parcel *p = list_of(it, parcel, flight);
+        if (!p->held || p->batch > batch) continue;
+        p->held = false;
+        c->held--;
+        if (c->state == CLIENT_UP && !p->again) say_next(c, p);
+    }
+    if (c->state == CLIENT_UP && c->stale) resend_more(c);
+}
+
 void client_drop_flight(client *c)
 {
     list *it;
-    bool any = !list_empty(&c->flight);
 
-    while ((it = list_pop(&c->flight))) give_id(c, list_of(it, parcel, flight)->id);
-    c->in_flight = c->stale = 0;
+    while ((it = list_pop(&c->flight))) {
+        parcel *p = list_of(it, parcel, flight);
+        give_id(c, p->id);
+        p->held = false;
+    }
+    c->in_flight = c->stale = c->held = 0;
     c->quota = c->most_quota;
-    if (any) c->hooks->on_reset(c->user);
+}
+
+/* ---- the session of before our time */
+
+static int take_this_id(client *c, uint16_t id, parcel *p)
+{
+    while (c->slot_count <= id) {
+        int rc = mem_grow(c->mem, (void **)&c->slots, &c->slot_room, c->slot_count, sizeof *c->slots);
+        if (rc < 0) return rc;
+        c->slots[c->slot_count++] = (slot){0};
+    }
+    if (id == 0 || c->slots[id].of) return BRIDGE_EXISTS;
+    c->slots[id] = (slot){.of = p, .is_parcel = true};
+    return 0;
+}
+
+static void free_the_rest(client *c)
+{
+    c->free_id = 0;
+    for (size_t i = c->slot_count; i-- > 1;)
+        if (!c->slots[i].of) give_id(c, (uint16_t)i);
+}
+
+int client_resume(client *c, list *parcels, const uint16_t *ids, size_t count)
+{
+    int rc = 0;
+    list *it;
+
+    while (rc == 0 && (it = list_pop(parcels))) {
+        parcel *p = list_of(it, parcel, flight);
+        rc = take_this_id(c, p->id, p);
+        if (rc < 0) break;
+        list_push(&c->flight, &p->flight);
+        c->in_flight++;
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = client_take_again(c, ids[i]);
+    free_the_rest(c);
+    c->session = rc == 0;
+    if (rc < 0) client_forget(c);
+    return rc;
 }
 
 int client_handle_ack(client *c, const wire_packet *packet)
@@ -233,13 +313,16 @@ int client_handle_ack(client *c, const wire_packet *packet)
             resend_more(c);
             return 0;
         }
-        p->phase = PARCEL_RELEASED;
-        write_release(c, p->id);
+        if (p->phase != PARCEL_RELEASED) {
+            p->phase = PARCEL_RELEASED;
+            hold(c, p);
+        }
+        if (!p->held) write_release(c, p->id);
         return 0;
     }
     if (!p) return 0; /* of the time before */
     if (packet->type == WIRE_PUBACK ? p->qos != 1 : p->qos != 2) return WIRE_PROTOCOL_ERROR;
-    if (packet->type == WIRE_PUBCOMP && p->phase != PARCEL_RELEASED) return 0; /* of settle_doubt() */
+    if (packet->type == WIRE_PUBCOMP && (p->phase != PARCEL_RELEASED || p->held)) return 0; /* of settle_doubt() */
     done(c, p, packet->type == WIRE_PUBACK ? packet->reason : 0);
     resend_more(c);
     return 0;

@@ -64,7 +64,7 @@ static void on_done(void *user, parcel *p)
     (void)user, (void)p;
 }
 
-static const link_hooks probe_hooks = {on_up, on_down, on_over, on_nobody, on_message, on_done, on_nothing, on_nothing};
+static const link_hooks probe_hooks = {on_up, on_down, on_over, on_nobody, on_message, on_done, on_nothing, on_nothing, NULL, NULL};
 
 static int probe(uplink *u)
 {

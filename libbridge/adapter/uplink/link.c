@@ -150,7 +150,21 @@ static int on_message(void *user, const arrival *a, client_ack *ack)
     return k->hooks->on_message(k->user, a, ack);
 }
 
-static const client_hooks client_wants = {on_room, on_up, on_end, on_reset, on_done, on_subscribed, on_message};
+static uint64_t keep_out(void *user, parcel *p)
+{
+    broker_link *k = user;
+
+    return k->hooks->keep_out ? k->hooks->keep_out(k->user, p) : 0;
+}
+
+static uint64_t keep_in(void *user, uint16_t id, bool taken)
+{
+    broker_link *k = user;
+
+    return k->hooks->keep_in ? k->hooks->keep_in(k->user, id, taken) : 0;
+}
+
+static const client_hooks client_wants = {on_room, on_up, on_end, on_reset, on_done, on_subscribed, on_message, keep_out, keep_in};
 
 /* ---- a connection */
 
@@ -324,7 +338,6 @@ void link_open(broker_link *k, link_settings *s)
     k->address_count = k->address_at = 0;
     tls_client_unref(k->tls);
     k->tls = NULL;
-    if (s->fresh) client_forget(k->client);
     timer_start(&k->patience, k->loop, (int64_t)s->connect_timeout * 1000, on_patience);
     if (s->tls && make_tls(k, &err) < 0) failed(k, 0, err.text);
     else if (is_address(k)) dial_next(k);
@@ -418,6 +431,16 @@ int link_publish(broker_link *k, parcel *p)
 void link_acknowledge(link_ack *ack, int status)
 {
     client_acknowledge(ack, status);
+}
+
+int link_resume(broker_link *k, list *parcels, const uint16_t *ids, size_t count)
+{
+    return client_resume(k->client, parcels, ids, count);
+}
+
+bool link_written(broker_link *k, uint64_t batch)
+{
+    return client_written(k->client, batch);
 }
 
 /* ---- life */

@@ -22,11 +22,14 @@ enum {
 
 #define LINK_HOP "bridge-via" /* the user property that says through which bridges a message has come: once for each */
 
+typedef enum parcel_phase { PARCEL_SENT = 1, PARCEL_RELEASED } parcel_phase; /* client.h; the numbers are in files */
+
 /* A message on its way out. */
 typedef struct parcel {
     list link;             /* in the buffer */
     list flight;           /* in the client's: QoS 1 and 2, sent and not acknowledged */
     uint64_t number;       /* in the buffer, and in the store */
+    uint64_t batch;        /* held: until this one is on disk */
     bridge_store_mark mark;
     bridge_msg *msg;       /* payload and properties */
     const char *hop;       /* our mark as a user property, or NULL: MQTT 3.1.1 */
@@ -38,6 +41,8 @@ typedef struct parcel {
     bool retain, gone;     /* gone: the value was removed: an empty payload */
     bool transient;        /* a question: nobody waits for it after a restart */
     bool kept;             /* the store has it */
+    bool tracked;          /* and its identifier and phase: session.c */
+    bool held;             /* what is to be said next waits for that */
     bool given;            /* the link has it */
     bool refused;          /* the broker said no; `reason` */
     uint8_t reason;
@@ -56,7 +61,7 @@ typedef struct link_settings { /* for one attempt; all texts are in `mem`; freed
     uint64_t max_packet;
     uint8_t will_qos;
     bool tls, ws, verify, clean, will_retain;
-    bool fresh; /* forget what the link knows of a session */
+    bool fresh; /* another broker: once it has answered, forget what the link knows of a session */
 } link_settings;
 link_settings *link_settings_new(mem *m);
 void link_settings_free(link_settings *s);
@@ -85,8 +90,10 @@ typedef struct link_hooks {
     /* ack: NULL at QoS 0.  Its outcome, which acknowledges it; or BRIDGE_PENDING, then link_acknowledge() later. */
     int (*on_message)(void *user, const arrival *a, link_ack *ack);
     void (*on_done)(void *user, parcel *p); /* QoS 1 and 2: the broker has it, or does not want it */
-    void (*on_reset)(void *user);           /* what was given and is not done is to be given again */
+    void (*on_reset)(void *user);           /* the session is over: what was given and is not done is to be given again */
     void (*on_room)(void *user);            /* link_may() may say yes again */
+    uint64_t (*keep_out)(void *user, parcel *p);              /* these two as client.h has them */
+    uint64_t (*keep_in)(void *user, uint16_t id, bool taken);
 } link_hooks;
 
 typedef struct broker_link broker_link;
@@ -101,6 +108,8 @@ int link_unsubscribe(broker_link *k, const char *filter);
 bool link_may(const broker_link *k, uint8_t qos); /* is there room for one more? */
 int link_publish(broker_link *k, parcel *p);      /* QoS 0: done with it.  TOOBIG for this broker; else the connection is as good as lost */
 void link_acknowledge(link_ack *ack, int status);
+int link_resume(broker_link *k, list *parcels, const uint16_t *ids, size_t count); /* as client_resume() */
+bool link_written(broker_link *k, uint64_t batch);                                   /* as client_written() */
 
 /* MQTT 5 1.5.4 lets a server end the connection for control characters in a text, and some do: such a text does not leave here, or the
  * message would end every connection that is made to send it. */

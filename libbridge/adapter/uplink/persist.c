@@ -29,7 +29,8 @@ void buffer_keep(buffer *b, parcel *p)
 void buffer_unkeep(buffer *b, parcel *p)
 {
     if (p->kept) bridge_store_drop(b->store, b->queue, p->number, &p->mark);
-    p->kept = false;
+    if (p->tracked) bridge_store_drop(b->store, *b->steps, p->number, NULL);
+    p->kept = p->tracked = false;
 }
 
 static int on_item(void *user, uint64_t number, const void *value, size_t len)

@@ -240,7 +240,7 @@ static void on_up(void *user, const link_up *up)
     stop_timers(u);
     u->state = UPLINK_UP;
     u->failures = 0;
-    u->session_broker = u->broker;
+    uplink_session_up(u, u->broker);
     u->max_qos = up->max_qos;
     u->no_retain = up->no_retain;
     u->backlog = buffer_waiting(&u->buffer);
@@ -289,9 +289,7 @@ static void on_done(void *user, parcel *p)
 
 static void on_reset(void *user)
 {
-    uplink *u = user;
-
-    buffer_reset(&u->buffer);
+    uplink_session_forget(user);
 }
 
 static void on_room(void *user)
@@ -314,6 +312,7 @@ static void finish(uplink *u)
 {
     stop_timers(u);
     turn_end_cancel(&u->feed);
+    bridge_store_forget(&u->session.wait);
     link_free(u->link);
     u->link = NULL;
     if (u->was_up) uplink_say_state(u, false);
@@ -328,14 +327,19 @@ static void on_over(void *user)
     finish(user);
 }
 
-static const link_hooks hooks = {on_up, on_down, on_over, on_subscribed, on_message, on_done, on_reset, on_room};
+static const link_hooks hooks = {on_up, on_down, on_over, on_subscribed, on_message, on_done, on_reset, on_room, uplink_keep_out, uplink_keep_in};
 
 int uplink_begin(uplink *u)
 {
     int rc = link_new(&u->link, port_loop(u->port), u->mem, (unsigned)u->options.max_inflight, &hooks, u);
 
-    if (rc < 0) return rc;
     u->session_broker = BROKERS_MAX;
+    if (rc == 0) rc = uplink_session_load(u);
+    if (rc < 0) {
+        link_free(u->link);
+        u->link = NULL;
+        return rc;
+    }
     uplink_say_state(u, false);
     return bridge_port_after(u->port, 0, uplink_try, u, &u->timer);
 }

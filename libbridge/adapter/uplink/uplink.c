@@ -82,6 +82,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     rc = options_read(&u->options, u->mem, where, err);
     echo_init(&u->echo, u->mem);
     buffer_init(&u->buffer, u->mem, u->options.max_queue, u->options.max_queue_bytes, u->options.drop);
+    u->buffer.steps = &u->session.out;
     if (rc == 0 && !(u->name_room = mem_alloc(u->mem, MAP_NAME))) rc = fail_nomem(err);
     if (rc == 0 && (rc = bridge_peer_new(&u->peer, port, u->options.name, u->options.name, 0, u)) < 0)
         fail(err, rc, "%s: %s", u->options.name, bridge_status_text(rc));

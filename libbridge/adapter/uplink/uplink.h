@@ -5,7 +5,7 @@
  *   out.c       from the hub to the broker               buffer.c, persist.c   what waits
  *   in.c        from the broker to the hub               echo.c     what we said ourselves (MQTT 3.1.1)
  *   mirror.c    another bridge at the other end          wants.c    what routes want of the broker
- *   failback.c  back to the first broker
+ *   session.c   QoS 2, over the end of the process     failback.c  back to the first broker
  *   link.c      names, addresses, TLS; ws_client.c: WebSocket
  *   client.c, client_out.c, client_in.c, reasons.c   MQTT's client side, without I/O */
 #ifndef ADAPTER_UPLINK_UPLINK_H
@@ -45,6 +45,12 @@ typedef struct uplink_home { /* what all uplinks of a bridge have together: its 
 
 struct mirror;
 
+typedef struct uplink_session { /* session.c */
+    bool known; /* the store knows whose it is */
+    uint64_t out, in; /* queues */
+    bridge_store_wait wait;
+} uplink_session;
+
 typedef struct uplink {
     bool is_home; /* false; as in uplink_home */
     list link_home; /* in home->uplinks */
@@ -76,6 +82,7 @@ typedef struct uplink {
     bridge_event *look_back; /* when to look for the first broker */
     broker_link *probe;
     unsigned session_broker; /* whose session the link knows of */
+    uplink_session session;
     uint8_t max_qos;
     bool no_retain;
     size_t backlog;  /* of what waited when the connection came: sent at drain_rate */
@@ -110,6 +117,13 @@ void uplink_idle(uplink *u); /* state.c: closes when all is sent and it is to cl
 int uplink_receive(uplink *u, const arrival *a, link_ack *ack);
 int uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path, link_ack *ack);
 int uplink_hops(const uplink *u, const bridge_prop *props, size_t count); /* bridges crossed so far; negative: it came from us, or too far */
+
+/* session.c */
+int uplink_session_load(uplink *u); /* after link_new() */
+void uplink_session_up(uplink *u, unsigned which); /* it has one with us */
+void uplink_session_forget(uplink *u);              /* and none any more */
+uint64_t uplink_keep_out(void *user, parcel *p);    /* as link.h has them */
+uint64_t uplink_keep_in(void *user, uint16_t id, bool is_taken);
 
 /* wants.c */
 int uplink_want(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
