@@ -28,6 +28,8 @@ struct bridge_slot {
 /* Runs fn on the loop's thread and waits for it: at once when this is the one. */
 int on_loop(bridge *b, int (*fn)(bridge *b, void *args), void *args);
 bridge_slot *slot_new(bridge *b, void (*undo)(bridge_slot *), void *user); /* linked; thing is still to be set */
+/* Another URL for the address of a listener, which keeps all it has.  UNSUPPORTED: its protocol cannot; on failure nothing has changed. */
+int listener_change(bridge_slot *slot, const char *where, bridge_error *err);
 /* Ends a listener whose connections are to stay; the slot is gone then.  false: its protocol cannot, nothing was done. */
 bool listener_retire(bridge_slot *slot);
 void slot_free(bridge_slot *slot); /* without undo */

@@ -72,6 +72,13 @@ int bridge_connect(bridge *b, const char *where, bridge_slot **out, bridge_error
     return where ? on_loop(b, do_listen, &r) : fail(err, BRIDGE_INVALID, "no URL");
 }
 
+int listener_change(bridge_slot *s, const char *where, bridge_error *err)
+{
+    bridge_port *p = s ? s->thing : NULL;
+
+    return p ? hub_port_change(p, where, err) : BRIDGE_UNSUPPORTED;
+}
+
 bool listener_retire(bridge_slot *s)
 {
     bridge_port *p = s ? s->thing : NULL;

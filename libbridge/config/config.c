@@ -1,6 +1,7 @@
 /* config.c - bridge_load(): a config text becomes calls of bridge.h; all of it, or nothing.
  *
- * Loading again keeps what stays: a listener with the same URL is not touched, and neither are its connections.  Routes keep the
+ * Loading again keeps what stays: a listener with the same URL is not touched, and neither are its connections.  With other options
+ * for the same address it changes in place, if its protocol can (CoAP), or its connections outlive it.  Routes keep the
  * order of the text, since age decides between equals: from the first line that differs on they are taken away and added anew.
  * When something fails, what was added goes and what was taken away comes back. */
 #include "api/bridge.h"
@@ -206,6 +207,38 @@ static bool make_room(load *l, entry_kind kind)
     return any;
 }
 
+/* The listener of the old text that this one, with other options for its address, may live on in. */
+static entry *predecessor(load *l, const entry *e)
+{
+    entry *o = e->kind == ENTRY_LISTEN ? first_of(l->old, ENTRY_LISTEN) : NULL;
+
+    while (o && !(o->slot && same_address(o, e) && !twin(l->next, o))) o = o->next;
+    return o;
+}
+
+static int port_begin(load *l, entry *e)
+{
+    entry *o = predecessor(l, e);
+    int rc = o ? listener_change(o->slot, e->url, l->err) : BRIDGE_UNSUPPORTED;
+
+    if (rc == BRIDGE_UNSUPPORTED) return entry_open(l, e, l->err);
+    if (rc < 0) return rc;
+    e->was = o;
+    e->slot = o->slot;
+    o->slot = NULL;
+    return 0;
+}
+
+static void port_back(load *l, entry *e)
+{
+    bridge_error err = {0};
+
+    e->was->slot = e->slot;
+    e->slot = NULL;
+    if (listener_change(e->was->slot, e->was->url, &err) < 0)
+        log_line(&l->b->hub->log, BRIDGE_LOG_ERROR, "config", "cannot restore the options of line %d: %s", e->was->line, err.text);
+}
+
 static int swap_ports(load *l, entry_kind kind)
 {
     for (entry *e = l->next->first[kind], *o; e; e = e->next) {
@@ -213,7 +246,7 @@ static int swap_ports(load *l, entry_kind kind)
 
         o = twin(l->old, e);
         if (o) e->slot = o->slot;
-        else rc = entry_open(l, e, l->err);
+        else rc = port_begin(l, e);
         if (rc == BRIDGE_EXISTS && make_room(l, kind)) rc = entry_open(l, e, l->err);
         if (rc < 0) return fail_entry(l, e, rc);
     }
@@ -223,7 +256,8 @@ static int swap_ports(load *l, entry_kind kind)
 static void restore_ports(load *l, entry_kind kind)
 {
     for (entry *e = l->next->first[kind]; e; e = e->next)
-        if (!twin(l->old, e)) entry_close(e);
+        if (e->was) port_back(l, e);
+        else if (!twin(l->old, e)) entry_close(e);
     for (entry *o = first_of(l->old, kind); o; o = o->next) entry_reopen(l, o);
 }
 

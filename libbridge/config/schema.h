@@ -23,6 +23,7 @@ typedef struct entry { /* something with a slot: a URL, or a route */
     resource resource;  /* RESOURCE */
     bridge_life life;   /* LIFE */
     bridge_slot *slot;  /* while it is open */
+    struct entry *was;  /* LISTEN, while a text is being loaded: the one of the old text that lives on in this one */
 } entry;
 
 typedef struct settings {

@@ -217,6 +217,8 @@ static inline void hub_mourn(hub *h) /* something was put into a list of the dea
 /* ---- port.c */
 int hub_open(hub *h, const char *url, bool connect, bridge_port **out, bridge_error *err); /* connect: an uplink, not a listener */
 void hub_port_close(bridge_port *p);
+/* Another URL for the same address; all it has stays.  UNSUPPORTED: this protocol cannot; on failure nothing has changed. */
+int hub_port_change(bridge_port *p, const char *textual, bridge_error *err);
 bool hub_port_retire(bridge_port *p); /* takes no more peers, keeps those there are; false: this protocol cannot */
 bridge_port *port_new(hub *h, const bridge_adapter *adapter);
 void port_destroy(bridge_port *p);

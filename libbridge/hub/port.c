@@ -185,6 +185,50 @@ int hub_open(hub *h, const char *textual, bool connect, bridge_port **out, bridg
     return 0;
 }
 
+/* The new rules hold for who is there, too; whom they would not let in stays in, as an MQTT client would. */
+static void settle_change(bridge_port *p, url *u, const bridge_port *said)
+{
+    url_free(p->url);
+    p->url = u;
+    auth_inherit(said->auth, p->auth);
+    list_each(it, &p->peers)
+    {
+        bridge_peer *peer = list_of(it, bridge_peer, link);
+        auth_unref(peer->auth);
+        peer->auth = said->auth ? auth_ref(said->auth) : NULL;
+        peer->level = said->level;
+    }
+    auth_unref(p->auth);
+    p->auth = said->auth;
+    p->level = said->level;
+    p->open_to_all = said->open_to_all;
+    p->deny_anonymous = said->deny_anonymous;
+    log_line(&p->hub->log, BRIDGE_LOG_INFO, p->adapter->scheme, "listening on %s as before, with other options", p->name);
+}
+
+int hub_port_change(bridge_port *p, const char *textual, bridge_error *err)
+{
+    const bridge_adapter *a = p->adapter;
+    bridge_port said = {.hub = p->hub, .adapter = a};
+    url *u = NULL;
+    int rc;
+
+    if (p->closing || p->retired || a->size < offsetof(bridge_adapter, change) + sizeof a->change || !a->change) return BRIDGE_UNSUPPORTED;
+    rc = url_parse(p->hub->mem, textual, &u, err);
+    if (rc == 0) rc = take_rules(&said, u, err);
+    if (rc == 0) rc = guard(&said, u, err);
+    hub_enter(p->hub);
+    if (rc == 0) rc = a->change(p, u, err);
+    hub_leave(p->hub);
+    if (rc == 0) {
+        settle_change(p, u, &said);
+        return 0;
+    }
+    auth_unref(said.auth);
+    url_free(u);
+    return rc;
+}
+
 bool hub_port_retire(bridge_port *p)
 {
     if (p->closing || p->retired || p->adapter->size < offsetof(bridge_adapter, retire) + sizeof p->adapter->retire || !p->adapter->retire) return false;

@@ -530,7 +530,21 @@ int tls_new(tls **out, mem *m, const url *u, const char *alpn, bridge_error *err
 
 void tls_asks(tls *t, const claim_asker *asker)
 {
-    if (t->said.asks) t->asker = *asker;
+    t->asker = t->said.asks ? *asker : (claim_asker){0};
+}
+
+int tls_change(tls *t, const url *u, const char *alpn, const claim_asker *asker, bridge_error *err)
+{
+    tls_said old = t->said;
+    int rc;
+
+    t->said = (tls_said){0};
+    rc = tls_said_read(&t->said, t->mem, u, alpn, err);
+    if (rc == 0) rc = tls_reload(t, err);
+    tls_said_forget(rc == 0 ? &old : &t->said, t->mem);
+    if (rc < 0) t->said = old;
+    else tls_asks(t, asker);
+    return rc;
 }
 
 void tls_recheck(tls *t, const char *identity)

@@ -35,6 +35,8 @@ void tls_free(tls *t); /* NULL is fine; connections that use it go on */
 void tls_tell(tls *t, void (*fn)(void *user, const char *peer, const char *what), void *user);
 int tls_reload(tls *t, bridge_error *err); /* now; on failure the old files hold */
 struct claim_asker;
+/* Another URL's words hold for who connects from now on; those who are here stay.  On failure nothing has changed. */
+int tls_change(tls *t, const url *u, const char *alpn, const struct claim_asker *asker, bridge_error *err);
 void tls_asks(tls *t, const struct claim_asker *asker); /* copies; whom credentials=ask means */
 /* Connections of this name or identity (NULL: all) that would not come in today with the same key end. */
 void tls_recheck(tls *t, const char *identity);

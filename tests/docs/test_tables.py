@@ -112,7 +112,7 @@ def options_known():
     mqtt = words_in("adapter/mqtt/mqtt.c", "own") | set(re.findall(r"^    X\((\w+), ", source("adapter/mqtt/mqtt.c"), re.M))
     http = words_in("adapter/http/http.c", "own_options") | words_in("adapter/http/cors.c", "cors_options")
     hook, far = (words_in("adapter/http/out.c", f"{kind}_options") for kind in ("hook", "far"))
-    coap = words_in("adapter/coap/coap.c", "options")
+    coap = words_in("adapter/coap/said.c", "options")
     coaps = words_in("adapter/coap/dtls.c", "coap_dtls_options")
     return {"all": everybody, "tls": tls, "mqtt": mqtt, "http": http, "hook": hook, "far": far, "coap": coap,
             "lwm2m": words_in("adapter/lwm2m/lwm2m.c", "options"), "coaps": coaps,

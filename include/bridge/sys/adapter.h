@@ -76,6 +76,9 @@ typedef struct bridge_adapter {
     int (*want)(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
     /* Optional: sessions of this name or identity (NULL: all) that credentials would not let in any more are ended: bridge_port_credential(). */
     void (*recheck)(bridge_port *port, const char *identity);
+    /* Optional: other options for the address that it listens on, with all it has; on failure nothing has changed.  url is the port's from
+     * then on.  Better than retire(), where a protocol can. */
+    int (*change)(bridge_port *port, const bridge_url *url, bridge_error *err);
     /* Optional: where a peer is, when its name does not say so: "127.0.0.1:40000"; NULL: nowhere now.  In room[len], or a borrow. */
     const char *(*address)(void *state, char *room, size_t len);
 } bridge_adapter;

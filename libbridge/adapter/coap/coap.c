@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "core/target.h"
 #include "core/url.h"
+#include "loop/claim.h"
 #include "loop/tls.h"
 #include <stdio.h>
 
@@ -179,66 +180,6 @@ static int take_mount(coap_port *cp, const bridge_url *u, bridge_error *err)
     return cp->mount ? 0 : fail_nomem(err);
 }
 
-static const char *const options[] = {"max_peers", "max_observers", "nstart", "block_size", "multicast", "proxy", "rd", "ps", "echo", "max_rate", "notify", NULL};
-
-static int take_limits(const bridge_url *u, coap_limits *l, bridge_error *err)
-{
-    uint64_t peers, observers, nstart, block, rate;
-    const char *known[64], *echo = url_get(u, "echo");
-    size_t n = 0;
-    int rc;
-
-    for (const char *const *o = options; *o; o++) known[n++] = *o;
-    for (const char *const *o = coap_dtls_options; strcmp(u->scheme, "coaps") == 0 && *o && n < 63; o++) known[n++] = *o;
-    for (const char *const *o = tls_url_options; strcmp(u->scheme, "coaps+tcp") == 0 && *o && n < 63; o++) known[n++] = *o;
-    known[n] = NULL;
-    rc = url_check(u, known, err);
-    if (rc == 0) rc = url_get_u64(u, "max_peers", 0, 10 * 1000 * 1000, &peers, err);
-    if (rc == 0) rc = url_get_u64(u, "max_observers", 0, 10 * 1000 * 1000, &observers, err);
-    if (rc == 0) rc = url_get_u64(u, "nstart", 0, 1000, &nstart, err);
-    if (rc == 0) rc = url_get_u64(u, "block_size", 1024, 1024, &block, err);
-    if (rc == 0) rc = url_get_u64(u, "max_rate", 0, 10 * 1000 * 1000, &rate, err);
-    if (rc < 0) return rc;
-    if (block < 16 || block & (block - 1)) return fail(err, BRIDGE_INVALID, "option block_size: 16, 32, 64 ... 1024 is wanted");
-    if (echo && strcmp(echo, "large") != 0 && strcmp(echo, "always") != 0 && strcmp(echo, "no") != 0)
-        return fail(err, BRIDGE_INVALID, "option echo=%s: no, large or always is wanted", echo);
-    l->echo = !echo || *echo == 'n' ? 0 : *echo == 'l' ? 1 : 2;
-    l->max_peers = (unsigned)peers;
-    l->max_observers = (unsigned)observers;
-    l->nstart = (unsigned)nstart;
-    l->max_rate = (unsigned)rate;
-    l->szx = 6;
-    while (block < 1024) block *= 2, l->szx--;
-    return 0;
-}
-
-static int take_manner(const bridge_url *u, coap_manner *out, bridge_error *err)
-{
-    static const char *const words[] = {[COAP_AS_ASKED] = "asked", [COAP_CONFIRMED] = "con", [COAP_UNCONFIRMED] = "non"};
-    const char *said = url_get(u, "notify");
-
-    *out = COAP_AS_ASKED;
-    for (int i = 0; said && i < 3; i++) {
-        if (strcmp(said, words[i]) != 0) continue;
-        *out = (coap_manner)i;
-        return 0;
-    }
-    return said ? fail(err, BRIDGE_INVALID, "option notify=%s: asked, con or non is wanted", said) : 0;
-}
-
-static int coap_check(const bridge_url *u, bridge_error *err)
-{
-    coap_limits unused = {0};
-    allowed *targets = NULL;
-    coap_manner manner;
-    int rc = take_limits(u, &unused, err);
-
-    if (rc == 0) rc = take_manner(u, &manner, err);
-    if (rc == 0 && url_get(u, "proxy")) rc = allowed_new(&targets, mem_default(), url_get(u, "proxy"), err);
-    allowed_free(targets);
-    return rc;
-}
-
 static void tell_name(coap_port *cp, const bridge_url *u)
 {
     char name[512];
@@ -271,6 +212,7 @@ int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_t
     int rc;
 
     cp->port = port;
+    cp->url = u;
     cp->mem = port_mem(port);
     cp->loop = port_loop(port);
     list_init(&cp->waiting);
@@ -286,34 +228,68 @@ int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_t
     return rc;
 }
 
-/* yes, no; left out: when there is a mount, since without one every path is somebody's. */
-static int take_place(coap_port *cp, const bridge_url *u, const char *option, bool *out, bridge_error *err)
+/* What the URL says beside where. */
+static void take_said(coap_port *cp, const coap_said *said)
 {
-    const char *said = url_get(u, option);
+    bool mounted = *cp->mount != 0; /* without a mount every path is somebody's */
 
-    *out = *cp->mount != 0;
-    if (!said || text_to_bool(text_of(said), out)) return 0;
-    return fail(err, BRIDGE_INVALID, "option %s=%s: yes or no is wanted", option, said);
+    allowed_free(cp->targets);
+    cp->targets = said->targets;
+    cp->manner = said->manner;
+    cp->has_directory = said->directory < 0 ? mounted : said->directory;
+    cp->has_topics = said->topics < 0 ? mounted : said->topics;
 }
 
 static int coap_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     static const char *const of[] = {[COAP_UDP] = "coap", [COAP_DTLS] = "coaps", [COAP_TCP] = "coap+tcp", [COAP_TLS] = "coaps+tcp"};
-    coap_limits l = {.max_body = port_limits(port)->max_message};
     coap_port *cp = bridge_port_state(port);
     coap_transport transport = COAP_UDP;
-    int rc = take_limits(u, &l, err);
+    coap_said said;
+    int rc = coap_said_read(&said, port_mem(port), u, err);
 
     while (strcmp(u->scheme, of[transport]) != 0) transport++;
-    if (rc == 0) rc = take_manner(u, &cp->manner, err);
-    if (rc == 0) rc = coap_port_open(cp, port, u, transport, &hooks, &l, err);
-    if (rc < 0) return rc;
+    said.limits.max_body = port_limits(port)->max_message;
+    if (rc == 0) rc = coap_port_open(cp, port, u, transport, &hooks, &said.limits, err);
+    if (rc < 0) {
+        allowed_free(said.targets);
+        return rc;
+    }
     cp->scheme = of[transport];
-    rc = take_place(cp, u, "rd", &cp->has_directory, err);
-    if (rc == 0) rc = take_place(cp, u, "ps", &cp->has_topics, err);
-    if (rc == 0 && url_get(u, "proxy")) rc = allowed_new(&cp->targets, cp->mem, url_get(u, "proxy"), err);
-    if (rc < 0) coap_port_free(cp);
+    take_said(cp, &said);
+    return 0;
+}
+
+/* All or nothing.  The groups come first: leaving what was joined is the only thing that can be undone without fail. */
+static int change_sockets(coap_port *cp, const bridge_url *u, bridge_error *err)
+{
+    const bridge_url *was = cp->url;
+    int rc = cp->udp ? coap_udp_regroup(cp->udp, url_get(was, "multicast"), url_get(u, "multicast"), err) : 0;
+
+    if (rc < 0) return rc;
+    if (cp->dtls) rc = coap_dtls_change(cp->dtls, u, err);
+    if (cp->tls) rc = tls_change(cp->tls, u, "coap", &(claim_asker){bridge_port_credential, cp->port}, err);
+    if (rc < 0 && cp->udp) coap_udp_regroup(cp->udp, url_get(u, "multicast"), url_get(was, "multicast"), NULL);
     return rc;
+}
+
+/* A datagram socket is its connections, so it stays, with all there is, and new options hold for everybody. */
+static int coap_change(bridge_port *port, const bridge_url *u, bridge_error *err)
+{
+    coap_port *cp = bridge_port_state(port);
+    coap_said said;
+    int rc = coap_said_read(&said, cp->mem, u, err);
+
+    if (rc == 0) rc = change_sockets(cp, u, err);
+    if (rc < 0) {
+        allowed_free(said.targets);
+        return rc;
+    }
+    said.limits.max_body = port_limits(port)->max_message;
+    cp->url = u;
+    coap_engine_limit(cp->engine, &said.limits);
+    take_said(cp, &said);
+    return 0;
 }
 
 coap_port *coap_home_of(bridge_port *port)
@@ -457,7 +433,8 @@ const bridge_adapter coap_adapter = {
     .restore = coap_restore,
     .stats = coap_stats,
     .recheck = coap_port_recheck,
-    .check = coap_check,
+    .change = coap_change,
+    .check = coap_said_check,
     .connects = connects,
     .connect = coap_connect,
     .check_connect = foreign_check,

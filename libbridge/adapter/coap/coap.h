@@ -1,6 +1,7 @@
 /* adapter/coap/coap.h - what the files of the adapter share (the engine below knows nothing of them).
  *
- *   coap.c      ports: open, close, peers, time        serve.c     a request becomes a question to the hub
+ *   coap.c      ports: open, close, peers, time        said.c      the words of a listener's URL
+ *   serve.c     a request becomes a question to the hub
  *   answer.c    outcomes and values become replies     watch.c     observers
  *   discover.c  /.well-known/core, lists of paths      collect.c   many paths in one answer
  *   udp.c       the socket                             link.c      streams           dtls.c  sessions */
@@ -22,6 +23,7 @@ typedef enum coap_manner { /* of notifications: what QoS > 0 means to who asked 
 
 typedef struct coap_port {
     bridge_port *port;
+    const bridge_url *url; /* of a listener; the port's */
     mem *mem;
     loop *loop;
     coap_engine *engine;
@@ -114,6 +116,16 @@ void coap_bury_soon(coap_port *cp); /* when it is closing and the last connectio
 void coap_restore(bridge_port *port); /* keep.c: directory and topics */
 coap_port *coap_home_of(bridge_port *port); /* of a home port, made ready */
 coap_port *coap_home(coap_port *cp); /* what all listeners of a bridge share; NULL: no memory */
+
+/* said.c */
+typedef struct coap_said {
+    coap_limits limits;       /* 0: not said; max_body is the bridge's */
+    coap_manner manner;
+    int8_t directory, topics; /* -1: not said */
+    struct allowed *targets;  /* yours to free, also on failure; or NULL */
+} coap_said;
+int coap_said_read(coap_said *out, mem *m, const bridge_url *u, bridge_error *err);
+int coap_said_check(const bridge_url *u, bridge_error *err);
 
 /* serve.c */
 void coap_serve(void *user, coap_request *r);

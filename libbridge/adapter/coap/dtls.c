@@ -410,17 +410,16 @@ static uint64_t look_at_files(const bridge_url *u)
     return mark;
 }
 
-/* What cannot be read leaves things as they were, and is told. */
-static void reload(coap_dtls *d)
+/* What cannot be read leaves things as they were. */
+static int renew(coap_dtls *d, const bridge_url *u, claim_asker asker, bridge_error *err)
 {
-    coap_dtls fresh = {.cp = d->cp, .asker = d->asker};
-    bridge_error err = {0};
+    coap_dtls fresh = {.cp = d->cp, .asker = asker};
+    int rc = ctx_make(&fresh, u, err);
 
-    if (ctx_make(&fresh, d->url, &err) < 0) {
-        bridge_port_log(d->cp->port, BRIDGE_LOG_WARN, NULL, "not read again: %s", err.text);
+    if (rc < 0) {
         SSL_CTX_free(fresh.ctx);
         psks_free(fresh.keys);
-        return;
+        return rc;
     }
     if (d->door) session_free(d->door); /* it was made with the old ones */
     d->door = NULL;
@@ -428,11 +427,13 @@ static void reload(coap_dtls *d)
     psks_free(d->keys);
     d->ctx = fresh.ctx;
     d->keys = fresh.keys;
+    return 0;
 }
 
 static void look_again(coap_dtls *d)
 {
     int64_t now = loop_now(d->cp->loop);
+    bridge_error err = {0};
     uint64_t mark;
 
     if (now - d->looked < DTLS_LOOK_AGAIN) return;
@@ -440,7 +441,7 @@ static void look_again(coap_dtls *d)
     mark = look_at_files(d->url);
     if (mark == d->mark) return;
     d->mark = mark;
-    reload(d);
+    if (renew(d, d->url, d->asker, &err) < 0) bridge_port_log(d->cp->port, BRIDGE_LOG_WARN, NULL, "not read again: %s", err.text);
 }
 
 void coap_dtls_recheck(coap_dtls *d, const char *identity)
@@ -457,13 +458,14 @@ void coap_dtls_recheck(coap_dtls *d, const char *identity)
 }
 
 /* files, or ask */
-static int asker_take(coap_dtls *d, const bridge_url *u, bridge_error *err)
+static int asker_take(const coap_dtls *d, const bridge_url *u, claim_asker *out, bridge_error *err)
 {
     const char *said = url_get(u, "credentials");
 
+    *out = (claim_asker){0};
     if (said && strcmp(said, "ask") != 0 && strcmp(said, "files") != 0)
         return fail(err, BRIDGE_INVALID, "option credentials=%s: one of files, ask is wanted", said);
-    if (said && strcmp(said, "ask") == 0) d->asker = (claim_asker){bridge_port_credential, d->cp->port};
+    if (said && strcmp(said, "ask") == 0) *out = (claim_asker){bridge_port_credential, d->cp->port};
     return 0;
 }
 
@@ -488,9 +490,22 @@ int coap_dtls_open(coap_dtls **out, coap_port *cp, const bridge_url *u, bridge_e
     d->url = u;
     d->looked = loop_now(cp->loop);
     d->mark = look_at_files(u);
-    rc = asker_take(d, u, err);
+    rc = asker_take(d, u, &d->asker, err);
     if (rc == 0) rc = ctx_make(d, u, err);
     return rc < 0 ? rc : coap_udp_open(&cp->udp, cp->port, u->host, u->port < 0 ? 5684 : u->port, on_datagram, d, err);
+}
+
+int coap_dtls_change(coap_dtls *d, const bridge_url *u, bridge_error *err)
+{
+    claim_asker asker;
+    int rc = asker_take(d, u, &asker, err);
+
+    if (rc == 0) rc = renew(d, u, asker, err);
+    if (rc < 0) return rc;
+    d->asker = asker;
+    d->url = u;
+    d->mark = look_at_files(u);
+    return 0;
 }
 
 void coap_dtls_close(coap_dtls *d)

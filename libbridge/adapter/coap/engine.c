@@ -46,9 +46,16 @@ static void limits_fill(coap_limits *l)
     OR(ack_timeout, 2000);
     OR(max_retransmit, 4);
     OR(ack_delay, 200);
-    OR(szx, 6);
+    OR(block, 1024);
 #undef OR
-    if (l->szx > 6) l->szx = 6;
+    l->szx = 6;
+    for (unsigned block = l->block; block < 1024; block *= 2) l->szx--;
+}
+
+void coap_engine_limit(coap_engine *e, const coap_limits *limits)
+{
+    e->limits = *limits;
+    limits_fill(&e->limits);
 }
 
 int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *user, const coap_limits *limits, int64_t now)
@@ -61,8 +68,7 @@ int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *us
     e->user = user;
     e->now = now;
     e->timers.mem = m;
-    if (limits) e->limits = *limits;
-    limits_fill(&e->limits);
+    coap_engine_limit(e, limits ? limits : &(coap_limits){0});
     random_bytes(&e->seed, sizeof e->seed);
     random_bytes(&e->dice, sizeof e->dice);
     random_bytes(e->echo_secret, sizeof e->echo_secret);

@@ -45,7 +45,8 @@ typedef struct coap_limits { /* 0: the default, which coap_engine_new() fills in
     unsigned ack_delay;      /* ms until a request that is not yet answered is acknowledged; 200 */
     unsigned max_rate;       /* requests of one peer, or of all that have proved one name, in a second; 0: as many as it likes; over it: 4.29 */
     unsigned echo;           /* 0: nobody is challenged; 1: before much is sent; 2: before anything is changed, too (RFC 9175) */
-    unsigned szx;            /* our largest block, 0 to 6; 7 means 6 (1024 bytes) */
+    unsigned block;          /* our largest, bytes, a power of two from 16 on; 1024 */
+    unsigned szx;            /* the engine's: that in the words of RFC 7959 2.2 */
 } coap_limits;
 
 typedef enum coap_why { /* why an observation is over */
@@ -108,6 +109,7 @@ typedef struct coap_hooks {
 int coap_engine_new(coap_engine **out, mem *m, const coap_hooks *hooks, void *user, const coap_limits *limits, int64_t now);
 void coap_engine_free(coap_engine *e); /* all observers, requests and peers are told */
 const coap_limits *coap_engine_limits(const coap_engine *e);
+void coap_engine_limit(coap_engine *e, const coap_limits *limits); /* others from now on; what is there already stays */
 void coap_engine_input(coap_engine *e, int64_t now, const coap_address *from, const uint8_t *p, size_t len, bool multicast);
 void coap_engine_tick(coap_engine *e, int64_t now);
 int64_t coap_engine_due(const coap_engine *e); /* when to tick; INT64_MAX: never */

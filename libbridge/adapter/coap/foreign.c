@@ -188,11 +188,10 @@ static int far_make(foreign *f, const bridge_url *u, const wishes *w, bridge_err
 {
     coap_transport transport = (coap_transport)coap_transport_of(u->scheme);
     coap_limits l = {.max_body = port_limits(f->port)->max_message, .max_peers = 1, .nstart = (unsigned)w->nstart, .peer_asks = 4096,
-                     .peer_queue = 4096, .szx = 6};
+                     .peer_queue = 4096, .block = (unsigned)w->block};
     coap_far_options o = {.transport = transport, .host = u->host, .port = u->port, .on_change = on_change, .user = f};
     int rc = 0;
 
-    for (unsigned block = (unsigned)w->block; block < 1024; block *= 2) l.szx--;
     if (transport == COAP_DTLS || transport == COAP_TLS) rc = coap_secrets_new(&o.secrets, f->mem, transport, u, err);
     if (rc == 0) rc = coap_client_new(&f->client, f->port, &l, err);
     if (rc == 0 && coap_far_open(&f->far, f->client, &o) < 0) rc = fail_nomem(err);

@@ -368,18 +368,37 @@ void coap_udp_on_batch(coap_udp *u, void (*fn)(void *user), void *user)
 }
 uint64_t coap_udp_lost(const coap_udp *u) { return u->lost; }
 
-int coap_udp_multicast(coap_udp *u, const char *where, bridge_error *err)
+static int set_groups(coap_udp *u, unsigned at, bool in)
 {
-    unsigned at = strcmp(where, "yes") == 0 ? 0 : if_nametoindex(where);
     struct ipv6_mreq six = {.ipv6mr_interface = at};
     struct ip_mreqn four = {.imr_ifindex = (int)at};
-    int joined;
+    int done;
+
+    inet_pton(AF_INET6, "ff02::fd", &six.ipv6mr_multiaddr);
+    inet_pton(AF_INET, "224.0.1.187", &four.imr_multiaddr);
+    done = setsockopt(u->fd, IPPROTO_IPV6, in ? IPV6_ADD_MEMBERSHIP : IPV6_DROP_MEMBERSHIP, &six, sizeof six) == 0;
+    return done + (setsockopt(u->fd, IPPROTO_IP, in ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, &four, sizeof four) == 0);
+}
+
+static unsigned interface_of(const char *where) { return strcmp(where, "yes") == 0 ? 0 : if_nametoindex(where); }
+
+int coap_udp_multicast(coap_udp *u, const char *where, bridge_error *err)
+{
+    unsigned at = interface_of(where);
 
     if (!u->wildcard) return fail(err, BRIDGE_INVALID, "multicast wants a listener on every address, as coap://:5683");
     if (!at && strcmp(where, "yes") != 0) return fail(err, BRIDGE_INVALID, "option multicast=%s: yes, no or an interface is wanted", where);
-    inet_pton(AF_INET6, "ff02::fd", &six.ipv6mr_multiaddr);
-    inet_pton(AF_INET, "224.0.1.187", &four.imr_multiaddr);
-    joined = setsockopt(u->fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &six, sizeof six) == 0;
-    joined += setsockopt(u->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &four, sizeof four) == 0;
-    return joined ? 0 : fail(err, BRIDGE_IO, "multicast: %s", strerror(errno));
+    return set_groups(u, at, true) ? 0 : fail(err, BRIDGE_IO, "multicast: %s", strerror(errno));
+}
+
+int coap_udp_regroup(coap_udp *u, const char *was, const char *where, bridge_error *err)
+{
+    int rc = 0;
+
+    if (!was) was = "no";
+    if (!where) where = "no";
+    if (strcmp(was, where) == 0) return 0;
+    if (strcmp(where, "no") != 0) rc = coap_udp_multicast(u, where, err);
+    if (rc == 0 && strcmp(was, "no") != 0) set_groups(u, interface_of(was), false);
+    return rc;
 }

@@ -17,6 +17,8 @@ uint8_t *coap_udp_room(coap_udp *u, size_t len); /* NULL: the kernel takes no mo
 void coap_udp_send(coap_udp *u, const coap_address *to, const uint8_t *p, size_t len); /* p lies in what room gave last */
 void coap_udp_flush(coap_udp *u);
 uint64_t coap_udp_lost(const coap_udp *u); /* messages the kernel did not take */
+/* Leaves the groups of one word and joins those of another (NULL, "no": none).  On failure nothing has changed. */
+int coap_udp_regroup(coap_udp *u, const char *was, const char *where, bridge_error *err);
 /* Joins the All CoAP Nodes groups (RFC 7252 12.8) on an interface, or on the one the system chooses ("yes"). */
 int coap_udp_multicast(coap_udp *u, const char *where, bridge_error *err);
 

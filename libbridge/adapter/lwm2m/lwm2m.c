@@ -78,7 +78,7 @@ static int engine_limits_take(const bridge_url *u, coap_limits *l, bridge_error 
     if (block < 16 || block & (block - 1)) return fail(err, BRIDGE_INVALID, "option block_size: 16, 32, 64 ... 1024 is wanted");
     l->max_peers = (unsigned)peers;
     l->nstart = (unsigned)nstart;
-    for (l->szx = 6; block < 1024; block *= 2) l->szx--;
+    l->block = (unsigned)block;
     return 0;
 }
 
