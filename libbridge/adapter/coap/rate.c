@@ -84,10 +84,10 @@ bool coap_peer_named(coap_peer *p, const char *name)
     coap_rate *r = e->limits.max_rate ? rate_of(e, name) : NULL;
 
     if (!r || r == p->rate) return true;
+    r->peers++;
+    list_remove(&r->link); /* before the old one is left, which forgets what is unused */
     rate_leave(p);
     p->rate = r;
-    r->peers++;
-    list_remove(&r->link);
     for (uint32_t i = 0; i < already; i++)
         if (rate_take(p) != RATE_FINE) return false;
     return true;
