@@ -109,9 +109,9 @@ class Page:
 
     forgiven = None
 
-    def __init__(self, browser):
-        self.browser, self.complaints = browser, []
-        self.profile = browser.tell("Target.createBrowserContext")["browserContextId"]
+    def __init__(self, browser, profile=None):
+        self.browser, self.complaints, self.mine = browser, [], profile is None
+        self.profile = profile or browser.tell("Target.createBrowserContext")["browserContextId"]
         self.target = browser.tell("Target.createTarget", url="about:blank", browserContextId=self.profile, newWindow=True)["targetId"]
         self.session = browser.tell("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         browser.hearers[self.session] = self._hear
@@ -140,6 +140,15 @@ class Page:
             self.tell("Page.navigate", url=to)
             self.until(f"location.href === {json.dumps(to)} && document.readyState === 'complete'")
         return self
+
+    def another(self):
+        """One more tab of this profile."""
+        return Page(self.browser, self.profile)
+
+    def hide(self, hidden=True):
+        """As when its reader goes to another tab, or comes back."""
+        self.eval(f"Object.defineProperty(document, 'hidden', {{ value: {str(hidden).lower()}, configurable: true }}); "
+                  "void document.dispatchEvent(new Event('visibilitychange'))")
 
     def eval(self, expression):
         """The value of an expression."""
@@ -191,7 +200,10 @@ class Page:
     def close(self):
         self.browser.hearers.pop(self.session, None)
         try:
-            self.browser.tell("Target.disposeBrowserContext", browserContextId=self.profile)
+            if self.mine:
+                self.browser.tell("Target.disposeBrowserContext", browserContextId=self.profile)
+            else:
+                self.browser.tell("Target.closeTarget", targetId=self.target)
         except (Gone, OSError, EOFError):
             pass  # with the browser
 

@@ -5,6 +5,7 @@ import pytest
 
 from peers.http import Http
 from peers.mqtt import Client
+from peers.process import wait_until
 
 TREE = "document.querySelector('.tree').textContent"
 
@@ -96,8 +97,10 @@ def test_publishing_and_deleting(page, http):
     page.until("document.querySelector('#listen').textContent === 'Stop' && document.querySelector('.pill.on')")
     page.fill("#to", "garden/p\u00fcmp 1")
     page.fill("#payload", "go")
+    page.fill("#qos", "2")
     page.click("#send")
     page.until("document.querySelector('#said').textContent === 'created'")
+    page.until("document.querySelector('#log').innerText.includes('QoS 2')")
     assert http.request("GET", "/resources/garden/p%C3%BCmp%201").text == "go"
     page.until("document.querySelector('#log').innerText.includes('garden/p\u00fcmp 1')")
     page.eval("document.querySelector('#keep').checked = false")
@@ -167,6 +170,59 @@ def test_routes_and_why(start_bridged, tab, tmp_path):
     tab.click("#explain")
     words = tab.until("document.querySelector('#words').innerText.includes('cooked/a') && document.querySelector('#words').innerText")
     assert "coap calls it t/a" in words and "watches it by # at" in words
+
+
+def test_routes_by_hand(start_bridged, tab):
+    bridged = start_bridged("http://127.0.0.1:0/resources?routes=write", "http://127.0.0.1:0/resources", "coap://127.0.0.1:0/r")
+    http = Fresh(bridged.port("http"))
+    put(http, "raw/a", "20")
+    tab.open(f"http://127.0.0.1:{bridged.port('http')}/#/routes")
+    tab.until("!document.querySelector('#adding').hidden")
+    tab.fill("#source", "raw/{x}")
+    tab.fill("#target", "cooked/{y}")
+    tab.click("#try")
+    tab.until("document.querySelector('#would .bad')?.textContent.includes('wants y')")
+    tab.fill("#target", "cooked/{x}")
+    tab.fill("#transform", "scale 2")
+    tab.click("#try")
+    tab.until("document.querySelector('#would').innerText.includes('raw/a would be copied to cooked/a')")
+    tab.click("#add")
+    tab.until("document.querySelector('tbody tr')?.innerText.includes('scale 2')")
+    put(http, "raw/a", "21")
+    assert http.request("GET", "/resources/cooked/a").text == "42"
+
+    tab.click("tbody button.danger")
+    tab.click("dialog button.danger")
+    tab.until("!document.querySelector('tbody tr')")
+    put(http, "raw/a", "22")
+    assert http.request("GET", "/resources/cooked/a").text == "42"
+    tab.open(bridged.urls[1].removesuffix("/resources") + "/#/routes")  # who may only see
+    tab.until("document.querySelector('main').textContent.includes('There are no routes')")
+    assert tab.eval("document.querySelector('#adding').hidden")
+
+
+def test_a_tab_that_is_not_seen_holds_no_connection(page, http):
+    """Six connections are all that a browser has for the tabs of one host."""
+    def watchers():
+        return next(s["value"] for s in http.request("GET", "/api/stats").json if s["name"] == "bridge_http_watchers")
+    put(http, "home/temp", "20")
+    page.at("#/messages")
+    page.click("#listen")
+    page.until("document.querySelector('#log').textContent.includes('home/temp') && document.querySelector('#live').textContent === 'live'")
+    assert watchers() == 2
+    page.hide()
+    wait_until(lambda: watchers() == 0)
+    others = [page.another() for _ in range(7)]
+    for tab in others:
+        tab.open(page.eval("location.origin") + "/")
+        tab.until(f"{row('home/temp')}?.querySelector('.value').textContent === '20'")
+        tab.hide()
+    put(http, "home/temp", "21")
+    page.hide(False)
+    page.until("document.querySelector('#log').textContent.includes('the tab was hidden') && document.querySelector('#log').textContent.includes('21')")
+    page.until("document.querySelector('#live').textContent === 'live'")
+    assert page.eval("document.querySelectorAll('#log .value').length") == 2  # nothing twice
+    assert [tab.complaints for tab in others] == [[]] * len(others)
 
 
 def test_who_is_connected(page, bridged):

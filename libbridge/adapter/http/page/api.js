@@ -71,13 +71,22 @@ function parse(block) {
   return event;
 }
 
-/* Watches a pattern until close(): on.open(), on.event({path, value, ..., gone}), on.lost(why).  Comes back by itself. */
-export function watch(pattern, on) {
-  const stop = new AbortController();
-  let wait = 500;
+/* Resolves when the page is seen. */
+const seen = () => new Promise(done => {
+  const look = () => { if (!document.hidden) { document.removeEventListener("visibilitychange", look); done(); } };
+  document.addEventListener("visibilitychange", look);
+  look();
+});
+
+/* Watches a pattern until close(): on.open(), on.event({path, value, ..., gone}), on.lost(why).  Comes back by itself, with resume only for
+ * what it has not told.  A page that is not seen rests, on.rests(): over HTTP/1.1 a browser has six connections for all tabs of a host. */
+export function watch(pattern, on, resume = false) {
+  let link = null, over = false, wait = 500, last = "";
 
   async function once() {
-    const r = await raw(target(pattern) + "?observe&about", { signal: stop.signal, headers: { Accept: "text/event-stream" } });
+    link = new AbortController();
+    const headers = { Accept: "text/event-stream", ...(resume && last ? { "Last-Event-ID": last } : {}) };
+    const r = await raw(target(pattern) + "?observe&about", { signal: link.signal, headers });
     if (!r.ok) throw new Refused(r.status, (await r.json().catch(() => ({}))).detail);
     on.open?.();
     wait = 500;
@@ -89,23 +98,28 @@ export function watch(pattern, on) {
       rest = blocks.pop();
       for (const block of blocks) {
         const event = parse(block);
+        last = event.id ?? last;
         if (event.data) on.event({ ...JSON.parse(event.data), version: event.id, gone: event.type === "gone" });
       }
     }
   }
 
+  const hide = () => { if (document.hidden) link?.abort(); };
+  document.addEventListener("visibilitychange", hide);
   (async () => {
-    while (!stop.signal.aborted) {
+    for (await seen(); !over; await seen()) {
       let why = null;
       try { await once(); } catch (e) { why = e; }
-      if (stop.signal.aborted) return;
+      if (over) return;
+      if (document.hidden) { on.rests?.(); continue; }
       on.lost?.(why);
-      if (why instanceof Refused && why.status < 500 && why.status !== 429) return;
+      if (why instanceof Refused && why.status < 500 && why.status !== 429) break;
       await new Promise(done => setTimeout(done, wait));
       wait = Math.min(wait * 2, 10000);
     }
+    document.removeEventListener("visibilitychange", hide);
   })();
-  return { pattern, close: () => stop.abort() };
+  return { pattern, close() { over = true; link?.abort(); document.removeEventListener("visibilitychange", hide); } };
 }
 
 /* The value of an event for people: bytes are an object that says so. */

@@ -1,10 +1,10 @@
 /* Listening and speaking by hand. */
 import { Refused, watch } from "./api.js";
 import { publishForm } from "./publish.js";
-import { chip, clock, count, empty, framed, h, kind, rate, show, size } from "./ui.js";
+import { chip, clock, count, duration, empty, framed, h, kind, rate, show, size } from "./ui.js";
 
 const KEPT = 500;
-const log = { lines: [], total: 0, paused: false, stream: null, pattern: "#", since: 0 };
+const log = { lines: [], total: 0, paused: false, stream: null, pattern: "#", since: 0, rests: 0 };
 let redraw = () => {};
 
 function listen(pattern, say) {
@@ -12,8 +12,15 @@ function listen(pattern, say) {
   log.pattern = pattern;
   log.total = 0;
   log.since = Date.now();
+  log.rests = 0;
   log.stream = watch(pattern, {
-    open: () => say("listening", "on"),
+    open() {
+      say("listening", "on");
+      if (log.rests) log.lines.push({ at: Date.now(), number: log.total + 0.5, away: Date.now() - log.rests });
+      log.rests = 0;
+      redraw();
+    },
+    rests() { log.rests ||= Date.now(); say("rests", ""); },
     event(event) {
       log.total++;
       if (log.paused) return redraw();
@@ -25,10 +32,11 @@ function listen(pattern, say) {
       if (why instanceof Refused && why.status < 500) { log.stream = null; say(why.message, "off"); redraw(); }
       else say("no connection; trying again", "off");
     },
-  });
+  }, true);
 }
 
 function line(m) {
+  if (m.away) return h("div.said-line", null, h("time", null, clock(m.at)), h("span.dim", null, `events of ${duration(m.away)} were not heard: the tab was hidden`));
   return h("div.said-line", null, h("time", null, clock(m.at)), h("span.mono.path", null, m.path),
     m.gone ? chip("removed", "bad") : h("span.mono.value." + kind(m.value), null, m.long ? "(long)" : show(m.value).slice(0, 400)),
     h("span.dim", null, m.gone ? "" : [m.kept ? "kept" : "event", m.qos ? "QoS " + m.qos : "", m.len === undefined ? "" : size(m.len), m.origin ?? ""].filter(Boolean).join(" · ")));
@@ -68,7 +76,7 @@ export function messages(root) {
       h("form.row", { onsubmit: start }, pattern, go, pause, h("button", { type: "button", id: "clear", onclick: () => { log.lines = []; box.replaceChildren(); redraw(); } }, "Clear")),
       h("div.row.small", null, state, told), box),
     h("section.card", null, h("h2", null, "Speak"), publishForm(null).element,
-      h("p.dim", null, "What is kept is the path's last value: whoever subscribes later gets it (MQTT: retain). An event is told to who listens now. QoS is each subscriber's own over MQTT; over HTTP there is none to choose."))));
+      h("p.dim", null, "What is kept is the path's last value: whoever subscribes later gets it (MQTT: retain). An event is told to who listens now. Whoever subscribed with less gets it with less than its QoS."))));
   if (log.stream) say("listening", "on");
   draw();
   return { end() { redraw = () => {}; } };

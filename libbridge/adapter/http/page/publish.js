@@ -28,11 +28,12 @@ export function publishForm(fixed) {
   const type = h("select", { id: "type", "aria-label": "format" }, TYPES.map(([value, words]) => h("option", { value }, words)));
   const ttl = h("input.short", { id: "ttl", type: "number", min: 1, placeholder: "never", "aria-label": "expires after, in seconds" });
   const kept = h("input", { type: "checkbox", id: "keep", checked: true });
+  const qos = h("select", { id: "qos", "aria-label": "quality of service" }, ["0, at most once", "1, at least once", "2, exactly once"].map((words, n) => h("option", { value: n, selected: n === 1 }, words)));
   const said = h("span.said", { id: "said", role: "status" });
 
   async function send(e) {
     e.preventDefault();
-    const name = fixed ?? path.value, headers = {};
+    const name = fixed ?? path.value, headers = { "Bridge-QoS": qos.value };
     if (!name) return;
     said.className = "said";
     said.textContent = "";
@@ -50,8 +51,8 @@ export function publishForm(fixed) {
   payload.addEventListener("keydown", e => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) form.requestSubmit(); });
   const form = h("form.publish", { onsubmit: send }, path, payload,
     h("div.row", null,
-      h("label", { title: "PUT: kept as the last value, as MQTT's retain. Not ticked: POST, an event." }, kept, "keep as last value"),
-      h("label", null, "as", type), h("label", null, "expires after", ttl, "s")),
+      h("label", { title: "PUT: kept as the last value, as MQTT's retain. Not ticked: POST, an event." }, kept, "keep as last value (retain)"),
+      h("label", null, "QoS", qos), h("label", null, "as", type), h("label", null, "expires after", ttl, "s")),
     h("div.row", null, h("button.main", { id: "send", title: "Ctrl+Enter" }, "Publish"),
       fixed === null ? null : h("button.danger.plain", { type: "button", id: "remove", onclick: () => remove(fixed) }, icon("trash"), "Delete"), said));
   return { element: form, path, payload };

@@ -27,12 +27,16 @@ class Node {
 }
 
 export class Tree {
-  constructor() { this.clear(); }
+  constructor() {
+    this.series = new Map(); /* path -> [[time, number]], the least changed go first */
+    this.opened = new Map(); /* name of a branch -> open or not, as its reader wants it */
+    this.clear();
+  }
 
+  /* All is told anew; lines and open branches stay. */
   clear() {
     this.root = new Node("", "", null);
     this.byPath = new Map();
-    this.series = new Map(); /* path -> [[time, number]], the least changed go first */
     this.beyond = 0;
   }
 
@@ -72,7 +76,10 @@ export class Tree {
     const points = this.series.get(path) ?? [];
     this.series.delete(path);
     this.series.set(path, points);
-    if (points.length && points.at(-1)[0] >= time) time = points.at(-1)[0] + 1;
+    if (points.length && points.at(-1)[0] >= time) {
+      if (points.at(-1)[1] === n) return; /* told again */
+      time = points.at(-1)[0] + 1;
+    }
     points.push([time, n]);
     if (points.length > POINTS) points.shift();
     if (this.series.size > SERIES) this.series.delete(this.series.keys().next().value);
@@ -80,7 +87,11 @@ export class Tree {
 
   /* A branch is first seen open when not too much is in it; then as its reader wants it. */
   isOpen(node) {
-    return node.open ??= node.leaves <= OPEN_UP_TO;
+    return node.open ??= this.opened.get(node.name) ?? node.leaves <= OPEN_UP_TO;
+  }
+  open(node, yes) {
+    node.open = yes;
+    this.opened.set(node.name, yes);
   }
 
   rows(wanted) {

@@ -16,12 +16,11 @@ export const onEvent = fn => { listeners.add(fn); return () => listeners.delete(
 export function begin(say) {
   status = say ?? status;
   stream?.close();
-  let fresh = true;
   status("wait", "connecting");
   stream = watch(scope, {
-    open() { fresh = true; status("on", "live"); tree.clear(); changed(); },
+    open() { status("on", "live"); tree.clear(); changed(); },
+    rests() { status("wait", "rests"); },
     event(event) {
-      if (fresh) fresh = false;
       if (tree.take(event)) changed();
       else moved(event.path);
       for (const fn of listeners) fn(event);
@@ -101,7 +100,7 @@ function list(pick) {
 
   function fold(node) {
     if (!node.children?.size) return;
-    node.open = !tree.isOpen(node);
+    tree.open(node, !tree.isOpen(node));
     rebuild();
   }
 
@@ -145,7 +144,7 @@ function list(pick) {
   const clock = setInterval(redraw, 1000);
   return {
     element: h("section.side", null, h("div.bar", null, filter, h("label.scope", null, "watching", scoped)), hint, box, foot),
-    show(path) { chosen = path; for (let n = tree.byPath.get(path)?.parent; n; n = n.parent) n.open = true; rebuild(); },
+    show(path) { chosen = path; for (let n = tree.byPath.get(path)?.parent; n; n = n.parent) tree.open(n, true); rebuild(); },
     end() { clearInterval(clock); observer.disconnect(); changed = moved = () => {}; },
   };
 }
