@@ -157,6 +157,7 @@ void mqtt_connect_done(mqtt_client *c)
     c->corked = false;
     mqtt_client_arm(c);
     if (c->session) mqtt_queue_pump(c->session);
+    stream_flush(c->stream); /* not with the turn's end: of hundreds who come at once, the first goes on while the others are let in */
 }
 
 /* [5: 3.2.0-1] before anything else.  That a session is there, or one that was there is not any more, is a promise (docs/store.md). */
