@@ -1,19 +1,29 @@
 """mosquitto as the other side of an uplink: started, killed, started again on the same port."""
 import getpass
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 from .process import PATIENCE
 from .tools import Mosquitto, need
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that stays free while its server is away: below those that the system gives to connections and to port 0."""
+    theirs = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(theirs.read_text().split()[0]) if theirs.exists() else 32768
+    while True:
+        port = random.randrange(10240, lowest) if lowest > 12000 else 0
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return s.getsockname()[1]
+            except OSError:
+                pass  # somebody's
 
 
 def wait_for_port(port, process=None):

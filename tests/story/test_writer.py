@@ -1,9 +1,7 @@
 """Databases beside the bridge, against the real servers of Debian: what matches is written there, and an outage loses nothing."""
 import json
 import os
-import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,17 +10,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import built_adapters
+from conftest import ROOT, built_adapters
 from peers import mqtt
+from peers.broker import free_port
 from peers.process import PATIENCE
 
 pytestmark = pytest.mark.skipif("writer" not in built_adapters() or "mqtt" not in built_adapters(), reason="needs the writers and MQTT")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def until(what, wanted, tell=lambda: ""):
@@ -33,30 +26,49 @@ def until(what, wanted, tell=lambda: ""):
         time.sleep(0.05)
 
 
-class Postgres:
-    BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+def postgres_programs():
+    """Where Debian has put them, or `run` (it unpacks what would start a service); the newest."""
+    found = [p.parent for usr in (Path("/usr"), ROOT / "build" / "tools" / "usr") for p in usr.glob("lib/postgresql/*/bin/initdb")
+             if (p.parent / "psql").exists()]
+    if not found:
+        pytest.skip("needs PostgreSQL's initdb, postgres and psql")
+    return max(found, key=lambda p: int(p.parent.name))
 
+
+class Postgres:
     def __init__(self, folder):
-        if not self.BIN or not (self.BIN / "initdb").exists() or not shutil.which("psql"):
-            pytest.skip("needs PostgreSQL")
+        self.programs = self.psql_at = postgres_programs()
         self.folder, self.port, self.log = folder / "pg", free_port(), folder / "pg.log"
-        self.as_user = []
-        if os.getuid() == 0:  # it will not run as root
-            try:
-                pwd.getpwnam("postgres")
-            except KeyError:
-                pytest.skip("needs the user postgres")
-            # Not below tmp_path: another user may not go in there, and each start of pytest on this machine sees to that again.
-            self.folder = Path(tempfile.mkdtemp(prefix="bridge-postgres-"))
-            shutil.chown(self.folder, "postgres")
-            self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        subprocess.run([*self.as_user, self.BIN / "initdb", "-D", self.folder, "-A", "trust", "-U", "bridge", "-N", "-E", "UTF8"], check=True,
-                       capture_output=True, timeout=120, cwd="/")
+        self.made, self.as_user = [], []
+        if os.getuid() == 0:
+            self.let_nobody_in()
+        done = subprocess.run([*self.as_user, self.programs / "initdb", "-D", self.folder, "-A", "trust", "-U", "bridge", "-N", "-E", "UTF8", "--locale=C"],
+                              capture_output=True, text=True, timeout=10 * PATIENCE, cwd="/")
+        assert done.returncode == 0, done.stdout + done.stderr
         self.process = None
+
+    def let_nobody_in(self):
+        """PostgreSQL will not run as root.  Nobody may not go into tmp_path (each start of pytest on this machine sees to that again), and maybe
+        not to where this tree is."""
+        self.folder = Path(tempfile.mkdtemp(prefix="bridge-postgres-"))
+        self.made.append(self.folder)
+        shutil.chown(self.folder, "nobody", "nogroup")
+        self.as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        if not self.programs.is_relative_to("/usr"):
+            self.programs = self.copy_of(self.programs)
+
+    def copy_of(self, programs):
+        version, usr, to = programs.parent.name, programs.parents[3], Path(tempfile.mkdtemp(prefix="bridge-postgres-"))
+        self.made.append(to)
+        to.chmod(0o755)
+        for part in ("lib", "share"):  # it finds the one from the other
+            shutil.copytree(usr / part / "postgresql" / version, to / "usr" / part / "postgresql" / version, symlinks=True,
+                            ignore=shutil.ignore_patterns("bitcode", "llvmjit*"))
+        return to / "usr" / "lib" / "postgresql" / version / "bin"
 
     def start(self):
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen([*self.as_user, self.BIN / "postgres", "-D", self.folder, "-p", str(self.port), "-h", "127.0.0.1", "-k", "",
+            self.process = subprocess.Popen([*self.as_user, self.programs / "postgres", "-D", self.folder, "-p", str(self.port), "-h", "127.0.0.1", "-k", "",
                                              "-F"], stdout=log, stderr=log, cwd="/")
         until(lambda: self.ask("SELECT 1"), "1", self.log.read_text)
 
@@ -69,10 +81,11 @@ class Postgres:
 
     def remove(self):
         self.stop()
-        shutil.rmtree(self.folder)
+        for folder in self.made:
+            shutil.rmtree(folder)
 
     def ask(self, sql):
-        done = subprocess.run(["psql", "-X", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bridge", "postgres", "-c", sql],
+        done = subprocess.run([self.psql_at / "psql", "-X", "-A", "-t", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bridge", "postgres", "-c", sql],
                               capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
 
