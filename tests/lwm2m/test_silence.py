@@ -208,3 +208,95 @@ def test_a_suspect_that_leaves_is_forgotten(house, lamp, ask):
     house.bridge.clock.advance(seconds=400)
     assert suspects(house) == 0
     assert house.http("GET", "lwm2m/lamp-7" + PATHS[0]).status == 404
+
+
+# ---- One that speaks, and acknowledges nothing: mute
+
+def wait_while_it_speaks(house, device, seconds=120):
+    """It is heard all the time: its updates come, and are answered."""
+    for _ in range(seconds // 15):
+        house.bridge.clock.advance(seconds=15)
+        device.update()
+
+
+def test_a_device_that_speaks_but_does_not_listen_costs_one_timeout(house, lamp, ask):
+    askers = ask("lamp-7", *PATHS)
+    lamp.wait_request("GET", PATHS[0])
+    wait_while_it_speaks(house, lamp)
+
+    assert [asker.answer.status for asker in askers] == [504] * len(PATHS)
+    assert asked(lamp) <= {PATHS[0]}
+    lamp.update()
+    assert suspects(house) == 1  # what it says proves nothing
+
+
+def test_a_probe_of_it_ends_soon(house, lamp, ask):
+    first, = ask("lamp-7", PATHS[0])
+    lamp.wait_request("GET", PATHS[0])
+    wait_while_it_speaks(house, lamp)
+    assert first.answer.status == 504
+
+    askers = ask("lamp-7", *PATHS[1:4])
+    lamp.wait_request("GET", PATHS[1])
+    wait_while_it_speaks(house, lamp, 30)  # 20 s, LWM2M_PROBE
+    assert [asker.answer.status for asker in askers] == [504] * 3
+    assert asked(lamp) <= {PATHS[0], PATHS[1]}
+
+
+def test_an_answer_ends_it(house, lamp, ask):
+    first, = ask("lamp-7", PATHS[0])
+    lamp.wait_request("GET", PATHS[0])
+    wait_while_it_speaks(house, lamp)
+    assert first.answer.status == 504
+    lamp.lies.clear()
+
+    askers = ask("lamp-7", *PATHS[1:4])
+    assert [asker.answer.body for asker in askers] == [b"21.5", b"22.5", b"23.5"]
+    assert suspects(house) == 0
+
+
+def test_an_empty_acknowledgement_is_enough(house, lamp, ask):
+    first, = ask("lamp-7", PATHS[0])
+    lamp.wait_request("GET", PATHS[0])
+    wait_while_it_speaks(house, lamp)
+    assert first.answer.status == 504
+    lamp.lies[PATHS[1]] = lambda request: lamp.socket.ack(request.message)
+
+    probe, = ask("lamp-7", PATHS[1])
+    lamp.wait_request("GET", PATHS[1])
+    until(lambda: suspects(house) == 0)
+    probe.close()
+
+
+def test_it_acknowledges_and_never_answers(house, lamp, ask):
+    """That is no silence: each question has its own time."""
+    lamp.lies[PATHS[0]] = lambda request: lamp.socket.ack(request.message)
+    del lamp.lies[PATHS[1]]
+    slow, quick = ask("lamp-7", PATHS[0], PATHS[1])
+    lamp.wait_request("GET", PATHS[0])
+    assert quick.answer.body == b"21.5"
+    wait_while_it_speaks(house, lamp)
+    assert slow.answer.status == 504
+    assert suspects(house) == 0
+
+
+def test_from_another_address_it_may_hear_us(house, lamp, ask):
+    first, = ask("lamp-7", PATHS[0])
+    lamp.wait_request("GET", PATHS[0])
+    wait_while_it_speaks(house, lamp)
+    assert first.answer.status == 504
+    lamp.move()
+    lamp.update()
+    assert suspects(house) == 0
+
+
+def test_observations_of_a_mute_device_wait_until_it_acknowledges(house, lamp, ask):
+    phone = house.mqtt("lwm2m/lamp-7" + PATHS[0])
+    lamp.wait_request("GET", PATHS[0])
+    wait_while_it_speaks(house, lamp)
+    assert suspects(house) == 1
+    lamp.lies.clear()
+    lamp.update()
+    probe, = ask("lamp-7", PATHS[2])
+    assert probe.answer.body == b"22.5"
+    assert heard(phone) == ("lwm2m/lamp-7" + PATHS[0], 20.5)

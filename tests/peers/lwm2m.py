@@ -388,8 +388,10 @@ class Device:
         return Message(code=code("2.02" if gone else "4.04"))
 
     def on_fetch(self, request, ids):
-        names = [r.get("bn", "") + r.get("n", "") for r in json.loads(request.payload)]
-        found = {}
+        base, names, found = "", [], {}
+        for record in json.loads(request.payload):
+            base = record.get("bn", base)
+            names.append(base + record.get("n", ""))
         for name in names:
             found.update({p: v for p, v in self.below(self.ids(name)).items() if not callable(v)})
         answer = Message(code=code("2.05"), options=[(CONTENT_FORMAT, uint(SENML_JSON))], payload=json.dumps(self.senml(found)).encode())

@@ -30,7 +30,7 @@ struct coap_ask {
     uint32_t sequence;
     uint8_t etag[8], etag_len;
     uint8_t code, szx1, szx2, restarts, depth;
-    bool non, observe, observing, fetching, over;
+    bool non, observe, observing, fetching, over, acked;
 };
 
 static void ask_unlink(coap_ask *a)
@@ -92,6 +92,7 @@ static void on_sent(coap_sent *s, int status)
     coap_ask *a = s->user;
 
     a->sent = NULL;
+    if (status == 0) a->acked = true;
     if (status < 0 && !a->observing) ask_fail(a, status);
 }
 
@@ -295,6 +296,8 @@ void coap_peer_drop_asks(coap_peer *p)
 {
     while (!list_empty(&p->asks)) coap_ask_cancel(list_of(p->asks.next, coap_ask, peer_link), false);
 }
+
+bool coap_ask_acked(const coap_ask *ask) { return ask->acked; }
 
 void coap_ask_cancel(coap_ask *a, bool tell)
 {

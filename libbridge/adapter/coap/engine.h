@@ -182,5 +182,6 @@ typedef struct coap_question {
 /* 0: fn will be called, or was: then *out is NULL.  The options and the data are copied.  BUSY over peer_asks, NOMEM, INVALID. */
 int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_question *question, coap_answer_fn fn, void *user);
 void coap_peer_drop_asks(coap_peer *peer); /* all, silently: no fn is called */
+bool coap_ask_acked(const coap_ask *ask); /* something has come back: an acknowledgement, or more */
 void coap_ask_cancel(coap_ask *ask, bool tell); /* fn is not called any more; tell: an observation is cancelled at the peer */
 #endif

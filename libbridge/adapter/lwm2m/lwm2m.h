@@ -28,6 +28,7 @@ enum { /* what is not in lwm2m_limits; docs/limits.md */
     LWM2M_FLYING = 4,          /* operations under way at one device; on datagrams NSTART holds as well */
     LWM2M_LIFETIME = 86400,    /* s; LwM2M 1.0 5.3.1: when a device says none */
     LWM2M_SILENT = 45000,      /* ms without a datagram after which a timeout means that nobody is there: MAX_TRANSMIT_SPAN, RFC 7252 4.8.2 */
+    LWM2M_PROBE = 20000,       /* ms that a suspect which speaks has to acknowledge a question: time for four tries */
     LWM2M_AWAKE = 93000        /* ms a device in queue mode listens after its last message: MAX_TRANSMIT_WAIT, LwM2M 1.0 8.3 */
 };
 
@@ -109,7 +110,7 @@ struct lwm2m_device {
     char *endpoint, *identity, *msisdn, *links, *root; /* identity: proven, or NULL; root: alternate path without its '/', "" is none */
     char location[LWM2M_LOCATION + 1], binding[8];
     uint8_t minor;        /* of LwM2M 1.minor */
-    bool queue_mode, asleep, gone, guest, suspect, ready, stays, lost, pinned; /* suspect: it acknowledges nothing; pinned: observations of it are in the store; ready: its registration has been answered; lost: its session is over */
+    bool queue_mode, asleep, gone, guest, suspect, ready, stays, lost, pinned, mute; /* suspect: it acknowledges nothing; mute: and speaks all the same; pinned: observations of it are in the store; ready: its registration has been answered; lost: its session is over */
     uint16_t format;      /* what it likes to be written: TLV, SenML ... */
     bool format_known;    /* by ct or by an answer */
     int64_t lifetime, since, seen; /* s; ms since 1970; ms of the loop */
@@ -239,12 +240,13 @@ typedef struct lwm2m_question {
 int lwm2m_ask(lwm2m_device *d, const lwm2m_question *q, lwm2m_done_fn done, void *user, lwm2m_op **out);
 void lwm2m_op_cancel(lwm2m_op *op, bool tell); /* NULL is fine */
 void lwm2m_pump(lwm2m_device *d);    /* what waits goes out, if it may */
+void lwm2m_elsewhere(lwm2m_device *d); /* its address has changed: it may hear us there */
 void lwm2m_spoke(lwm2m_device *d);   /* it is no suspect any more; lwm2m_pump() then */
 void lwm2m_on_heard(coap_port *cp, const coap_address *from, coap_peer *peer); /* coap_port.on_heard */
 void lwm2m_fly_again(lwm2m_device *d);
 void lwm2m_conn_lost(lwm2m_device *d); /* registry.c */
 void lwm2m_drop_ops(lwm2m_device *d, int status);
-int lwm2m_status_of(uint8_t code);   /* of an answer: 0 or negative */
+int lwm2m_status_of(uint8_t code);   /* words.c: of an answer: 0 or negative */
 
 /* ---- observe.c */
 void lwm2m_interest(void *user, const char *filter, bool wanted);
@@ -276,6 +278,8 @@ int lwm2m_value_write(lwm2m_device *d, const oma_path *at, int wish, bridge_form
                       bridge_error *err);
 int lwm2m_value_create(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
                        bridge_error *err);
+int lwm2m_value_patch(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
+                      bridge_error *err);
 bool lwm2m_is_lwm2m_format(bridge_format f);
 
 /* ---- paths: "3303/0/5700", "temperature/0/sensorValue"; what follows as "!op" is in *op.  False: it is none. */

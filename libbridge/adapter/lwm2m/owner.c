@@ -1,38 +1,19 @@
 /* A question to a path of a device becomes an operation (docs/lwm2m.md, MAPPING 6):
  *
- *      GET      Read; wanted as link-format: Discover     POST  object: Create, instance: partial Write, resource: Execute
+ *      GET      Read; wanted as link-format: Discover;    POST  object: Create, instance: partial Write, resource: Execute
  *      PUT      Write; "?pmin=" and no payload:           PATCH partial Write; of the device itself: Write-Composite
  *               Write-Attributes                          DELETE
  *      any verb at PATH/!read, !write, !patch, !execute, !discover, !create, !delete, !write-attributes, !observe, !cancel,
  *      !read-composite, !write-composite; !update-firmware, !install-software ... (flash_ask.c) */
-#include "adapter/lwm2m/flash.h"
+#include "adapter/lwm2m/errand.h"
 #include "base/status.h"
 #include "codec/json.h"
-#include "codec/scratch.h"
 #include "core/message.h"
 #include <stdio.h>
 
-typedef enum kind {
-    READ, DISCOVER, WRITE, UPDATE, CREATE, EXECUTE, REMOVE, ATTRIBUTES, READ_COMPOSITE, WRITE_COMPOSITE, OBSERVE, CANCEL, FLASH_CANCEL,
-    BOOTSTRAP, OBSERVE_COMPOSITE, CANCEL_COMPOSITE, KINDS, DESCRIBE, FLASH
-} kind;
 static const char *const kind_names[KINDS] = {"read",    "discover", "write",          "patch",          "create",  "execute",
                                               "delete",  "write-attributes", "read-composite", "write-composite", "observe", "cancel",
                                               "cancel-update", "start-bootstrap", "observe-composite", "cancel-composite"};
-
-typedef struct errand { /* a question on its way */
-    lwm2m_device *d;
-    bridge_call *call;
-    kind kind;
-    const lwm2m_verb *verb; /* of a FLASH */
-    oma_path at;
-    lwm2m_view view;
-    bool accepts;
-    bool as_it_likes;  /* it has no such format: it is asked without Accept, and we convert */
-    bool tell;         /* the result goes to PATH/!result */
-    const int *wishes; /* formats to write in that are still to be tried */
-    char *query;
-} errand;
 
 static const int no_wishes[] = {-1};
 
@@ -77,7 +58,7 @@ static void tell_result(const errand *e, int status, const bridge_fields *reply)
     buf_done(&out);
 }
 
-static void reply(errand *e, int status, bridge_msg *msg)
+void errand_reply(errand *e, int status, bridge_msg *msg)
 {
     bridge_fields f = {.size = sizeof f};
 
@@ -86,7 +67,7 @@ static void reply(errand *e, int status, bridge_msg *msg)
     errand_free(e);
 }
 
-static void reply_text(errand *e, int status, const char *why)
+void errand_fail(errand *e, int status, const char *why)
 {
     bridge_msg *msg = NULL;
     bridge_fields f = {.size = sizeof f};
@@ -94,7 +75,7 @@ static void reply_text(errand *e, int status, const char *why)
 
     if (why && *why && e->d->peer)
         lwm2m_msg(e->d, path, BRIDGE_TEXT, why, strlen(why), &msg);
-    reply(e, status, msg);
+    errand_reply(e, status, msg);
     bridge_msg_unref(msg);
 }
 
@@ -155,23 +136,32 @@ static void take_answer(errand *e, const coap_answer *answer)
     }
     if (rc < 0) status = rc == BRIDGE_NOMEM ? rc : BRIDGE_PROTOCOL; /* it said something that nobody understands */
     if (status < 0)
-        reply_text(e, status, err.text);
+        errand_fail(e, status, err.text);
     else
-        reply(e, status, msg);
+        errand_reply(e, status, msg);
     bridge_msg_unref(msg);
 }
 
 static void errand_send(errand *e);
+
+static bool is_composite(kind k) { return k == READ_COMPOSITE || k == WRITE_COMPOSITE; }
+
+static bool is_other_format(const errand *e, uint8_t code)
+{
+    return code == COAP_UNSUPPORTED_FORMAT || (code == COAP_NOT_ACCEPTABLE && e->kind == READ_COMPOSITE);
+}
 
 static void on_done(void *user, int status, const coap_answer *answer)
 {
     errand *e = user;
 
     if (status < 0) {
-        reply_text(e, status, NULL);
-    } else if (answer->code == COAP_UNSUPPORTED_FORMAT && *e->wishes >= 0 && e->wishes[1] >= 0 && !e->d->gone) {
+        errand_fail(e, status, NULL);
+    } else if (is_other_format(e, answer->code) && *e->wishes >= 0 && e->wishes[1] >= 0 && !e->d->gone) {
         e->wishes++; /* it does not read that one */
         errand_send(e);
+    } else if (is_composite(e->kind) && (answer->code == COAP_NOT_ALLOWED || answer->code == COAP_NOT_IMPLEMENTED) && !e->d->gone) {
+        lwm2m_one_by_one(e);
     } else if (answer->code == COAP_NOT_ACCEPTABLE && e->kind == READ && e->accepts && !e->as_it_likes && !e->d->gone) {
         e->as_it_likes = true;
         errand_send(e);
@@ -203,44 +193,14 @@ static const int *wishes_of(const errand *e)
     }
 }
 
-static bool takes_payload(kind k) { return k == WRITE || k == UPDATE || k == CREATE || k == WRITE_COMPOSITE; }
+static bool takes_payload(kind k) { return k == WRITE || k == UPDATE || k == CREATE; }
 
-/* ["/3303/0/5700", "/3/0"] as SenML without values (LwM2M 1.1 6.3.9). */
-typedef struct naming {
-    const lwm2m_server *server;
-    buf *out;
-} naming;
-
-static int on_name(void *user, const item *it)
+/* LwM2M 1.1 6.3.8, 6.3.9: composites are SenML, or (1.2) LwM2M CBOR. */
+static const int *composite_wishes(const lwm2m_device *d)
 {
-    naming *n = user;
-    char text_path[LWM2M_PATH_TEXT];
-    oma_path path;
-    text op;
-    int rc;
+    static const int json[] = {BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, -1}, cbor[] = {BRIDGE_SENML_CBOR, BRIDGE_SENML_JSON, -1};
 
-    if (it->kind != ITEM_STRING) return it->kind == ITEM_LIST || it->kind == ITEM_END ? 0 : BRIDGE_UNPROCESSABLE;
-    text said = {it->p, it->len};
-    if (said.len && *said.p == '/') said.p++, said.len--;
-    if (!lwm2m_path_read(n->server, said, &path, &op) || op.p) return BRIDGE_UNPROCESSABLE;
-    lwm2m_path_text(&path, text_path);
-    rc = buf_print(n->out, "%s{\"n\":\"%s\"}", n->out->len > 1 ? "," : "", text_path);
-    return rc;
-}
-
-static int names_write(const errand *e, const bridge_fields *f, buf *out)
-{
-    naming n = {e->d->server, out};
-    scratch s;
-    int rc;
-
-    if (lwm2m_is_lwm2m_format(f->format)) return buf_put(out, f->data, f->len);
-    scratch_init(&s, e->d->server->mem);
-    rc = buf_text(out, "[");
-    if (rc == 0) rc = json_read(&s, f->data, f->len, on_name, &n, NULL);
-    if (rc == 0) rc = buf_text(out, "]");
-    scratch_done(&s);
-    return rc;
+    return d->format == BRIDGE_SENML_CBOR || d->format == BRIDGE_LWM2M_CBOR ? cbor : json;
 }
 
 /* A write that nobody waits for (a message over MQTT) waits for a device that sleeps as long as it lives, or queue_ttl. */
@@ -258,15 +218,29 @@ static int64_t patience_of(const errand *e, const bridge_fields *f)
     return most ? most : 1;
 }
 
+static int composite_names(const errand *e, const bridge_fields *f, int wish, buf *out, bridge_error *err)
+{
+    const bridge_terms *terms = bridge_call_terms(e->call);
+    mem *m = e->d->server->mem;
+    lwm2m_paths *paths = mem_new(m, lwm2m_paths);
+    int rc = paths ? lwm2m_paths_read(e, f, terms ? terms->query : NULL, paths, err) : BRIDGE_NOMEM;
+
+    if (rc == 0) rc = lwm2m_paths_write(paths, (bridge_format)wish, out);
+    mem_free(m, paths);
+    return rc;
+}
+
 static int payload_make(errand *e, const bridge_fields *f, lwm2m_question *q, buf *out, bridge_error *err)
 {
     bridge_format format = f->format;
     int rc = 0;
 
     if (e->kind == READ_COMPOSITE) {
-        q->format = lwm2m_is_lwm2m_format(f->format) ? (int)f->format : BRIDGE_SENML_JSON;
-        rc = names_write(e, f, out);
-        if (rc < 0) fail(err, rc, "a list of paths is wanted: [\"/3303/0/5700\", \"/3/0\"]");
+        q->format = q->accept = *e->wishes;
+        rc = composite_names(e, f, *e->wishes, out, err);
+    } else if (e->kind == WRITE_COMPOSITE) {
+        rc = lwm2m_value_patch(e->d, &e->at, *e->wishes, &format, f->data, f->len, out, err);
+        q->format = (int)format;
     } else if (e->kind == CREATE && e->at.count == 1) { /* the device gives it a number */
         oma_path fresh = {2, {e->at.id[0], 0}};
 
@@ -302,7 +276,7 @@ static void errand_send(errand *e)
     bridge_msg_look(bridge_call_msg(e->call), &f);
     buf_init(&out, e->d->server->mem, port_limits(e->d->server->home)->max_message);
     if (e->kind == DISCOVER) q.accept = BRIDGE_LINKS;
-    if (e->kind == READ_COMPOSITE) q.accept = BRIDGE_SENML_JSON;
+    if (is_composite(e->kind)) q.path.count = 0;
     e->accepts = e->kind == READ && e->d->format_known && e->d->minor > 0 && e->view.accept >= 0 && !e->as_it_likes;
     if (e->accepts) q.accept = e->view.accept;
     q.patience = patience_of(e, &f);
@@ -312,7 +286,7 @@ static void errand_send(errand *e)
         bridge_call_reply(e->call, BRIDGE_OK, NULL); /* it is ours now: MQTT's acknowledgement is from hop to hop */
     if (rc == 0) rc = lwm2m_ask(e->d, &q, on_done, e, NULL);
     buf_done(&out);
-    if (rc < 0) reply_text(e, rc, err.text);
+    if (rc < 0) errand_fail(e, rc, err.text);
 }
 
 /* ---- What is it? */
@@ -373,9 +347,11 @@ static int kind_of(errand *e, bridge_verb verb, const bridge_terms *terms, const
     switch (verb) {
     case BRIDGE_GET:
         e->kind = terms && terms->accept == BRIDGE_LINKS + 1 ? DISCOVER : e->at.count ? READ : DESCRIBE;
+        if (f->len || query_has(query, "paths", NULL)) e->kind = READ_COMPOSITE; /* a FETCH (RFC 8132 2), or what HTTP has instead */
+        if (e->kind == READ_COMPOSITE) return 0;
         return e->at.count || e->kind == DESCRIBE ? 0 : BRIDGE_METHOD;
     case BRIDGE_PUT: e->kind = !f->len && has_attributes(query) ? ATTRIBUTES : WRITE; return e->at.count ? 0 : BRIDGE_METHOD;
-    case BRIDGE_PATCH: e->kind = e->at.count ? UPDATE : WRITE_COMPOSITE; return 0;
+    case BRIDGE_PATCH: e->kind = e->at.count >= 2 ? UPDATE : WRITE_COMPOSITE; return 0;
     case BRIDGE_POST: return kind_of_post(e->d->server, &e->at, f->len, &e->kind);
     case BRIDGE_DELETE: e->kind = REMOVE; return e->at.count ? 0 : BRIDGE_METHOD;
     default: return BRIDGE_METHOD;
@@ -412,7 +388,7 @@ static void describe(errand *e)
     if (rc == 0)
         rc = lwm2m_msg(e->d, f.path, BRIDGE_JSON, out.data, out.len, &msg);
     buf_done(&out);
-    reply(e, rc, msg);
+    errand_reply(e, rc, msg);
     bridge_msg_unref(msg);
 }
 
@@ -428,30 +404,32 @@ static void pin(errand *e, bool wanted)
         e->kind = READ;
         errand_send(e);
     } else {
-        reply(e, BRIDGE_OK, NULL);
+        errand_reply(e, BRIDGE_OK, NULL);
     }
 }
 
 static void observe_composite(errand *e, const bridge_fields *f)
 {
+    int format = *composite_wishes(e->d);
+    bridge_error err = {0};
     buf names;
     int rc;
 
     buf_init(&names, e->d->server->mem, 0);
-    rc = names_write(e, f, &names);
-    if (rc == 0) rc = lwm2m_observe_composite(e->d, lwm2m_is_lwm2m_format(f->format) ? (int)f->format : BRIDGE_SENML_JSON, names.data, names.len);
+    rc = composite_names(e, f, format, &names, &err);
+    if (rc == 0) rc = lwm2m_observe_composite(e->d, format, names.data, names.len);
     buf_done(&names);
     if (rc < 0)
-        reply_text(e, rc, "a list of paths is wanted: [\"/3303/0/5700\", \"/3/0\"]");
+        errand_fail(e, rc, err.text);
     else
-        reply(e, BRIDGE_OK, NULL);
+        errand_reply(e, BRIDGE_OK, NULL);
 }
 
 /* 1.1 6.1.4: it is told to come to the bootstrap server (1/0/9); a device of 1.0 is bootstrapped where it is (1.0 5.2.6). */
 static void bootstrap(errand *e)
 {
     if (e->d->minor == 0) {
-        reply(e, lwm2m_boot(e->d), NULL);
+        errand_reply(e, lwm2m_boot(e->d), NULL);
         return;
     }
     e->kind = EXECUTE;
@@ -464,7 +442,7 @@ static void cancel_update(errand *e)
     bool there = e->d->update != NULL;
 
     lwm2m_flash_end(e->d, "canceled");
-    reply(e, there ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
+    errand_reply(e, there ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
 }
 
 static void flash(errand *e, const bridge_terms *terms)
@@ -472,7 +450,7 @@ static void flash(errand *e, const bridge_terms *terms)
     const char *why = NULL;
     int rc = lwm2m_flash_ask(e->d, e->verb, &e->at, terms ? terms->query : NULL, bridge_call_msg(e->call), &why);
 
-    reply_text(e, rc, why);
+    errand_fail(e, rc, why);
 }
 
 static void on_call(void *user, bridge_call *call)
@@ -499,23 +477,26 @@ static void on_call(void *user, bridge_call *call)
     if (rc == 0) rc = take_query(e, terms, &f);
     if (rc < 0) {
         e->kind = READ;
-        reply_text(e, rc, NULL);
+        errand_fail(e, rc, NULL);
         return;
     }
     e->tell = op.p && !f.response;
     if (takes_payload(e->kind)) e->wishes = wishes_of(e);
+    if (is_composite(e->kind)) e->wishes = composite_wishes(d);
     if (e->kind == DESCRIBE)
         describe(e);
     else if (e->kind == FLASH)
         flash(e, terms);
     else if (e->kind == CANCEL_COMPOSITE)
-        reply(e, lwm2m_cancel_composite(d) ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
+        errand_reply(e, lwm2m_cancel_composite(d) ? BRIDGE_OK : BRIDGE_NOTFOUND, NULL);
     else if (e->kind == OBSERVE_COMPOSITE)
         observe_composite(e, &f);
     else if (e->kind == BOOTSTRAP)
         bootstrap(e);
     else if (e->kind == FLASH_CANCEL)
         cancel_update(e);
+    else if (is_composite(e->kind) && d->minor == 0)
+        lwm2m_one_by_one(e);
     else if (e->kind == OBSERVE || e->kind == CANCEL)
         pin(e, e->kind == OBSERVE);
     else

@@ -378,6 +378,7 @@ int lwm2m_update(lwm2m_device *d, lwm2m_port *p, coap_peer *from, const lwm2m_sa
     if (rc < 0) return rc;
     d->server->count.updates++;
     lwm2m_keep(d);
+    if (moved) lwm2m_elsewhere(d);
     if (moved) lwm2m_fly_again(d);
     if (moved) { /* its notifications would come from where nobody expects them */
         lwm2m_observe_again(d);
@@ -506,7 +507,7 @@ void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
     if (why != LWM2M_GONE_CLOSED) lwm2m_keep_not(d);
     d->gone = true;
     if (d->suspect) s->suspects--;
-    d->suspect = false;
+    d->suspect = d->mute = false;
     lwm2m_boot_lost(d);
     timer_stop(&d->expiry);
     timer_stop(&d->doze);

@@ -9,6 +9,9 @@
  * question time out, and was not heard for MAX_TRANSMIT_SPAN, is a suspect: those who wait are told so at once, observations wait, and
  * whoever asks from now on goes alone, until any datagram comes from there.
  *
+ * One that speaks and acknowledges nothing (a NAT that lets nothing in, a deaf thread) is a suspect, too, and mute: what it says proves
+ * nothing, and each of its probes ends after LWM2M_PROBE; until it acknowledges one.
+ *
  * LwM2M 1.0 8.3, 1.1 6.5: a device in queue mode is asked nothing while it sleeps; what waits goes out, in its order, when it speaks. */
 #include "adapter/lwm2m/lwm2m.h"
 #include "base/status.h"
@@ -102,6 +105,14 @@ static bool is_silent(lwm2m_device *d)
     return peer && loop_now(d->server->loop) - LWM2M_SILENT >= coap_peer_heard(peer);
 }
 
+/* It speaks, but all tries of this question went unheard.  Streams acknowledge nothing anyway. */
+static bool is_mute(const lwm2m_op *op)
+{
+    const coap_peer *peer = known_at(root_of(op->d));
+
+    return peer && coap_peer_heard(peer) != INT64_MAX && !(op->ask && coap_ask_acked(op->ask));
+}
+
 /* To the front of the queue, in their order. */
 static void fly_back(lwm2m_device *d)
 {
@@ -157,19 +168,48 @@ static void let_loose(lwm2m_device *d)
     list_each (it, &d->queue) list_of(it, lwm2m_op, link)->held = false;
 }
 
-void lwm2m_spoke(lwm2m_device *d)
+static void clear(lwm2m_device *root)
 {
-    lwm2m_device *root = root_of(d);
     coap_peer *peer;
 
-    if (!root->suspect) return;
-    root->suspect = false;
+    root->suspect = root->mute = false;
     root->server->suspects--;
     let_loose(root);
     list_each (it, &root->behind) let_loose(list_of(it, lwm2m_device, behind_link));
     peer = known_at(root);
     if (peer) coap_peer_nudge(peer); /* its next try may be 48 s away */
     turn_end_want(root->server->loop, &root->port->coap.flush);
+}
+
+void lwm2m_spoke(lwm2m_device *d)
+{
+    lwm2m_device *root = root_of(d);
+
+    if (root->suspect && !root->mute) clear(root);
+}
+
+void lwm2m_elsewhere(lwm2m_device *d)
+{
+    root_of(d)->mute = false;
+    lwm2m_spoke(d);
+}
+
+static bool is_acked(const lwm2m_device *d)
+{
+    list_each (it, &d->flying) {
+        const lwm2m_op *op = list_of(it, lwm2m_op, link);
+        if (op->ask && coap_ask_acked(op->ask)) return true;
+    }
+    return false;
+}
+
+/* Has the probe arrived there? */
+static bool hears(const lwm2m_device *root)
+{
+    if (is_acked(root)) return true;
+    list_each (it, &root->behind)
+        if (is_acked(list_of(it, lwm2m_device, behind_link))) return true;
+    return false;
 }
 
 void lwm2m_on_heard(coap_port *cp, const coap_address *from, coap_peer *peer)
@@ -183,8 +223,8 @@ void lwm2m_on_heard(coap_port *cp, const coap_address *from, coap_peer *peer)
     place.port = p;
     if (from) place.address = *from;
     d = peer ? lwm2m_find_peer(p, peer) : map_get(&p->server->by_place, &place, sizeof place);
-    if (!d || !d->suspect) return;
-    lwm2m_spoke(d);
+    if (!d || !d->suspect || (d->mute && !hears(d))) return;
+    clear(d);
     lwm2m_pump(d);
 }
 
@@ -204,17 +244,21 @@ static bool waits_on(const lwm2m_op *op, int status)
     lwm2m_device *d = op->d;
 
     if (d->gone || loop_now(d->server->loop) >= op->until || (status != BRIDGE_TIMEOUT && status != BRIDGE_CLOSED)) return false;
-    return root_of(d)->queue_mode || (status == BRIDGE_TIMEOUT && is_silent(d));
+    return root_of(d)->queue_mode || (status == BRIDGE_TIMEOUT && (is_silent(d) || is_mute(op)));
 }
 
 static void on_answer(void *user, const coap_answer *answer)
 {
     lwm2m_op *op = user;
     lwm2m_device *d = op->d, *root = root_of(d);
+    bool silent;
 
     lwm2m_hold(d);
     lwm2m_hold(root);
+    silent = waits_on(op, answer->status);
+    if (silent && !root->queue_mode && !is_silent(d)) root->mute = true;
     if (!answer->more) op->ask = NULL;
+    if (answer->status == 0 && op->flies && root->suspect) clear(root);
     if (answer->status == BRIDGE_CLOSED) lwm2m_conn_lost(d); /* nothing more goes there */
     if (answer->status == 0) {
         d->server->count.answers++;
@@ -223,7 +267,7 @@ static void on_answer(void *user, const coap_answer *answer)
     if (answer->more) { /* an observation has begun, or goes on */
         op_unlink(op);
         op->done(op->user, 0, answer);
-    } else if (waits_on(op, answer->status)) {
+    } else if (silent) {
         d->server->count.timeouts++;
         fall_silent(root);
     } else {
@@ -290,6 +334,7 @@ static void op_send(lwm2m_op *op, coap_peer *peer)
     n = put_number(COAP_ACCEPT, op->accept, accept, o, n);
     q.option_count = n;
     if (left > 0 && left < 93000 && !d->queue_mode) q.timeout = left;
+    if (root_of(d)->mute && (!q.timeout || q.timeout > LWM2M_PROBE)) q.timeout = LWM2M_PROBE;
     d->server->count.requests++;
     op->sending = true; /* it may be answered before it returns */
     rc = coap_ask_new(&ask, peer, now, &q, on_answer, op);
@@ -527,37 +572,4 @@ void lwm2m_drop_ops(lwm2m_device *d, int status)
     }
     while (!list_empty(&d->queue)) op_end(list_of(d->queue.next, lwm2m_op, link), status, NULL);
     lwm2m_release(d);
-}
-
-/* ---- Words */
-
-static const struct {
-    uint8_t code;
-    int status;
-} statuses[] = {
-    {COAP_BAD_REQUEST, BRIDGE_INVALID},        {COAP_UNAUTHORIZED, BRIDGE_DENIED},       {COAP_BAD_OPTION, BRIDGE_INVALID},
-    {COAP_FORBIDDEN, BRIDGE_DENIED},           {COAP_NOT_FOUND, BRIDGE_NOTFOUND},        {COAP_NOT_ALLOWED, BRIDGE_METHOD},
-    {COAP_NOT_ACCEPTABLE, BRIDGE_NOTACCEPTABLE}, {COAP_INCOMPLETE, BRIDGE_PROTOCOL},     {COAP_CONFLICT, BRIDGE_CONFLICT},
-    {COAP_PRECONDITION, BRIDGE_PRECONDITION},  {COAP_TOO_LARGE, BRIDGE_TOOBIG},          {COAP_UNSUPPORTED_FORMAT, BRIDGE_FORMAT},
-    {COAP_UNPROCESSABLE, BRIDGE_UNPROCESSABLE}, {COAP_TOO_MANY, BRIDGE_BUSY},            {COAP_INTERNAL, BRIDGE_INTERNAL},
-    {COAP_NOT_IMPLEMENTED, BRIDGE_UNSUPPORTED}, {COAP_BAD_GATEWAY, BRIDGE_UNREACHABLE},  {COAP_UNAVAILABLE, BRIDGE_BUSY},
-    {COAP_GATEWAY_TIMEOUT, BRIDGE_TIMEOUT},
-};
-
-int lwm2m_status_of(uint8_t code)
-{
-    if (coap_class(code) == 2) return code == COAP_CREATED ? BRIDGE_CREATED : BRIDGE_OK;
-    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        if (statuses[i].code == code) return statuses[i].status;
-    return coap_class(code) == 4 ? BRIDGE_INVALID : BRIDGE_INTERNAL;
-}
-
-int lwm2m_path_text(const oma_path *path, char *out)
-{
-    int n = 1;
-
-    out[0] = '/';
-    out[1] = 0;
-    for (int i = 0; i < path->count; i++) n += snprintf(out + n, (size_t)(LWM2M_PATH_TEXT - n), "%s%u", i ? "/" : "", path->id[i]);
-    return n;
 }

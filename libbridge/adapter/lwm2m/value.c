@@ -290,6 +290,7 @@ int lwm2m_value_msg(lwm2m_device *d, const char *path, const oma_path *at, int f
 
 typedef struct writing {
     const lwm2m_server *server;
+    const char *device; /* "lwm2m/lamp-7": a name may begin with it */
     bridge_scratch *scratch;
     const oma_path *at, *base;
     bridge_record *records;
@@ -330,6 +331,15 @@ static int spell_bool(writing *x, bridge_record *r)
     return 0;
 }
 
+/* Without what the bridge calls the device. */
+static const char *name_of(const writing *x, const bridge_record *r)
+{
+    const char *name = r->name + (*r->name == '/');
+    size_t len = strlen(x->device);
+
+    return strncmp(name, x->device, len) == 0 && name[len] == '/' ? name + len : r->name;
+}
+
 static int on_written(void *user, const bridge_record *record)
 {
     writing *x = user;
@@ -338,7 +348,8 @@ static int on_written(void *user, const bridge_record *record)
     oma_path path = *x->at;
     int rc = 0;
 
-    if (!name_read(x->server, &path, record->name)) return fail(x->err, BRIDGE_UNPROCESSABLE, "\"%.60s\" is no resource", record->name);
+    if (!name_read(x->server, &path, name_of(x, record))) return fail(x->err, BRIDGE_UNPROCESSABLE, "\"%.60s\" is no resource", record->name);
+    if (!is_below(&path, x->at)) return fail(x->err, BRIDGE_DENIED, "\"%.60s\" is elsewhere", record->name);
     known = path.count >= 3 ? lwm2m_resource_of(x->server->model, path.id[0], path.id[2]) : NULL;
     if (known && lwm2m_record_type(known->type) != BRIDGE_NIL) rc = record_cast(x->scratch, &r, lwm2m_record_type(known->type), x->err);
     if (rc == 0) rc = spell_bool(x, &r);
@@ -355,13 +366,15 @@ static int value_write(lwm2m_device *d, const oma_path *at, const oma_path *base
 {
     const lwm2m_resource *known = at->count >= 3 ? lwm2m_resource_of(d->server->model, at->id[0], at->id[2]) : NULL;
     bridge_format said = *format == BRIDGE_FORMAT_AUTO ? codec_guess(data, len) : *format == BRIDGE_MERGE_PATCH ? BRIDGE_JSON : *format;
-    writing x = {.server = d->server, .at = at, .base = base_at, .room = CODEC_MAX_RECORDS, .err = err, .text = wish == BRIDGE_TEXT};
+    writing x = {.server = d->server, .device = d->name, .at = at, .base = base_at, .room = CODEC_MAX_RECORDS, .err = err, .text = wish == BRIDGE_TEXT};
     const bridge_codec *in = codec_find(said), *to = codec_find((bridge_format)wish);
     char base[LWM2M_PATH_TEXT];
     bridge_scratch s;
     int rc;
 
-    if (lwm2m_is_lwm2m_format(said) || (said == BRIDGE_BYTES && at->count >= 3)) { /* in the device's words, or nobody's */
+    if (said == BRIDGE_SENML_ETCH_JSON || said == BRIDGE_SENML_ETCH_CBOR) /* a device has no packs to change: they are written */
+        in = codec_find(said == BRIDGE_SENML_ETCH_JSON ? BRIDGE_SENML_JSON : BRIDGE_SENML_CBOR);
+    else if (base_at->count && (lwm2m_is_lwm2m_format(said) || (said == BRIDGE_BYTES && at->count >= 3))) { /* in the device's words, or nobody's */
         *format = said;
         return buf_put(out, data, len);
     }
@@ -383,6 +396,15 @@ int lwm2m_value_write(lwm2m_device *d, const oma_path *at, int wish, bridge_form
                       bridge_error *err)
 {
     return value_write(d, at, at, wish, format, data, len, out, err);
+}
+
+/* Into what a Write-Composite says: from the root, whatever the values are below. */
+int lwm2m_value_patch(lwm2m_device *d, const oma_path *at, int wish, bridge_format *format, const void *data, size_t len, buf *out,
+                      bridge_error *err)
+{
+    static const oma_path root = {0};
+
+    return value_write(d, at, &root, wish, format, data, len, out, err);
 }
 
 /* Of an instance that is to be: told to its object, with its number. */
