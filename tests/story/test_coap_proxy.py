@@ -6,17 +6,10 @@ import pytest
 from libbridge import errors
 from peers import coap
 from peers.coap import ETAG, GET, HOP_LIMIT, MAX_AGE, PROXY_SCHEME, PROXY_URI, URI_HOST, URI_PORT, Socket, code, uint
-from peers.coap_device import Device
+from peers.coap_site import device  # noqa: F401: a fixture
 from peers.tools import coap_client, curl
 
 LONG = 20
-
-
-@pytest.fixture
-def device():
-    with Device() as it:
-        it.values["temp"] = b"21.5"
-        yield it
 
 
 @pytest.fixture
