@@ -326,3 +326,17 @@ def test_no_frames_at_all(bridge, port):
     with Http(port) as http:
         http.send(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n")
         assert http.answer().status in (400, 505)
+
+
+def test_the_size_of_a_head_is_told_and_kept(port):  # RFC 9113 6.5.2
+    with H2(port) as peer:
+        told = peer.wait(h2.SETTINGS).payload
+        settings = {int.from_bytes(told[at:at + 2], "big"): int.from_bytes(told[at + 2:at + 6], "big") for at in range(0, len(told), 6)}
+        assert settings[6] == 80 * 1024
+        big = h2.request("GET", "/resources/" + "a" * 60000, *(("x", "v" * 1000) for _ in range(25)))
+        peer.send(h2.HEADERS, h2.END_STREAM, 1, big[:16000])
+        for at in range(16000, len(big), 16000):
+            peer.send(h2.CONTINUATION, h2.END_HEADERS if at + 16000 >= len(big) else 0, 1, big[at:at + 16000])
+        peer.last = 1
+        assert peer.answer(1)[0] == 431
+        assert peer.answer(peer.ask("GET", "/resources/" + "a" * 12000))[0] == 404

@@ -13,7 +13,8 @@ DATE = r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"
 TAG, TAG_AS_JSON = r'"[0-9a-f]+"', r'"[0-9a-f]+-50"'
 ALL, READING = "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS", "GET, HEAD, OPTIONS"
 TEXT, JSON, SENML, LINKS = "text/plain;charset=utf-8", "application/json", "application/senml+json", "application/link-format"
-VALUE = {"Content-Type": TEXT, "ETag": TAG, "Last-Modified": DATE, "Cache-Control": "no-cache", "Vary": "Accept", "Accept-Ranges": "bytes"}
+VALUE = {"Content-Type": TEXT, "ETag": TAG, "Last-Modified": DATE, "Cache-Control": "no-cache", "Vary": "Accept", "Accept-Ranges": "bytes",
+         "Link": re.escape('<./>;rel="collection up", <?observe>;rel="monitor"'), "Preference-Applied": None}
 MANY = {"Cache-Control": "no-cache", "ETag": None, "Last-Modified": None}
 NOTHING = {"Content-Type": None, "Content-Length": "0"}
 NO_CONTENT = {"Content-Type": None, "Content-Length": None}
@@ -25,6 +26,7 @@ ROWS = [
     ("a value", "GET", "v", {}, None, 200, {**VALUE, "Content-Length": "4"}),
     ("its head", "HEAD", "v", {}, None, 200, {**VALUE, "Content-Length": "4"}),
     ("as JSON", "GET", "v", {"Accept": JSON}, None, 200, {**VALUE, "Content-Type": JSON, "ETag": TAG_AS_JSON}),
+    ("at once, of one who would wait", "GET", "v", {"Prefer": "wait=9"}, None, 200, {**VALUE, "Preference-Applied": "wait"}),
     ("that ends", "GET", "mortal", {}, None, 200, {**VALUE, "Cache-Control": r"max-age=\d+"}),
     ("that the asker has", "GET", "v", {"If-None-Match": "*"}, None, 304, {"ETag": TAG, "Cache-Control": "no-cache", "Vary": "Accept", "Content-Length": None}),
     ("that is as old", "GET", "v", {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, None, 304, {"ETag": TAG, "Last-Modified": DATE, "Content-Length": None}),

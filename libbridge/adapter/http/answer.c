@@ -96,6 +96,7 @@ void answer_begin(answer *a, http_conn *c, int status)
     put(a, date_now(p), DATE_LEN);
     answer_text(a, "\r\n");
     if (p->cors) put_cors(a, p->cors);
+    if (c->waits) answer_text(a, "Preference-Applied: wait\r\n");
     if (!c->keep_alive) answer_text(a, "Connection: close\r\n");
     else if (c->minor0) answer_text(a, "Connection: keep-alive\r\n");
 }

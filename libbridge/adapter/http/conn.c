@@ -197,6 +197,7 @@ static void serve(http_conn *c, const http_head *h, const char *data, size_t hea
     c->minor0 = h->minor == 0;
     take_origin(c, head_value(h, HEAD_ORIGIN));
     c->stored = 0;
+    c->waits = false;
     c->port->requests++;
     r.body_len = end - head_len;
     if (h->chunked) {

@@ -14,6 +14,7 @@
 
 enum {
     H2_STREAMS = 100,              /* requests under way in one connection */
+    H2_HEAD_LIST = 80 * 1024,      /* bytes of a request's fields as SETTINGS_MAX_HEADER_LIST_SIZE counts them: 32 more for each */
     H2_WINDOW = 256 * 1024,        /* bytes that may come of one request before we have taken some */
     H2_ALL_WINDOW = 1024 * 1024,   /* and of all of them */
     H2_BODIES = 4 * 1024 * 1024,   /* bytes of half-read bodies of one connection, beside one of max_message */
@@ -57,7 +58,7 @@ typedef struct h2_stream {
     /* the request */
     char *method, *path, *authority;
     buf fields, in; /* in: head and body, as HTTP/1.1 */
-    size_t head_len, length_at, drained;
+    size_t head_len, length_at, drained, listed;
     uint64_t length;
     int64_t deadline;
     bool has_length, has_head, whole, over, expects, is_head;

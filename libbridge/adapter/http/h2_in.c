@@ -26,7 +26,14 @@ static int put_field(h2_stream *v, text name, text value)
 
 int h2_field(h2_stream *v, text name, text value)
 {
+    enum { EACH = 32 }; /* RFC 9113 6.5.2 */
+
     if (v->has_head) return 0; /* trailers: read over, as those of chunks */
+    v->listed += name.len + value.len + EACH;
+    if (v->listed > H2_HEAD_LIST) {
+        v->over = true;
+        return 0;
+    }
     if (text_is(name, ":method")) return keep(v->mem, &v->method, value);
     if (text_is(name, ":path") && value.len <= HEAD_TARGET + 1) return keep(v->mem, &v->path, value);
     if (text_is(name, ":path")) return keep(v->mem, &v->path, (text){value.p, HEAD_TARGET + 1}); /* 414 */
@@ -41,10 +48,6 @@ int h2_field(h2_stream *v, text name, text value)
         return 0;
     }
     if (text_is(name, "host") && v->authority) return 0; /* 8.3.1: the same */
-    if (v->fields.len + name.len + value.len > 2 * HEAD_BYTES) {
-        v->over = true;
-        return 0;
-    }
     return put_field(v, name, value);
 }
 

@@ -153,6 +153,15 @@ static void put_freshness(answer *a, const bridge_msg *msg)
     answer_print(a, "Cache-Control: max-age=%lld\r\n", (long long)left);
 }
 
+/* RFC 8288: what it stands in, and where it is watched (RFC 5989).  Relative to the target, so that mounts and names are right. */
+static void put_links(answer *a, const request *r)
+{
+    text below;
+
+    if (target_below(r->path, text_of(r->conn->port->mount), &below) == 0)
+        answer_text(a, "Link: <./>;rel=\"collection up\", <?observe>;rel=\"monitor\"\r\n");
+}
+
 /* How many parts, 0 all, -1 not satisfiable. */
 static int find_ranges(const request *r, const lines *l, const bridge_msg *msg, byte_range *parts)
 {
@@ -198,6 +207,7 @@ static void write_parts(request *r, const lines *l, bridge_msg *msg, const bridg
     answer_print(&a, "Content-Type: multipart/byteranges; boundary=%s\r\n", boundary);
     if (a.rc == 0) a.rc = buf_put(a.out, l->text + first_line, l->len - first_line);
     put_freshness(&a, from);
+    put_links(&a, r);
     answer_end(&a, b->data, b->len, NULL);
 }
 
@@ -244,7 +254,10 @@ static void write_value(request *r, int status, bridge_msg *msg, const bridge_ms
     }
     answer_begin(&a, r->conn, count ? 206 : status);
     if (a.rc == 0) a.rc = buf_put(a.out, l->text, l->len);
-    if (is_get) put_freshness(&a, from);
+    if (is_get) {
+        put_freshness(&a, from);
+        put_links(&a, r);
+    }
     if (count) put_range(a.out, &a.rc, parts, msg);
     answer_end(&a, msg_data(msg) + parts[0].from, parts[0].count, msg);
 }

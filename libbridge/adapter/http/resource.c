@@ -268,6 +268,7 @@ static void submit(request *r, bridge_verb verb, const char *name)
     l = later_wanted(r) ? later_new(r, verb, name) : NULL;
     if (l) terms.timeout = HTTP_LATER_TIME;
     else if (r->head->first[HEAD_PREFER] && prefer_wait(r->head, HTTP_MAX_WAIT, &seconds)) terms.timeout = (int64_t)seconds * 1000;
+    c->waits = !l && terms.timeout > 0;
     rc = l ? later_submit(l, msg, &terms, &reply)
            : bridge_peer_submit(c->peer, verb, msg, &terms, &reply, on_done, c, &c->ticket);
     buf_done(&query);

@@ -93,6 +93,7 @@ typedef struct http_conn {
     uint8_t state;          /* conn_state */
     bool head_only, keep_alive, minor0, cross, allowed; /* of the request at hand; cross: it has an Origin; allowed: and
                                                                * cors lets that in */
+    bool waits;             /* the request at hand prefers so, and is heard (RFC 7240 4.3) */
     bool continued;         /* its body is awaited */
     bool fresh;             /* nothing has come yet: HTTP/2 may */
     bool inside;            /* one request of an HTTP/2 connection */

@@ -25,7 +25,8 @@ static void serve_file(request *r)
     answer_text(&a, "Cache-Control: no-cache\r\n");
     if (!same)
         answer_print(&a, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n", file->type);
-    if (text_is(r->path, "/")) answer_print(&a, "X-Bridge-Mount: %.256s\r\n", r->conn->port->mount);
+    if (text_is(r->path, "/"))
+        answer_print(&a, "X-Bridge-Mount: %.256s\r\nLink: </api/openapi.json>;rel=\"service-desc\"\r\n", r->conn->port->mount);
     if (!same)
         answer_text(&a, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
                         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'\r\n");

@@ -208,7 +208,7 @@ static void answer_wait(http_conn *c)
     watch_end(c);
     conn_recall(c, &h, &r);
     if (msg && !gone) resource_answer(&r, 200, msg);
-    else if (!gone && h.first[HEAD_IF_NONE_MATCH]) answer_empty(c, 304, "Preference-Applied: wait\r\n");
+    else if (!gone && h.first[HEAD_IF_NONE_MATCH]) answer_empty(c, 304, NULL);
     else answer_failure(c, BRIDGE_NOTFOUND, NULL);
     bridge_msg_unref(msg);
     conn_done(c);
