@@ -12,6 +12,7 @@ typedef struct options {
     const char *dry_run;  /* --dry-run */
     int64_t linger;       /* --linger, ms */
     const char *as;       /* --as; NULL: nobody */
+    const char *listener; /* --listener; NULL: the only one of the protocol */
     char **urls;          /* what stands behind the options */
     int url_count;
     size_t max_memory; /* bytes; 0: no limit */

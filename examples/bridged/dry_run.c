@@ -12,7 +12,7 @@
 typedef struct trial {
     bridge *b;
     int64_t now; /* on its clock: that of the record, 0 at the first message */
-    const char *as; /* the user of those of whom the record does not say it */
+    const char *as, *listener; /* the user of those of whom the record does not say it, and through what they come */
     int log_level;
     const char *asked; /* the path that is being published, to tell it from what comes of it */
     bool heard;
@@ -80,9 +80,11 @@ static bool may(const trial *t, const line *l)
 {
     const char *user = l->user ? l->user : t->as;
     bridge_verb verb = !l->retain ? BRIDGE_POST : l->len ? BRIDGE_PUT : BRIDGE_DELETE;
-    int rc = bridge_may(t->b, &(bridge_ask){.size = sizeof(bridge_ask), .verb = verb, .who = l->origin, .user = user, .path = l->path});
+    const char *listener = l->listener ? l->listener : t->listener;
+    int rc = bridge_may(t->b, &(bridge_ask){.size = sizeof(bridge_ask), .verb = verb, .who = l->origin, .user = user, .path = l->path, .listener = listener});
 
-    if (rc < 0) printf("  refused: %s%s\n", rc == BRIDGE_DENIED || rc == BRIDGE_UNAUTHENTICATED ? "not allowed to " : bridge_status_text(rc),
+    if (rc == BRIDGE_NOTFOUND) printf("  refused: the config has no listener %s\n", listener);
+    else if (rc < 0) printf("  refused: %s%s\n", rc == BRIDGE_DENIED || rc == BRIDGE_UNAUTHENTICATED ? "not allowed to " : bridge_status_text(rc),
                        rc != BRIDGE_DENIED && rc != BRIDGE_UNAUTHENTICATED ? "" : user ? user : "nobody (--as USER)");
     return rc >= 0;
 }
@@ -131,7 +133,7 @@ static int feed(trial *t, FILE *f, const char *name)
 
 int dry_run(const options *o, int (*load)(const char *name, bridge *b))
 {
-    trial t = {.as = o->as, .log_level = o->log_level ? o->log_level : BRIDGE_LOG_INFO};
+    trial t = {.as = o->as, .listener = o->listener, .log_level = o->log_level ? o->log_level : BRIDGE_LOG_INFO};
     bridge_error err = {0};
     FILE *f = strcmp(o->dry_run, "-") == 0 ? stdin : fopen(o->dry_run, "r");
     int code = EXIT_RUNTIME;

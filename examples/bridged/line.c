@@ -112,6 +112,7 @@ static bool member(line *l, const char *key, char **at)
     if (strcmp(key, "path") == 0 && s) l->path = strlen(s) == len ? s : NULL;
     else if (strcmp(key, "origin") == 0 && s) l->origin = s;
     else if (strcmp(key, "user") == 0 && s) l->user = s;
+    else if (strcmp(key, "listener") == 0 && s) l->listener = s;
     else if (strcmp(key, "payload") == 0 && s) l->data = (unsigned char *)s, l->len = len;
     else if (strcmp(key, "base64") == 0 && s) {
         l->data = (unsigned char *)s;

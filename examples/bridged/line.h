@@ -8,7 +8,7 @@ enum { LINE_MAX_BYTES = 2 * 1024 * 1024 };
 
 typedef struct line { /* texts are the line's, and die with it */
     int64_t time;
-    char *path, *origin, *user; /* origin and user may be NULL */
+    char *path, *origin, *user, *listener; /* all but path may be NULL */
     unsigned char *data;
     size_t len;
     int qos;

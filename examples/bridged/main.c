@@ -132,8 +132,40 @@ static void *wait_for_signals(void *user)
     return NULL;
 }
 
-static int explain(bridge *b, const char *path)
+typedef struct asking { /* of --explain, about each listener */
+    bridge *b;
+    const options *o;
+} asking;
+
+/* What --as USER may do there who comes in through this listener. */
+static void explain_rules(void *user, const char *url)
 {
+    static const struct {
+        bridge_verb verb;
+        const char *word;
+    } what[] = {{BRIDGE_GET, "read"}, {BRIDGE_WATCH, "watch"}, {BRIDGE_PUT, "write"}, {BRIDGE_DELETE, "remove"}};
+    const asking *a = user;
+    bool may[4];
+
+    if (a->o->listener && strncmp(a->o->listener, url, strlen(url)) != 0) return;
+    printf("through %s %s", url, a->o->as ? a->o->as : "nobody (--as USER)");
+    for (int i = 0; i < 4; i++)
+        may[i] = bridge_may(a->b, &(bridge_ask){.size = sizeof(bridge_ask), .verb = what[i].verb, .user = a->o->as, .path = a->o->explain, .listener = url}) == 0;
+    for (int want = 1; want >= 0; want--) {
+        const char *before = want ? " may " : may[0] || may[1] || may[2] || may[3] ? ", may not " : " may not ";
+        for (int i = 0; i < 4; i++)
+            if (may[i] == want) {
+                printf("%s%s", before, what[i].word);
+                before = ", ";
+            }
+    }
+    puts("");
+}
+
+static int explain(bridge *b, const options *o)
+{
+    const char *path = o->explain;
+    asking about = {b, o};
     char text[16384];
     int n = bridge_explain(b, path, text, sizeof text);
 
@@ -141,7 +173,8 @@ static int explain(bridge *b, const char *path)
         fprintf(stderr, "bridged: %s: %s\n", path, bridge_status_text(n));
         return exit_code(n);
     }
-    puts(text);
+    fputs(text, stdout);
+    bridge_listeners(b, explain_rules, &about);
     return EXIT_OK;
 }
 
@@ -211,7 +244,7 @@ int main(int argc, char **argv)
     if (rc < 0) return complain("cannot start", rc, &err);
     if (o.config) code = with_config(o.config, d.b);
     if (code < 0) code = open_listeners(&d);
-    if (code < 0) code = o.explain ? explain(d.b, o.explain) : serve(&d);
+    if (code < 0) code = o.explain ? explain(d.b, &o) : serve(&d);
     bridge_free(d.b);
     return code;
 }

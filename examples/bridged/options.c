@@ -17,7 +17,8 @@ static const char help[] =
     "      --explain PATH     say where a message on PATH would go and why, and stop\n"
     "      --store STORE      what outlives the process: sqlite:FILE, or memory: (nothing, the default)\n"
     "      --dry-run FILE     say what the messages in FILE, as `bridged record` writes them, would come to, and stop\n"
-    "      --as USER          with --dry-run: who says what the file does not say of (nobody)\n"
+    "      --as USER          with --dry-run: who says what the file does not say of (nobody); with --explain: who may what\n"
+    "      --listener URL     with --dry-run and --as: through which listener, as the config has it up to the '?'\n"
     "      --linger MS        with --dry-run: so long after the last message (3600000)\n"
     "      --log-level LEVEL  error, warn, info (the default) or debug\n"
     "      --max-memory MIB   refuse new clients and messages near so many MiB (no limit)\n"
@@ -65,6 +66,7 @@ int options_read(options *o, int argc, char **argv)
                                           {"store", required_argument, NULL, 's'},
                                           {"dry-run", required_argument, NULL, 'd'},
                                           {"as", required_argument, NULL, 'a'},
+                                          {"listener", required_argument, NULL, 'i'},
                                           {"linger", required_argument, NULL, 'L'},
                                           {"log-level", required_argument, NULL, 'l'},
                                           {"max-memory", required_argument, NULL, 'm'},
@@ -82,6 +84,7 @@ int options_read(options *o, int argc, char **argv)
             case 'e': o->explain = optarg; break;
             case 'd': o->dry_run = optarg; break;
             case 'a': o->as = optarg; break;
+            case 'i': o->listener = optarg; break;
             case 'L':
                 o->linger = strtoll(optarg, &end, 10);
                 if (*end || o->linger < 0) return wrong("not a number of ms:", optarg);

@@ -367,6 +367,7 @@ typedef struct bridge_ask { /* borrow */
     const char *method;    /* on CONNECT the method of an enhanced authentication (MQTT 5 4.12): secret is its data; else NULL */
     unsigned step;         /* of it: 0 at first, one more after each challenge */
     void *reply;           /* see bridge_ask_reply() */
+    const char *listener;  /* of bridge_may(): through which it would come: its URL up to the '?', as said or as bridge_listeners() tells it */
 } bridge_ask;
 typedef bridge_verdict (*bridge_policy_fn)(void *user, const bridge_ask *ask);
 /* Inside a policy function, about an ask with a method: data for the peer, sent with a challenge or with the welcome.  Copies. */
@@ -374,8 +375,8 @@ BRIDGE_API int bridge_ask_reply(const bridge_ask *ask, const void *data, size_t 
 /* A password file (as mosquitto_passwd writes it) and an ACL file (as mosquitto reads it) for all listeners that do not name their
  * own; either may be NULL.  Calling it again reads them again; both NULL takes them away.  SYNTAX with the line, IO. */
 BRIDGE_API int bridge_rules(bridge *b, const char *password_file, const char *acl_file, bridge_error *err);
-/* Would it be allowed?  who, user, verb and path as in an ask; path as who's protocol names it.  0, DENIED, UNAUTHENTICATED.  Asks the functions
- * and the files of the whole bridge, not those that a listener's URL names; nothing is counted. */
+/* Would it be allowed?  who, user, verb and path as in an ask; path as who's protocol names it.  0, DENIED, UNAUTHENTICATED; NOTFOUND, no such
+ * listener.  Asks the functions, then the rules of the listener (NULL: of the only one that speaks who's protocol) and the bridge's; nothing is counted. */
 BRIDGE_API int bridge_may(bridge *b, const bridge_ask *ask);
 BRIDGE_API int bridge_on_access(bridge *b, bridge_policy_fn fn, void *user, bridge_slot **out);
 

@@ -226,6 +226,7 @@ extern const bridge_adapter *const adapter_table[]; /* made by meson */
 
 /* ---- offline.c */
 int offline_connect(bridge_port *p, const url *u, bridge_error *err); /* somebody who answers for what `as=` in its URL says */
+int offline_listen(bridge_port *p, const url *u); /* nobody comes in; its rules may be asked of: bridge_may() */
 void offline_sent(hub *h, const char *uplink, bridge_verb verb, const bridge_msg *msg);
 
 /* ---- peer.c */
@@ -369,7 +370,9 @@ typedef int (*route_name_fn)(void *user, const void *by, const pattern *canonica
 int routes_each_name(hub *h, uint8_t scheme, const pattern *p, route_name_fn fn, void *user);
 /* Carries an accepted message over the routes that copy.  from may be NULL. */
 void routes_copy(hub *h, bridge_peer *from, bridge_msg *msg, bridge_verb verb, const crossing *came);
-const bridge_peer *routes_full(hub *h, const bridge_peer *from, text path); /* to whom a copy of it would go, and who has no room; or NULL */
+/* To whom it would go, at once or over routes, and who has no room; or NULL.  came: the routes that led to this path. */
+const bridge_peer *full_at(hub *h, const bridge_peer *from, text path, const crossing *came);
+const bridge_peer *routes_full(hub *h, const bridge_peer *from, text path, const crossing *came); /* of that, over routes */
 void routes_explain(hub *h, text path, buf *out);
 void routes_flush(hub *h); /* what transformations hold back goes on */
 void far_lost(bridge_peer *peer); /* routes that name it wait for another */

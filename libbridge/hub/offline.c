@@ -37,9 +37,24 @@ static void on_call(void *user, bridge_call *call)
     bridge_call_reply(call, BRIDGE_OK, NULL);
 }
 
+static const bridge_adapter nobody = {.size = sizeof nobody, .scheme = "nobody"};
+
+int offline_listen(bridge_port *p, const url *u)
+{
+    char name[1024];
+    bool six = strchr(u->host, ':') != NULL, numbered = u->port >= 0;
+    char number[16] = "";
+
+    if (numbered) snprintf(number, sizeof number, ":%d", u->port);
+    snprintf(name, sizeof name, "%s://%s%s%s%s%s", u->scheme, six ? "[" : "", u->host, six ? "]" : "", number, u->path);
+    bridge_port_named(p, name);
+    p->adapter = &nobody;
+    p->stand_in = true;
+    return 0;
+}
+
 int offline_connect(bridge_port *p, const url *u, bridge_error *err)
 {
-    static const bridge_adapter nobody = {.size = sizeof nobody, .scheme = "nobody"};
     const bridge_owner_fns fns = {.size = sizeof fns, .call = on_call};
     const char *as = url_get(u, "as");
     bridge_owner *o;

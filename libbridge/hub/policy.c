@@ -179,17 +179,43 @@ int policy_check_name(bridge_peer *peer, bridge_verb verb, const char *name)
     return check(peer, verb, len > 0 ? path : name, true);
 }
 
+/* The listener that is meant: by its URL, or the only one of a protocol.  False: there is none of this name. */
+static bool find_door(hub *h, const char *called, int scheme, const bridge_port **out)
+{
+    size_t len = called ? strcspn(called, "?") : 0;
+    unsigned count = 0;
+
+    *out = NULL;
+    list_each(it, &h->ports)
+    {
+        const bridge_port *p = list_of(it, bridge_port, link);
+        if (!p->url || p->uplink || p->closing || p->retired) continue;
+        if (called ? strlen(p->name) != len || memcmp(p->name, called, len) != 0 : p->scheme != scheme) continue;
+        *out = p;
+        count++;
+    }
+    if (!called && count > 1) *out = NULL;
+    return !called || count;
+}
+
+/* As policy_check() and ask_files() for a peer that is there. */
 int policy_would(hub *h, const bridge_ask *said)
 {
+    const char *called = said->size >= sizeof *said ? said->listener : NULL, *client;
+    const bridge_port *door;
     bridge_ask ask = {.size = sizeof ask, .verb = said->verb, .who = said->who ? said->who : "app:nobody", .user = said->user, .path = said->path};
     size_t n = strcspn(ask.who, ":");
     int scheme = hub_scheme(h, (text){ask.who, n});
     char path[PATH_BYTES + 1];
     bridge_verdict v;
 
+    if (!find_door(h, called, scheme, &door)) return BRIDGE_NOTFOUND;
+    client = ask.who[n] ? ask.who + n + 1 : "";
     if (scheme >= 0 && routes_path_of(h, (uint8_t)scheme, text_of(said->path), path, sizeof path) > 0) ask.path = path;
     v = ask_application(h, &ask);
-    if (v == BRIDGE_DEFER && h->auth) v = auth_allows(h->auth, ask.user, ask.who[n] ? ask.who + n + 1 : "", ask.verb, ask.path);
+    if (v == BRIDGE_DEFER && door && door->deny_anonymous && !ask.user) v = BRIDGE_DENY;
+    if (v == BRIDGE_DEFER && door && door->auth) v = auth_allows(door->auth, ask.user, client, ask.verb, ask.path);
+    if (v == BRIDGE_DEFER && h->auth) v = auth_allows(h->auth, ask.user, client, ask.verb, ask.path);
     return v != BRIDGE_DENY ? 0 : ask.user ? BRIDGE_DENIED : BRIDGE_UNAUTHENTICATED;
 }
 
@@ -203,7 +229,7 @@ static struct auth *passwords_of(const bridge_port *port)
 
 int bridge_ask_reply(const bridge_ask *ask, const void *data, size_t len)
 {
-    buf *b = ask->size >= sizeof *ask ? ask->reply : NULL;
+    buf *b = ask->size >= offsetof(bridge_ask, reply) + sizeof ask->reply ? ask->reply : NULL;
 
     if (!b || (len && !data)) return BRIDGE_INVALID;
     buf_clear(b);

@@ -140,7 +140,10 @@ static int open_port(bridge_port *p, const url *u, bool connect, bridge_error *e
     rc = take_rules(p, u, err);
     if (rc == 0) rc = guard(p, u, err);
     if (rc < 0) return rc;
-    if (p->hub->offline) return a->check ? a->check(u, err) : 0;
+    if (p->hub->offline) {
+        rc = a->check ? a->check(u, err) : 0;
+        return rc == 0 ? offline_listen(p, u) : rc;
+    }
     return a->open ? a->open(p, u, err) : fail(err, BRIDGE_UNSUPPORTED, "%s does not open yet", u->scheme);
 }
 

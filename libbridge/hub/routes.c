@@ -266,19 +266,33 @@ void routes_carry_kept(route *r, bool forth, bridge_msg *value)
     if (len > 0) route_carry(r->hub->app, r, forth, value, (text){path, (size_t)len}, VERB_KEPT, &here);
 }
 
-const bridge_peer *routes_full(hub *h, const bridge_peer *from, text path)
+/* Over one route: to an uplink, or to whoever hears of the path that it leads to.  What a route says later does not count. */
+static const bridge_peer *full_beyond(hub *h, const bridge_peer *from, const ptrie_entry *e, text path, const crossing *came)
+{
+    const route *r = route_of(e);
+    bool forth = e == &r->forth.entry;
+    const far *target = forth ? r->to_far : r->from_far;
+    const bridge_peer *peer = target ? far_peer(target) : NULL;
+    crossing here = {came, r};
+    char name[PATH_BYTES + 1];
+    unsigned hops;
+    int len;
+
+    if (!r->max_qos || (r->does && !transform_keeps_paths(r->does))) return NULL;
+    if (target) return peer && peer != from && !list_empty(&peer->full) ? peer : NULL;
+    if (crossed(came, r, &hops) || hops >= HUB_MAX_HOPS) return NULL;
+    len = route_fill(r, forth, forth ? r->from : r->to, path, name, sizeof name);
+    return len > 0 ? full_at(h, from, (text){name, (size_t)len}, &here) : NULL;
+}
+
+const bridge_peer *routes_full(hub *h, const bridge_peer *from, text path, const crossing *came)
 {
     struct routes *rs = h->routes;
     ptrie_found found = {.mem = h->mem};
     const bridge_peer *full = NULL;
 
     if (rs->copies.count == 0 || ptrie_all(&rs->copies, path.p, path.len, &found) < 0) return NULL;
-    for (size_t i = 0; i < found.count && !full; i++) {
-        const route *r = route_of(found.at[i]);
-        const far *target = found.at[i] == &r->forth.entry ? r->to_far : r->from_far;
-        const bridge_peer *peer = target ? far_peer(target) : NULL;
-        if (peer && peer != from && r->max_qos && !list_empty(&peer->full)) full = peer;
-    }
+    for (size_t i = 0; i < found.count && !full; i++) full = full_beyond(h, from, found.at[i], path, came);
     ptrie_found_done(&found);
     return full;
 }

@@ -1,6 +1,7 @@
 /* The way in.  Every message and every question from any protocol comes through bridge_peer_submit(), and does this, in order:
  *   1. the name its protocol has for it becomes the canonical path      routes.c
  *   2. may this peer do that there?                                     policy.c
+ *      and is there room for it?                                        keep.c, full.c
  *   3. somebody may own the path: then it is a question to the owner    request.c
  *   4. else the value is read, kept or removed                          values.c
  *   5. who watches is told                                              fanout.c
@@ -112,6 +113,14 @@ static bool is_fresh(hub *h, const bridge_msg *question, const bridge_terms *ter
     return value && value->expires != INT64_MAX;
 }
 
+/* Is there room for it, on disk and with those who would be told?  After the rules: who may not do it hears nothing of that. */
+static int has_room(hub *h, bridge_peer *peer, bridge_verb verb, const bridge_msg *msg)
+{
+    int rc = h->store ? keep_may(peer, verb, msg) : 0;
+
+    return rc == 0 && !list_empty(&h->full) && msg->qos && verb != BRIDGE_GET ? full_may(h, peer, msg) : rc;
+}
+
 static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const char *asked, const bridge_terms *terms,
                   bridge_msg **reply, bridge_done_fn done, void *user, bridge_ticket **out)
 {
@@ -128,6 +137,8 @@ static int submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, const ch
     if (msg->path[0] == '$' && verb != BRIDGE_GET && peer != h->app && name_is_ours(msg_path(msg))) return BRIDGE_DENIED;
     if (msg->path[0] == '$' && verb != BRIDGE_POST && peer != h->app && strncmp(msg->path, HUB_REPLIES, strlen(HUB_REPLIES)) == 0)
         return verb == BRIDGE_GET || verb == BRIDGE_DELETE ? BRIDGE_NOTFOUND : BRIDGE_DENIED; /* nothing is kept where answers go */
+    rc = has_room(h, peer, verb, msg);
+    if (rc < 0) return rc;
     if (owner && !news && !(verb == BRIDGE_GET && is_fresh(h, msg, terms)))
         return hub_ask(peer, owner, verb, msg, asked, terms, reply, done, user, out);
     switch (verb) {
@@ -161,8 +172,6 @@ int bridge_peer_submit(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, con
         return hub_short(h);
     }
     rc = routes_give_names(h) && !(peer->flags & BRIDGE_PEER_CANONICAL) ? routes_inward(h, peer, msg, verb, &inner) : 0;
-    if (rc == 0 && h->store) rc = keep_may(peer, verb, inner ? inner : msg);
-    if (rc == 0 && !list_empty(&h->full) && msg->qos && verb != BRIDGE_GET) rc = full_may(h, peer, inner ? inner : msg);
     hub_enter(h); /* the peer may go meanwhile */
     if (rc == 0) rc = submit(peer, verb, inner ? inner : msg, msg->path, terms, reply, done, user, out);
     if (h->store && h->store->said != said && done && rc >= 0 && rc != BRIDGE_PENDING && verb != BRIDGE_GET && !peer->gone)

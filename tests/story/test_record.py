@@ -146,6 +146,44 @@ def test_a_dry_run_asks_the_rules_and_names_whom_it_would_ask(tmp_path):
     assert done.stdout.splitlines()[:2] == ['lines/7/raw {"t": 21.5}', "  -> uplink cloud is sent site7/7 21.5"]
 
 
+def rules_of_listeners(tmp_path):
+    (tmp_path / "plant.acl").write_text("user plc\ntopic write lines/#\n")
+    (tmp_path / "public.acl").write_text("topic read lines/#\n")
+    (tmp_path / "c.json").write_text("""{"listen": ["mqtt://127.0.0.1:1883?acl_file=plant.acl", "mqtt://127.0.0.1:1884?acl_file=public.acl",
+      "coap://127.0.0.1:5683/r?acl_file=plant.acl", "http://127.0.0.1:3000/resources?anonymous=deny"]}""")
+
+
+def test_a_dry_run_asks_the_rules_of_the_listener_that_a_message_would_come_through(tmp_path):
+    rules_of_listeners(tmp_path)
+    lines = [{"path": "lines/1", "payload": "a", "user": "plc", "listener": "mqtt://127.0.0.1:1883"},
+             {"path": "lines/2", "payload": "a", "user": "plc", "listener": "mqtt://127.0.0.1:1884"},
+             {"path": "lines/3", "payload": "a", "origin": "coap:10.0.0.7"}, {"path": "lines/4", "payload": "a", "origin": "http:10.0.0.7"},
+             {"path": "lines/5", "payload": "a", "listener": "mqtt://127.0.0.1:1"}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    done = run("-c", "c.json", "--dry-run", "m.jsonl", cwd=tmp_path)
+
+    assert done.stdout.splitlines() == [
+        "lines/1 a", "lines/2 a", "  refused: not allowed to plc", "lines/3 a", "  refused: not allowed to nobody (--as USER)",
+        "lines/4 a", "  refused: not allowed to nobody (--as USER)", "lines/5 a", "  refused: the config has no listener mqtt://127.0.0.1:1",
+        "end: what was held back"], done.stderr
+    done = run("-c", "c.json", "--dry-run", "m.jsonl", "--listener", "mqtt://127.0.0.1:1884", "--as", "plc", cwd=tmp_path)
+    assert done.stdout.splitlines()[4:6] == ["  refused: not allowed to plc", "lines/4 a"], done.stderr
+
+
+def test_explaining_says_who_may_do_what_through_which_listener(tmp_path):
+    rules_of_listeners(tmp_path)
+
+    done = run("-c", "c.json", "--explain", "lines/1", "--as", "plc", cwd=tmp_path)
+
+    assert done.stdout.splitlines()[-4:] == [
+        "through mqtt://127.0.0.1:1883 plc may write, remove, may not read, watch", "through mqtt://127.0.0.1:1884 plc may not read, watch, write, remove",
+        "through coap://127.0.0.1:5683/r plc may write, remove, may not read, watch",
+        "through http://127.0.0.1:3000/resources plc may read, watch, write, remove"], done.stderr
+    done = run("-c", "c.json", "--explain", "lines/1", "--listener", "mqtt://127.0.0.1:1884", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "through mqtt://127.0.0.1:1884 nobody (--as USER) may read, watch, may not write, remove", done.stderr
+
+
 def test_a_dry_run_says_what_would_come_of_it(tmp_path):
     (tmp_path / "c.json").write_text(CONFIG)
     lines = [{"time": 1000, "path": "plc/7/raw", "payload": '{"temp": 212}'}, {"time": 2000, "path": "plc/7/raw", "payload": '{"temp": 32}'},

@@ -85,6 +85,42 @@ def test_a_route_that_names_it_counts(site, cloud):
     assert [m.payload for m in heard.take(10)] == [b"%d" % i for i in range(10)]
 
 
+def test_it_is_looked_for_behind_several_routes_before_anybody_has_it(site, cloud, make_bridge):
+    """n/x goes to an uplink with room, and over two routes to one without."""
+    roomy = make_bridge("mqtt://127.0.0.1:0", clock=None, patience=LONG)
+    heard = roomy.subscribe("#", timeout=LONG)
+    site.connect(f"{roomy.listeners[0]}?name=roomy&out=n/%23").wait_up(timeout=LONG)
+    site.route("n/{x}", "m/{x}", transform="scale 10")
+    site.route("m/{x}", "n/{x}")
+    uplink = full(site, cloud, "keep_alive=60", ("m/{x}", "uplink.cloud:site7/{x}"))
+    assert [m.payload for m in heard.take(20)][::2] == [b"%d" % i for i in range(10)]
+
+    with pytest.raises(libbridge.Busy):
+        site.put("n/y", 1, qos=1)
+    site.put("other", 1, qos=1)
+
+    cloud.over()
+    uplink.wait_up(LONG)
+    wait_until(lambda: not site.stats()['bridge_uplink_queued{name="cloud"}'])
+    site.put("n/z", 1, qos=1)
+    assert next(heard).path == "n/z"
+
+
+def test_one_without_rights_hears_that_and_not_of_the_room(site, cloud):
+    full(site, cloud)
+
+    @site.allow
+    def only_reading(who, verb, path):
+        return False if verb in ("PUT", "POST") else None
+
+    with Client(site.port("mqtt"), 5).connect("five") as five:
+        assert five.publish("n/x", b"no", qos=1).reason == 0x87
+    with Http(site.port("http")) as http:
+        assert http.request("PUT", "/resources/n/x", b"no").status == 401
+    with Socket(site.port("coap")) as coap:
+        assert coap.put("r/n/x", b"no").says == "4.01"
+
+
 def test_quality_of_service_0_promises_nothing(site, cloud):
     full(site, cloud)
     with Client(site.port("mqtt"), 5).connect("five") as five:
