@@ -221,6 +221,82 @@ static void routes_rename_and_copy(void)
     bridge_free(b);
 }
 
+/* What a window holds is nobody's to lose: it goes on when its route goes, and when the bridge ends in order. */
+static void a_window_is_said_when_its_route_goes(void)
+{
+    bridge *b = open_one();
+    bridge_slot *slot = NULL;
+    heard out = {0};
+
+    bridge_subscribe(b, "mean/#", on_msg, &out, NULL, NULL);
+    CHECK_INT(bridge_route_add(b, BRIDGE_ROUTE(.source = "in/{x}", .target = "mean/{x}", .transform = "window 60s mean"), &slot, NULL), 0);
+    say(b, "in/a", "1", false);
+    say(b, "in/a", "3", false);
+    say(b, "in/b", "5", false);
+    CHECK_INT(out.count, 0);
+    bridge_slot_close(slot);
+    CHECK_INT(out.count, 2); /* one a path, each once */
+    say(b, "in/a", "9", false);
+    fake_now += 3600 * 1000;
+    bridge_process(b);
+    CHECK_INT(out.count, 2);
+
+    bridge_free(b);
+
+    b = open_one(); /* what was registered first goes first */
+    CHECK_INT(bridge_route_add(b, BRIDGE_ROUTE(.source = "in/{x}", .target = "mean/{x}", .transform = "window 60s mean"), NULL, NULL), 0);
+    bridge_subscribe(b, "mean/#", on_msg, &out, NULL, NULL);
+    say(b, "in/a", "7", false);
+    CHECK_INT(out.count, 2);
+    bridge_free(b);
+    CHECK_INT(out.count, 3);
+    CHECK_STR(out.path, "mean/a");
+    CHECK_STR(out.data, "7");
+}
+
+typedef struct body {
+    const void *at[2];
+    int count;
+} body;
+
+static void on_body(void *user, bridge_msg *msg)
+{
+    body *h = user;
+
+    h->at[h->count++ % 2] = bridge_msg_look(msg, BRIDGE_FIELDS())->data;
+}
+
+/* A large payload has one place in memory, whatever routes call it; what it is said as lives as long as it is kept. */
+static void a_large_payload_is_shared_by_its_names(void)
+{
+    enum { LARGE = 100 * 1000 };
+    bridge *b = open_one();
+    bridge_msg *msg = NULL;
+    body heard_at = {{NULL}, 0};
+    char *payload = calloc(1, LARGE);
+
+    CHECK(payload != NULL);
+    memset(payload, 'x', LARGE);
+    CHECK_INT(bridge_route_add(b, BRIDGE_ROUTE(.source = "big/{x}", .target = "copy/{x}"), NULL, NULL), 0);
+    bridge_subscribe(b, "big/#", on_body, &heard_at, NULL, NULL);
+    bridge_subscribe(b, "copy/#", on_body, &heard_at, NULL, NULL);
+    CHECK_INT(bridge_msg_new(&msg, BRIDGE_FIELDS(.path = "big/a", .data = payload, .len = LARGE, .retain = true)), 0);
+    CHECK_INT(bridge_publish(b, msg), 0);
+    bridge_msg_unref(msg);
+    CHECK_INT(heard_at.count, 2);
+    CHECK(heard_at.at[0] == heard_at.at[1]);
+    CHECK_INT(say(b, "big/a", "", true), 0); /* the first of both goes ... */
+    CHECK_INT(ask(b, BRIDGE_GET, "big/a", "").status, BRIDGE_NOTFOUND);
+    CHECK_INT(ask(b, BRIDGE_GET, "copy/a", "").status, BRIDGE_NOTFOUND); /* ... and, as a removal is copied, the second */
+
+    heard_at.count = 0;
+    say(b, "big/a", "small", true); /* a small one is cheaper copied */
+    CHECK_INT(heard_at.count, 2);
+    CHECK(heard_at.at[0] != heard_at.at[1]);
+    bridge_free(b);
+    free(payload);
+}
+
 static void values_expire(void)
 {
     bridge *b = open_one();
@@ -365,6 +441,8 @@ int main(void)
     published_is_heard_and_kept();
     an_owner_answers_now_or_later();
     routes_rename_and_copy();
+    a_window_is_said_when_its_route_goes();
+    a_large_payload_is_shared_by_its_names();
     values_expire();
     numbers_are_values_under_sys();
     no_allocation_is_taken_for_granted();
