@@ -133,6 +133,8 @@ SCENARIOS += [
 UPLINK = "an uplink in the load program's process: to bridged (ours), to mosquitto (peer)"
 SCENARIOS += [
     Scenario(f"uplink-{way}{more}", f"uplink {way}{option}", "mosquitto",
-             (Check("per_second", "show", None, "messages/s"), Check("us_each", "show", None, "CPU us each")), note=UPLINK)
+             (Check("per_second", "show", None, "messages/s"), Check("per_cpu_second", "show", None, "the uplink's, per CPU-second"),
+              Check("broker_per_cpu_second", "show", None, "the broker's, per CPU-second"),
+              Check("share", "show", None, "the uplink's share of a core"), Check("broker_share", "show", None, "the broker's share")), note=UPLINK)
     for way in ("out", "in") for more, option in (("", ""), ("-v5", " --version 5"))
 ]

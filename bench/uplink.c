@@ -1,10 +1,11 @@
 /* How many messages a second an uplink carries, out to a broker and in from it.
  *
- *      uplink out|in --port PORT [--seconds S] [--version 5|3.1.1]
+ *      uplink out|in --port PORT [--seconds S] [--version 5|3.1.1] [--server PID]
  *
  * out: publishes here as fast as the uplink takes it (at most 20,000 wait), counts what it has sent.
  * in: a child floods the broker, ours counts what comes.
- * Prints one line of JSON: messages a second, and CPU microseconds of this process for each (making the messages included). */
+ * Prints one line of JSON: messages a second; of this process (making the messages included) and of the broker's (--server) how many
+ * messages it carries in a second of CPU, and what share of a core it had: whoever had a whole one is the limit. */
 #include "bridge/bridge.h"
 #include <arpa/inet.h>
 #include <signal.h>
@@ -37,6 +38,27 @@ static double cpu(void)
 
     getrusage(RUSAGE_SELF, &u);
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* Of another process: utime and stime, proc(5), behind the name, which may have anything in it but a last ')'. */
+static double cpu_of(int pid)
+{
+    unsigned long user = 0, kernel = 0;
+    char name[64], text[1024];
+    const char *at;
+    size_t n = 0;
+    FILE *f;
+
+    snprintf(name, sizeof name, "/proc/%d/stat", pid);
+    f = pid > 0 ? fopen(name, "r") : NULL;
+    if (f) {
+        n = fread(text, 1, sizeof text - 1, f);
+        fclose(f);
+    }
+    text[n] = 0;
+    at = strrchr(text, ')');
+    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2) return 0;
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
 static void on_stat(void *user, const char *name, const char *labels, double value)
@@ -132,7 +154,8 @@ static double count_heard(double end)
 int main(int argc, char **argv)
 {
     const char *version = "3.1.1", *port = NULL;
-    double seconds = 2, begin, used, count;
+    double seconds = 2, begin, used, broker, count;
+    int server = 0;
     bool in = argc > 1 && strcmp(argv[1], "in") == 0;
     char url[300];
     pid_t child = 0;
@@ -142,9 +165,10 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--port") == 0) port = argv[i + 1];
         if (strcmp(argv[i], "--seconds") == 0) seconds = atof(argv[i + 1]);
         if (strcmp(argv[i], "--version") == 0) version = argv[i + 1];
+        if (strcmp(argv[i], "--server") == 0) server = atoi(argv[i + 1]);
     }
     if (!port || argc < 2 || !(in || strcmp(argv[1], "out") == 0)) {
-        fprintf(stderr, "usage: uplink out|in --port PORT [--seconds S] [--version 5|3.1.1]\n");
+        fprintf(stderr, "usage: uplink out|in --port PORT [--seconds S] [--version 5|3.1.1] [--server PID]\n");
         return 2;
     }
     snprintf(url, sizeof url, "mqtt://127.0.0.1:%s?version=%s&name=b&%s=t/{p...};qos=0", port, version, in ? "in" : "out");
@@ -156,12 +180,16 @@ int main(int argc, char **argv)
     }
     begin = now();
     used = cpu();
+    broker = cpu_of(server);
     count = -(double)atomic_load(&heard);
     count += in ? count_heard(begin + seconds) : publish(b, begin + seconds);
     seconds = now() - begin;
     used = cpu() - used;
+    broker = cpu_of(server) - broker;
     if (child > 0) kill(child, SIGKILL);
-    printf("{\"per_second\": %.0f, \"us_each\": %.3f}\n", count / seconds, used / count * 1e6);
+    printf("{\"per_second\": %.0f, \"us_each\": %.3f, \"per_cpu_second\": %.0f, \"share\": %.2f", count / seconds, used / count * 1e6, count / used, used / seconds);
+    if (broker > 0) printf(", \"broker_per_cpu_second\": %.0f, \"broker_share\": %.2f", count / broker, broker / seconds);
+    puts("}");
     bridge_free(b);
     return 0;
 }
