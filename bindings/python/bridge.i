@@ -167,6 +167,14 @@ typedef struct question {} question;
     void reply(int status, bridge_msg *maybe) { bridge_call_reply($self->call, status, maybe); }
 }
 
+typedef struct reading {} reading;
+%extend reading {
+    ~reading() { past_free($self); }
+    void close() { past_close($self); }
+    PyObject *take(int most, bridge_error *err) { return past_take($self, most, err); }
+}
+
+%newobject engine::read_history;
 %newobject engine::listen;
 %newobject engine::connect;
 %newobject engine::route;
@@ -258,6 +266,9 @@ typedef struct engine {} engine;
         if (!is_open($self, err)) return;
         rc = bridge_record_history($self->b, pattern, none ? NULL : BRIDGE_HISTORY(.keep = keep, .records = records, .resolution = resolution), err);
         err->status = rc < 0 ? rc : 0;
+    }
+    reading *read_history(const char *filter, int64_t since, int64_t until, bool newest_first, bridge_error *err) {
+        return past_open($self, filter, since, until, newest_first, err);
     }
     void publish(bridge_msg *msg, bridge_error *err) {
         if (is_open($self, err)) err->status = bridge_publish($self->b, msg);

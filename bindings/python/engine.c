@@ -273,6 +273,7 @@ void engine_shut(engine *e)
     bridge *b = e->b;
 
     e->b = NULL; /* first: while the GIL is free, other threads find it closed */
+    if (b) readings_shut(e, b);
     Py_BEGIN_ALLOW_THREADS
     bridge_free(b);
     Py_END_ALLOW_THREADS
@@ -287,6 +288,8 @@ void engine_shut(engine *e)
 void engine_disown(engine *e)
 {
     e->b = NULL;
+    e->within = 0;
+    readings_disown(e);
     pthread_mutex_init(&e->lock, NULL);
     while (e->slots) {
         e->slots->slot = NULL;

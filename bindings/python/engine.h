@@ -47,6 +47,8 @@ typedef struct engine {
     event *ready;
     size_t first, count, room;
     uint64_t lost; /* events there was no memory for */
+    struct reading *readings;
+    unsigned within; /* threads that are reading */
 } engine;
 
 /* Something registered with the bridge.  The bridge keeps it until it is closed, Python's handle may go before. */
@@ -93,6 +95,20 @@ int open_handler(engine *e, held *h, const void *pattern, bridge_error *err);
 int open_owner(engine *e, held *h, const void *pattern, bridge_error *err); /* a handler that is told who watches, too */
 int open_policy(engine *e, held *h, const void *unused, bridge_error *err);
 int open_credential(engine *e, held *h, const void *unused, bridge_error *err);
+
+/* past.c: a cursor over the past. */
+typedef struct reading {
+    engine *e;
+    bridge_history_cursor *cursor; /* NULL: closed */
+    bool busy, ended; /* busy: a thread is in it */
+    struct reading *next, **back;
+} reading;
+reading *past_open(engine *e, const char *filter, int64_t since, int64_t until, bool newest_first, bridge_error *err); /* [any] frees the GIL */
+PyObject *past_take(reading *r, int most, bridge_error *err); /* [any] frees the GIL; empty: that was all */
+void past_close(reading *r);                                  /* [any] */
+void past_free(reading *r);                                   /* [any] */
+void readings_shut(engine *e, bridge *b); /* all of them, before the bridge goes */
+void readings_disown(engine *e);
 
 int engine_ask(engine *e, uint64_t id, int verb, bridge_msg *msg, int64_t timeout); /* [any] */
 

@@ -207,3 +207,88 @@ def test_in_asyncio(tmp_path):
             with pytest.raises(NotFound):
                 [r async for r in b.history("never")]
     asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_past_of_any_length_is_read_page_by_page(tmp_path):
+    pytest.importorskip("libbridge.testing")
+    from datetime import datetime, timedelta, timezone
+
+    from libbridge import Bridge, BridgeError
+
+    large = "x" * 400_000
+    with Bridge(store=f"sqlite:{tmp_path}/p.db") as b:
+        b.record_history("s/#")
+        for n in range(3000):
+            b.publish("s/a", n)
+        for n in range(6):
+            b.publish(f"s/large/{n}", large + str(n))
+        b.publish("s/raw", b"\xff\x00")
+        b.publish("s/json", {"a": [1]}, origin="sensor:7")
+
+        assert [r.value for r in b.history("s/a")] == list(range(3000))
+        assert [r.value for r in b.history("s/a", limit=2100, newest_first=True)] == list(range(2999, 899, -1))
+        assert sorted(r.value for r in b.history("s/large/+")) == [large + str(n) for n in range(6)]
+        assert [(r.value, r.format) for r in b.history("s/raw")] == [(b"\xff\x00", None)]
+        assert [(r.value, r.format, r.origin) for r in b.history("s/json")] == [({"a": [1]}, "json", "sensor:7")]
+        ago = datetime.now(timezone.utc) - timedelta(hours=1)
+        for start in ago, ago.isoformat(), ago.timestamp(), "-60m", None:
+            assert len(list(b.history("s/a", start, "now"))) == 3000
+            assert list(b.history("s/a", None, start)) == [] or start is None
+        assert b.history_columns("s/a")["value"] == list(range(3000))
+        reading = b.history("s/a")
+        assert [next(reading).value for _ in range(10)] == list(range(10))
+        given_up = b.history("s/#")
+        assert next(given_up).path.startswith("s/")
+    with pytest.raises(BridgeError):  # the first page was there
+        list(reading)
+
+
+def test_a_past_of_any_length_in_asyncio(tmp_path):
+    pytest.importorskip("libbridge.testing")
+    import asyncio
+
+    from libbridge.aio import Bridge
+
+    async def story():
+        async with Bridge(store=f"sqlite:{tmp_path}/p.db") as b:
+            b.record_history("s/#")
+            for n in range(3000):
+                b.publish("s/a", n)
+
+            assert [r.value async for r in b.history("s/a")] == list(range(3000))
+            assert [r.value async for r in b.history("s/a", limit=1500)] == list(range(1500))
+            two = await asyncio.gather(b.history_columns("s/a"), b.history_columns("s/+", newest_first=True))
+            assert two[0]["value"] == two[1]["value"][::-1] == list(range(3000))
+            async for r in b.history("s/#"):
+                break
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_closing_the_bridge_ends_what_another_thread_reads(tmp_path):
+    pytest.importorskip("libbridge.testing")
+    import threading
+
+    from libbridge import Bridge, BridgeError
+
+    begun, seen = threading.Event(), []
+    b = Bridge(store=f"sqlite:{tmp_path}/p.db")
+    b.record_history("s/#")
+    for n in range(20000):
+        b.publish(f"s/{n % 7}", n)
+
+    def read():
+        try:
+            while True:
+                for record in b.history("s/#"):
+                    seen.append(record)
+                    begun.set()
+        except BridgeError:
+            seen.append("closed")
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert begun.wait(60)
+
+    b.close()
+
+    reader.join(60)
+    assert not reader.is_alive() and seen[-1] == "closed"

@@ -9,6 +9,7 @@ import asyncio
 import collections
 import functools
 import inspect
+import time
 import weakref
 from datetime import timedelta
 from typing import Any, AsyncIterator, Callable, Iterable, TypeVar, cast
@@ -341,15 +342,26 @@ class Bridge(Owner):
     async def history(self, pattern: str, start: past.When = None, end: past.When = None, *, timeout: float | None = None,
                       **words: Any) -> AsyncIterator[past.Record]:
         """What was recorded at the paths that match; see libbridge.Bridge.history().  `async for record in b.history(...)`."""
-        answer = await self.request("GET", "$history", past.question(pattern, start, end, **words), timeout=timeout)
-        for record in past.records(answer.payload if answer else b"[]"):
-            yield record
+        if words.get("aggregate"):
+            answer = await self.request("GET", "$history", past.question(pattern, start, end, **words), timeout=timeout)
+            for record in past.records(answer.payload if answer else b"[]"):
+                yield record
+            return
+        await self.request("GET", "$history", past.question(pattern, start, end, **{**words, "limit": 1}), timeout=timeout)  # what was said is on disk
+        now, most = time.time(), words.get("limit")
+        reading = self._on_loop(self._core.engine.read_history, pattern, past.ms(start, now), past.ms(end, now), bool(words.get("newest_first")))
+        try:
+            while rows := await self._loop.run_in_executor(None, reading.take, past.PAGE if most is None else min(most, past.PAGE)):
+                for row in rows:
+                    yield past.record_of(row)
+                most = None if most is None else most - len(rows)
+        finally:
+            reading.close()
 
     async def history_columns(self, pattern: str, start: past.When = None, end: past.When = None, *,
                               timeout: float | None = None, **words: Any) -> dict[str, list[Any]]:
         """The same as lists by name, path, time and value: pandas.DataFrame(await bridge.history_columns("home/#"))."""
-        answer = await self.request("GET", "$history", past.question(pattern, start, end, columns=True, **words), timeout=timeout)
-        return past.columns(answer.payload if answer else b"{}")
+        return past.columns_of([r async for r in self.history(pattern, start, end, timeout=timeout, **words)])
 
     async def put(self, path: str, value: Value, *, timeout: float | None = None, format: FormatLike | None = None,
                   qos: int = 0, ttl: timedelta | float | None = None) -> Message | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import queue
 import threading
 import time
@@ -334,19 +335,30 @@ class Bridge(Owner):
 
     def history(self, pattern: str, start: past.When = None, end: past.When = None, *, timeout: float | None = None,
                 **words: Any) -> Iterator[past.Record]:
-        """What was recorded at the paths that match, path by path, oldest first.
+        """What was recorded at the paths that match, path by path, oldest first; read as you go on, however many there are.
 
-        start, end: a datetime, seconds since 1970, or "-1h".  limit (1000), newest_first, aggregate ("mean", "min", "max",
+        start, end: a datetime, seconds since 1970, or "-1h".  limit, newest_first, aggregate ("mean", "min", "max",
         "sum", "count", "first", "last") with step (seconds, a timedelta, "5m").  The config's `history` says what is recorded.
         """
-        answer = self.request("GET", "$history", past.question(pattern, start, end, **words), timeout=timeout)
-        return past.records(answer.payload if answer else b"[]")
+        if words.get("aggregate"):
+            answer = self.request("GET", "$history", past.question(pattern, start, end, **words), timeout=timeout)
+            return past.records(answer.payload if answer else b"[]")
+        self.request("GET", "$history", past.question(pattern, start, end, **{**words, "limit": 1}), timeout=timeout)  # what was said is on disk
+        now = time.time()
+        reading = self._core.engine.read_history(pattern, past.ms(start, now), past.ms(end, now), bool(words.get("newest_first")))
+        return itertools.islice(self._pages(reading), words.get("limit"))
+
+    def _pages(self, reading: Any) -> Iterator[past.Record]:
+        try:
+            while rows := reading.take(past.PAGE):
+                yield from map(past.record_of, rows)
+        finally:
+            reading.close()
 
     def history_columns(self, pattern: str, start: past.When = None, end: past.When = None, *, timeout: float | None = None,
                         **words: Any) -> dict[str, list[Any]]:
         """The same as lists by name, path, time and value: pandas.DataFrame(bridge.history_columns("home/#"))."""
-        answer = self.request("GET", "$history", past.question(pattern, start, end, columns=True, **words), timeout=timeout)
-        return past.columns(answer.payload if answer else b"{}")
+        return past.columns_of(self.history(pattern, start, end, timeout=timeout, **words))
 
     def put(self, path: str, value: Value, *, timeout: float | None = None, format: FormatLike | None = None,
             qos: int = 0, ttl: timedelta | float | None = None) -> Message | None:
