@@ -60,8 +60,13 @@ def test_mainflux_takes_a_pack_over_http_and_coap(build):
     assert bridge.get("channels/7/values/urn:dev:7:temp").value == 21.5
     assert curl(url(bridge, "http") + "/channels/7/values/urn:dev:7:hum") == (200, b"40")
 
+    values = bridge.subscribe("channels/9/values/#", timeout=LONG)
+    bridge.post("channels/9/messages/attic", b'[{"n":"temp","v":1}]', format="senml+json")
+    bridge.post("channels/9/messages", b'[{"n":"temp","v":2}]', format="senml+json")
+    assert [(m.path, m.value) for m in values.take(2)] == [("channels/9/values/attic/temp", 1), ("channels/9/values/temp", 2)]  # each once
+
     coap_put(url(bridge, "coap") + "/channels/8/messages", PACK.replace("%RH", "lx"), "-t", "110")  # it reads %xx
-    assert next(heard).path == "channels/8/messages"
+    assert [m.path for m in heard.take(2)] == ["channels/9/messages", "channels/8/messages"]
     assert bridge.get("channels/8/values/urn:dev:7:temp").value == 21.5
 
 
