@@ -226,6 +226,7 @@ typedef struct bridge_forward { /* borrow */
     uint8_t hops;    /* Hop-Limit to go on with (RFC 8768); 0: none */
     int64_t timeout; /* ms */
     bool observe;    /* stay (RFC 7641), where that can be done: the answers but the last say more */
+    size_t slice;    /* a larger answer to GET may come in pieces of about so many bytes: the answers but the last say part */
 } bridge_forward;
 typedef struct bridge_forwarded {
     int status;   /* 0, or why there is no answer: TIMEOUT, UNREACHABLE, TOOBIG, PROTOCOL, BUSY ... */
@@ -237,9 +238,11 @@ typedef struct bridge_forwarded {
     const void *data;
     size_t len;
     bool more; /* an observation: there will be others */
+    bool part; /* data is a piece of it; the next comes after go_on() */
 } bridge_forwarded;
 typedef struct bridge_passage { /* what is under way; first in the adapter's own */
     void (*cancel)(struct bridge_passage *p); /* fn is not called any more; also from fn, when it heard that there is more */
+    void (*go_on)(struct bridge_passage *p);  /* the next piece is wanted; p may be gone afterwards */
 } bridge_passage;
 /* fn is called once, maybe before this returns; then *out is NULL.  Of an observation it is called until it hears one without more; *out is
  * good, and set before the first, until then.  Negative, and no fn: UNSUPPORTED nobody speaks the scheme, INVALID the

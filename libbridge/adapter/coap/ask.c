@@ -26,6 +26,7 @@ struct coap_ask {
     size_t len, offset;
     uint8_t *in; /* the body of theirs */
     size_t in_len, in_cap;
+    size_t in_before, slice; /* in_before: bytes that were handed over */
     coap_token token;
     uint32_t sequence;
     uint8_t etag[8], etag_len;
@@ -122,7 +123,7 @@ static void ask_write(const coap_ask *a, coap_writer *w, bool cancel)
     unsigned count = a->option_count;
     size_t size = ask_unit(a), left = a->len - a->offset, chunk = a->fetching ? 0 : left < size ? left : size;
     uint32_t v1 = coap_block_value((coap_block){(uint32_t)(a->offset / size), chunk < left, a->szx1});
-    uint32_t v2 = coap_block_value((coap_block){(uint32_t)(a->in_len / coap_block_size(a->szx2)), false, a->szx2});
+    uint32_t v2 = coap_block_value((coap_block){(uint32_t)((a->in_before + a->in_len) / coap_block_size(a->szx2)), false, a->szx2});
     uint32_t value[3] = {v1, v2, (uint32_t)a->len};
     uint8_t *bytes[3] = {block1, block2, size1};
     static const uint8_t one = 1;
@@ -249,6 +250,7 @@ int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_questi
     a->code = q->code;
     a->non = q->non;
     a->observe = q->observe;
+    a->slice = q->observe ? 0 : q->slice;
     a->timeout = q->timeout ? q->timeout : COAP_MAX_TRANSMIT_WAIT;
     a->szx1 = a->szx2 = (uint8_t)e->limits.szx;
     a->token.len = COAP_TOKEN_MAX;
@@ -379,6 +381,23 @@ static bool same_etag(coap_ask *a, const coap_meta *m, bool first)
     return true;
 }
 
+/* A piece of theirs; nothing is asked until it is taken. */
+static void ask_hand_over(coap_ask *a, const coap_packet *packet, const coap_meta *m)
+{
+    size_t len = a->in_len;
+
+    coap_timer_stop(&a->peer->engine->timers, &a->timer);
+    a->in_before += len;
+    a->in_len = 0;
+    a->fn(a->user, &(coap_answer){.code = packet->code, .packet = packet, .meta = m, .body = a->in, .body_len = len, .part = true});
+}
+
+void coap_ask_go_on(coap_ask *a, int64_t now)
+{
+    a->peer->engine->now = now;
+    ask_send(a);
+}
+
 /* A block of theirs.  1: whole; 0: more was asked for, or it is for nothing; negative: no good. */
 static int take_block2(coap_ask *a, const coap_packet *packet, const coap_meta *m)
 {
@@ -386,10 +405,10 @@ static int take_block2(coap_ask *a, const coap_packet *packet, const coap_meta *
     bool first = offset == 0;
     int rc;
 
-    if (first) a->in_len = 0;
-    if (offset != a->in_len) return 0; /* not what was asked for: a late duplicate */
+    if (first && !a->in_before) a->in_len = 0;
+    if (offset != a->in_before + a->in_len) return 0; /* not what was asked for: a late duplicate */
     if (!same_etag(a, m, first)) {     /* it changed under our hands: RFC 7959 2.4 */
-        if (++a->restarts > ASK_RESTARTS) return BRIDGE_CONFLICT;
+        if (a->in_before || ++a->restarts > ASK_RESTARTS) return BRIDGE_CONFLICT;
         a->in_len = 0;
         a->fetching = true;
         ask_send(a);
@@ -402,7 +421,8 @@ static int take_block2(coap_ask *a, const coap_packet *packet, const coap_meta *
     if (m->block2.szx < 7 && packet->payload_len != coap_block_size(m->block2.szx)) return BRIDGE_PROTOCOL; /* 7: BERT, RFC 8323 6 */
     a->szx2 = m->block2.szx;
     a->fetching = true;
-    ask_send(a);
+    if (a->slice && a->in_len >= a->slice) ask_hand_over(a, packet, m);
+    else ask_send(a);
     return 0;
 }
 

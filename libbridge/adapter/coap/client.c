@@ -192,6 +192,14 @@ int coap_far_ask(coap_ask **out, coap_far *f, const coap_question *q, coap_answe
     return rc;
 }
 
+void coap_far_go_on(coap_far *f, coap_ask *ask)
+{
+    coap_client *c = f->client;
+
+    coap_ask_go_on(ask, loop_now(c->loop));
+    client_rearm(c);
+}
+
 void coap_far_restart(coap_far *f)
 {
     if (f->state != FAR_IDLE) {

@@ -55,5 +55,6 @@ const char *coap_far_name(const coap_far *f); /* "coap://host:port" */
 
 /* As coap_ask_new(), now or when it is up.  BUSY over limits.peer_asks.  End it with coap_ask_cancel(). */
 int coap_far_ask(coap_ask **out, coap_far *f, const coap_question *question, coap_answer_fn fn, void *user);
+void coap_far_go_on(coap_far *f, coap_ask *ask); /* coap_ask_go_on(), of one of its asks */
 void coap_far_restart(coap_far *f); /* forget the association: the next ask looks up the name and joins anew */
 #endif

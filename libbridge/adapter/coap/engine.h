@@ -167,6 +167,7 @@ typedef struct coap_answer {
     const uint8_t *body;
     size_t body_len;
     bool more; /* an observation: more will come */
+    bool part; /* body is a piece of a large one; the next comes after coap_ask_go_on() */
 } coap_answer;
 typedef void (*coap_answer_fn)(void *user, const coap_answer *answer); /* once; of an observation often, last with more false */
 typedef struct coap_question {
@@ -178,10 +179,12 @@ typedef struct coap_question {
     const void *data;
     size_t len;
     int64_t timeout; /* ms for each answer; 0: MAX_TRANSMIT_WAIT, 93 s */
+    size_t slice;    /* an answer of more bytes comes in pieces of about so many, without a limit; 0: whole, up to max_body */
 } coap_question;
 /* 0: fn will be called, or was: then *out is NULL.  The options and the data are copied.  BUSY over peer_asks, NOMEM, INVALID. */
 int coap_ask_new(coap_ask **out, coap_peer *peer, int64_t now, const coap_question *question, coap_answer_fn fn, void *user);
 void coap_peer_drop_asks(coap_peer *peer); /* all, silently: no fn is called */
 bool coap_ask_acked(const coap_ask *ask); /* something has come back: an acknowledgement, or more */
+void coap_ask_go_on(coap_ask *ask, int64_t now); /* the next piece; ask may be gone afterwards */
 void coap_ask_cancel(coap_ask *ask, bool tell); /* fn is not called any more; tell: an observation is cancelled at the peer */
 #endif

@@ -134,7 +134,7 @@ static far_kept *keep(passage *p, const coap_answer *a)
 
 static void answer_as_is(const passage *p, const coap_answer *a)
 {
-    bridge_forwarded f = {.code = a->code, .format = -1, .max_age = -1, .data = a->body, .len = a->body_len};
+    bridge_forwarded f = {.code = a->code, .format = -1, .max_age = -1, .data = a->body, .len = a->body_len, .part = a->part};
     buf location;
 
     buf_init(&location, p->f->mem, 65536);
@@ -155,6 +155,11 @@ static void on_answer(void *user, const coap_answer *a)
     forwarder *f = p->f;
     far_kept *kept = p->get && a->status == 0 ? far_cache_get(&f->cache, p->key, p->key_len) : NULL;
 
+    if (a->part) { /* too large to be kept */
+        p->pieces = true;
+        answer_as_is(p, a); /* p may be gone */
+        return;
+    }
     p->ask = NULL;
     p->done = true;
     if (a->status < 0) {
@@ -164,7 +169,7 @@ static void on_answer(void *user, const coap_answer *a)
         f->revalidated++;
         kept->fresh_until = loop_now(f->loop) + (int64_t)coap_answer_age(a) * 1000;
         answer_kept(p, kept);
-    } else if (a->code == COAP_CONTENT && p->get && (kept = keep(p, a))) {
+    } else if (a->code == COAP_CONTENT && p->get && !p->pieces && (kept = keep(p, a))) {
         answer_kept(p, kept);
     } else {
         if (coap_class(a->code) == 2 && p->code != COAP_GET && p->code != COAP_FETCH) far_cache_drop_ending(&f->cache, p->key + 2, p->key_len - 2); /* RFC 7252 5.9.1: it has changed, in every format */
@@ -211,6 +216,13 @@ static void on_cancel(bridge_passage *base)
     passage_free(p);
 }
 
+static void on_go_on(bridge_passage *base)
+{
+    passage *p = (passage *)(void *)base;
+
+    coap_far_go_on(p->server->far, p->ask); /* p may be gone */
+}
+
 static passage *passage_new(forwarder *f, const bridge_forward *q, bridge_forward_fn fn, void *user)
 {
     bool fetch = q->code == COAP_FETCH && q->observe && q->len <= FORWARD_SEEN_BODY;
@@ -219,6 +231,7 @@ static passage *passage_new(forwarder *f, const bridge_forward *q, bridge_forwar
 
     if (!p) return NULL;
     p->base.cancel = on_cancel;
+    p->base.go_on = on_go_on;
     list_init(&p->link);
     p->f = f;
     p->fn = fn;
@@ -239,7 +252,8 @@ static passage *passage_new(forwarder *f, const bridge_forward *q, bridge_forwar
 static int ask(passage *p, const bridge_forward *q, const target *t, bridge_passage **out)
 {
     coap_ask *under_way = NULL;
-    coap_question question = {.code = q->code, .data = q->data, .len = q->len, .timeout = q->timeout ? q->timeout : FORWARD_TIME};
+    coap_question question = {.code = q->code, .data = q->data, .len = q->len, .timeout = q->timeout ? q->timeout : FORWARD_TIME,
+                              .slice = p->get ? q->slice : 0};
     coap_saying s;
     int rc = forward_server(p->f, t, q->public_only, &p->server);
 

@@ -43,7 +43,7 @@ typedef struct passage { /* somebody's question */
     unsigned etag_count;
     list link;         /* among those that one observation serves */
     struct seen *seen; /* that observation, or NULL */
-    bool get, done;
+    bool get, done, pieces;
     uint8_t code;
     size_t key_len;
     char key[];

@@ -39,6 +39,8 @@ static void on_clock(timer *t)
         watch_tick(c);
     } else if (c->gather) {
         gather_tick(c);
+    } else if (c->pieces) {
+        hc_tick(c);
     } else if (c->state == CONN_SOCKET) {
         socket_tick(c);
     } else if (c->h2) {
@@ -311,6 +313,7 @@ static void on_drain(void *user)
 
     if (c->watcher) watch_drained(c);
     if (c->gather) gather_drained(c);
+    if (c->pieces) hc_drained(c);
     if (c->socket) socket_drained(c);
     if (c->h2) h2_drained(c);
     if (c->peer && (c->watcher || c->socket)) peer_more(c->peer);

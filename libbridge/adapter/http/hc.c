@@ -246,13 +246,117 @@ static void answer_it(request *r, const bridge_forwarded *f)
     answer_end(&a, f->data, f->len, NULL);
 }
 
+/* ---- A large one, in pieces: chunked (HTTP/1.1), or up to the end of its stream (HTTP/1.0, HTTP/2).  The next is asked for when the
+ * client has taken most of the last: what is in memory stays below a few HC_SLICE, however large it is. */
+
+struct hc_pieces {
+    bool chunked, asking;
+    size_t stuck; /* bytes that waited at the last look */
+};
+
+static void begin(request *r, const bridge_forwarded *f)
+{
+    http_conn *c = r->conn;
+    answer a;
+
+    c->pieces->chunked = !c->inside && !c->minor0;
+    if (!c->pieces->chunked) c->keep_alive = false;
+    answer_begin(&a, c, status_of(f, true));
+    put_head(&a, r, f);
+    put_type(&a, f->format);
+    if (c->pieces->chunked) answer_text(&a, "Transfer-Encoding: chunked\r\n");
+    answer_end_of_head(&a);
+    conn_deadline(c, GATHER_STUCK);
+}
+
+static int write_piece(http_conn *c, const bridge_forwarded *f)
+{
+    char line[24];
+    int n = snprintf(line, sizeof line, "%zx\r\n", f->len), rc = 0;
+
+    if (f->len && c->pieces->chunked) rc = stream_write(c->s, line, (size_t)n);
+    if (rc == 0 && f->len) rc = stream_write(c->s, f->data, f->len);
+    if (rc == 0 && f->len && c->pieces->chunked) rc = stream_write(c->s, "\r\n", 2);
+    if (rc == 0 && !f->part && c->pieces->chunked) rc = stream_write(c->s, "0\r\n\r\n", 5);
+    return rc;
+}
+
+static void want_more(http_conn *c)
+{
+    c->pieces->asking = true;
+    c->passage->go_on(c->passage); /* c->pieces may be gone */
+}
+
+void hc_drained(http_conn *c)
+{
+    if (!c->pieces->asking) want_more(c);
+}
+
+void hc_tick(http_conn *c)
+{
+    size_t pending = stream_pending(c->s);
+
+    if (pending > 0 && pending == c->pieces->stuck) {
+        c->port->timeouts++;
+        stream_abort(c->s, BRIDGE_TIMEOUT);
+        return;
+    }
+    c->pieces->stuck = pending;
+    conn_deadline(c, GATHER_STUCK);
+}
+
+static void pieces_end(http_conn *c)
+{
+    mem_free(c->port->mem, c->pieces);
+    c->pieces = NULL;
+}
+
+/* Half an answer is none. */
+static void break_off(http_conn *c, int status)
+{
+    pieces_end(c);
+    hc_gone(c);
+    stream_abort(c->s, status);
+}
+
+static void on_piece(http_conn *c, const bridge_forwarded *f)
+{
+    bool first = !c->pieces;
+    http_head h;
+    request r;
+
+    if (first && !(c->pieces = mem_new(c->port->mem, struct hc_pieces))) {
+        break_off(c, BRIDGE_NOMEM);
+        return;
+    }
+    if (first) conn_recall(c, &h, &r);
+    if (first) begin(&r, f);
+    c->pieces->asking = false;
+    if (c->head_only) { /* that was all */
+        pieces_end(c);
+        hc_gone(c);
+        conn_done(c);
+    } else if (f->status < 0 || f->code >> 5 != 2 || write_piece(c, f) < 0) { /* a refusal that comes too late to be told */
+        break_off(c, f->status < 0 ? f->status : BRIDGE_PROTOCOL);
+    } else if (!f->part) {
+        pieces_end(c);
+        conn_done(c);
+    } else if (stream_pending(c->s) <= GATHER_HIGH) {
+        want_more(c);
+    }
+}
+
 static void on_answer(void *user, const bridge_forwarded *f)
 {
     http_conn *c = user;
     http_head h;
     request r;
 
-    c->passage = NULL;
+    if (!f->part) c->passage = NULL;
+    if (f->part || c->pieces) {
+        on_piece(c, f);
+        return;
+    }
     if (c->asking) { /* hc_serve() goes on */
         answer_it(c->asking, f);
         c->asking = NULL;
@@ -272,7 +376,7 @@ static int forward(request *r, const char *uri, bool public_only)
     text type = head_value(r->head, HEAD_CONTENT_TYPE);
     bool any = false, none = false;
     bridge_forward q = {.size = sizeof q, .code = code_of(r->head->method), .uri = uri, .public_only = public_only, .data = r->body, .len = r->body_len,
-                        .format = -1, .accept = read_accept(r->head), .etags = etags, .if_match = matches, .hops = 16};
+                        .format = -1, .accept = read_accept(r->head), .etags = etags, .if_match = matches, .hops = 16, .slice = HC_SLICE};
 
     if (q.code == 1 || q.code == 4) q.len = 0;
     /* What curl says when it was told nothing is nothing, as below the mount. */
@@ -343,4 +447,5 @@ void hc_gone(http_conn *c)
 
     c->passage = NULL;
     if (p) p->cancel(p);
+    if (c->pieces) pieces_end(c);
 }

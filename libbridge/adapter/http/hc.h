@@ -7,5 +7,7 @@
 extern const port_link hc_links[]; /* RFC 8075 5.5: how CoAP servers are asked through us */
 bool hc_wanted(const request *r);
 void hc_serve(request *r);
+void hc_drained(http_conn *c);
+void hc_tick(http_conn *c);
 void hc_gone(http_conn *c); /* nobody waits for the answer any more */
 #endif

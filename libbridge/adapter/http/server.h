@@ -34,6 +34,7 @@ enum {
     GATHER_BYTES = 64 * 1024,       /* the same: about so many */
     GATHER_HIGH = 128 * 1024,       /* bytes on their way; above, a wildcard read waits for its reader */
     GATHER_STUCK = 30 * 1000,       /* ms that they may wait without moving */
+    HC_SLICE = 64 * 1024,           /* bytes of an answer of a CoAP server; more of it waits until the client has taken these */
     HTTP_MAX_WAIT = 300,            /* s of Prefer: wait */
     HTTP_LATER = 1000,              /* requests with Prefer: respond-async, with their answers */
     HTTP_LATER_TIME = 300 * 1000,   /* ms that their owners have */
@@ -109,6 +110,7 @@ typedef struct http_conn {
     bridge_ticket *ticket;
     struct bridge_passage *passage; /* ASKED for another server: hc.c */
     struct request *asking;         /* while hc_serve() runs */
+    struct hc_pieces *pieces;       /* what comes of it is passed on in pieces */
     struct watcher *watcher; /* EVENTS, or ASKED with Prefer: wait */
     struct gather *gather;  /* ASKED: a long answer is under way, gather.h */
     struct websocket *socket;   /* SOCKET */
