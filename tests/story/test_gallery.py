@@ -1,4 +1,5 @@
 """Each bridge of examples/gallery does what its first lines say."""
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from conftest import built_adapters
+from peers import mqtt
+from peers.http import Events, Http
+from peers.lwm2m import Device
+from peers.process import wait_until
 from peers.tools import coap_get, coap_put, curl
 
 pytest.importorskip("libbridge.testing")
@@ -125,6 +130,33 @@ def test_the_gateway_sends_means_up_and_hears_commands(build, clock):
         while (message := next(down)).value != "stop":
             pass
         assert message.path == "commands/press"
+
+
+def test_a_house_hears_its_sensor_in_every_protocol(build):
+    if "uplink" not in built_adapters():
+        pytest.skip("no uplinks in this build")
+    with contextlib.ExitStack() as end:
+        cloud = end.enter_context(Bridge("mqtt://127.0.0.1:0", timeout=LONG))
+        far = cloud.subscribe("site7/#", timeout=LONG)
+        house = build("house.json", lambda text: text.replace("127.0.0.1:11883", f"127.0.0.1:{cloud.port('mqtt')}"))
+        state = house.subscribe("$SYS/broker/connection/cloud/state", timeout=LONG)
+        while next(state).payload != b"1":
+            pass
+        lamp = end.enter_context(contextlib.closing(Device(house.port("lwm2m"), "lamp-7", {(3311, 0, 5851): 10})))
+        lamp.register()
+        phone = mqtt.Client(house.port("mqtt"), 5).connect("phone")
+        phone.subscribe("kitchen/temp")
+        browser = Events(house.port("http"), "/resources/kitchen/temp")
+
+        coap_put(url(house, "coap") + "/kitchen/temp", "21.5")
+
+        assert phone.message().payload == b"21.5"
+        assert json.loads(browser.next().data) == 21.5
+        wait_until(lambda: lamp.resources[3311, 0, 5851] == 26)
+        answer = Http(house.port("http")).request("GET", "/resources/kitchen/temp", Accept="application/json")
+        assert answer.body == b"21.5" and re.fullmatch("max-age=(600|5..)", answer["Cache-Control"])
+        message = next(far)
+        assert (message.path, message.value["value"], message.value["room"]) == ("site7/kitchen/temp", 21.5, "kitchen")
 
 
 def test_an_alarm_becomes_a_post(build):
