@@ -69,6 +69,12 @@ def test_below_an_instance_and_in_the_format_that_is_wanted(house, lamp):
     assert named(answer) == {"/3303/0/5700": 21.5, "/3/0/6/0": 1, "/3/0/6/1": 5, "/1/0/1": 300}
 
 
+def test_the_root_is_all_of_it(house):
+    lamp = house.device("lamp-7", dict(ROOM))
+    assert told(fetch(house, "r/lwm2m/lamp-7", ["/"], 50))["3303"] == {"0": {"5700": 21.5, "5701": "Cel"}}
+    assert lamp.wait_request("FETCH", "/").payload == b'[{"n":"/"}]'
+
+
 def test_http_has_a_query_for_it(house, lamp):
     answer = house.http("GET", "lwm2m/lamp-7/?paths=/3/0/0,/3303/0/5700")
     assert (answer.status, answer.json) == (200, {"3": {"0": {"0": "Acme"}}, "3303": {"0": {"5700": 21.5}}})

@@ -11,7 +11,7 @@ import time
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Iterator, Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from .errors import BridgeError, NotFound, Timeout, Unprocessable
 from .message import FormatLike, Message
@@ -50,7 +50,7 @@ class _Device:
 
     def __init__(self, bridge: Any, endpoint: str, root: str):
         self._bridge, self.endpoint = bridge, endpoint
-        self.path = f"{root}/{quote(endpoint, safe=_SAFE)}"
+        self.path = f"{root}/{_segment(endpoint)}"
 
     def __repr__(self) -> str:
         return f"<Device {self.endpoint!r}>"
@@ -135,7 +135,12 @@ class _Device:
         return last[1:] if last.startswith("!") else ""
 
 
-_SAFE = "".join(chr(c) for c in range(33, 127) if chr(c) not in "/+#{}%!")
+_UNFIT = re.compile(r"[\x00-\x20\x7f/+#{}%!]")
+
+
+def _segment(name: str) -> str:
+    """A name as the bridge spells it in a path: what cannot stand there is percent-encoded."""
+    return _UNFIT.sub(lambda found: f"%{ord(found[0]):02X}", name)
 
 
 class UpdateError(RuntimeError):
@@ -409,7 +414,7 @@ class Campaign:
 
     def __init__(self, devices: Devices, name: str):
         self.bridge, self.name = devices.bridge, name
-        self.path = f"{devices.root}/!campaigns/{quote(name, safe=_SAFE)}"
+        self.path = f"{devices.root}/!campaigns/{_segment(name)}"
 
     def progress(self) -> dict[str, Any]:
         """{"state": "running", "total": 6, "waiting": 2, "busy": 1, "done": 2, "failed": 1, "left": 0, "devices": {...}, ...}"""
