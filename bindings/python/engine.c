@@ -216,21 +216,34 @@ static bridge_verdict on_credential(void *user, bridge_credential *c)
     return verdict;
 }
 
-/* (callable, class): callable(class(msg)) answers a message or None, or raises. */
+/* A message, (payload, format), or None: nothing goes on.  Only a payload and its format are taken of an answer, and to make a whole
+ * message of them in Python costs more than all the rest. */
+static int answer_of(PyObject *answer, const bridge_msg *msg, bridge_msg **out)
+{
+    bridge_fields f = {.size = sizeof f, .path = bridge_msg_look(msg, BRIDGE_FIELDS())->path};
+    bridge_msg *made = answer == Py_None ? NULL : message_of(answer);
+    Py_ssize_t len;
+    char *data;
+
+    if (made) *out = bridge_msg_ref(made);
+    if (made || !PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 2) return 0;
+    if (PyBytes_AsStringAndSize(PyTuple_GET_ITEM(answer, 0), &data, &len) < 0) return BRIDGE_UNPROCESSABLE;
+    f.data = data;
+    f.len = (size_t)len;
+    f.format = (bridge_format)PyLong_AsLong(PyTuple_GET_ITEM(answer, 1));
+    return PyErr_Occurred() ? BRIDGE_UNPROCESSABLE : bridge_msg_new(out, &f);
+}
+
+/* (callable, class): callable(class(msg)) answers as above, or raises. */
 static int on_transform(void *user, bridge_msg *msg, bridge_msg **out)
 {
     held *h = user;
     PyGILState_STATE gil = PyGILState_Ensure();
     PyObject *given = message_wrap((PyTypeObject *)PyTuple_GET_ITEM(h->asked, 1), bridge_msg_ref(msg));
     PyObject *answer = given ? PyObject_CallFunctionObjArgs(PyTuple_GET_ITEM(h->asked, 0), given, NULL) : NULL;
-    bridge_msg *made = answer && answer != Py_None ? message_of(answer) : NULL;
-    int rc = 0;
+    int rc = answer ? answer_of(answer, msg, out) : BRIDGE_UNPROCESSABLE;
 
-    if (!answer) {
-        PyErr_Clear(); /* the Python side has logged it */
-        rc = BRIDGE_UNPROCESSABLE;
-    }
-    if (made) *out = bridge_msg_ref(made);
+    PyErr_Clear(); /* the Python side has logged it */
     Py_XDECREF(answer);
     Py_XDECREF(given);
     PyGILState_Release(gil);

@@ -41,15 +41,18 @@ Transform = Callable[[Message], Any]
 Steps = Union[str, Transform, Iterable[Union[str, Transform]]]
 
 
-def transforming(fn: Transform) -> Callable[[Message], Optional[Message]]:
-    """What a function returns as a message; what it raises is in the log, and the message is one it cannot take."""
-    def step(message: Message) -> Optional[Message]:
+def transforming(fn: Transform) -> Callable[[Message], Union[Message, Tuple[bytes, int], None]]:
+    """What a function returns as a message, or payload and format; what it raises is in the log, and the message is one it cannot take."""
+    def step(message: Message) -> Union[Message, Tuple[bytes, int], None]:
         try:
             result = fn(message)
         except Exception:
             log.error("transformation of %s failed", message.path, exc_info=True)
             raise
-        return result if result is None or isinstance(result, Message) else make(message.path, result, None)
+        if result is None or isinstance(result, Message):
+            return result
+        payload, number, _ = encode(message.path, result)  # without a wish there is no media type
+        return payload, int(number)
     return step
 
 
