@@ -65,6 +65,9 @@ typedef struct senml_reader {
 int senml_item(void *reader, const item *it);
 void senml_reader_init(senml_reader *r, scratch *s, const char *base, double now, bool json, bridge_record_fn fn,
                        void *user, bridge_error *err);
+/* Records as part of a pack that is written bit by bit, with no base fields but the version, each behind a ',' in JSON but the first; what is
+ * around them is the caller's. */
+int senml_write_part(const bridge_record *records, size_t count, bool json, bool first, buf *out, bridge_error *err);
 int senml_write(scratch *s, const char *base, const bridge_record *records, size_t count, bool json, buf *out,
                 bridge_error *err);
 #endif

@@ -247,6 +247,26 @@ int senml_write(scratch *s, const char *base, const bridge_record *records, size
     return json_put(w.json, ITEM(.kind = ITEM_END));
 }
 
+int senml_write_part(const bridge_record *records, size_t count, bool json, bool first, buf *out, bridge_error *err)
+{
+    writer w = {.out = out, .json = json ? JSON_WRITER(out, err) : NULL, .err = err, .secondary = true}; /* what units follow is not known */
+    size_t begin = out->len;
+    int rc = count ? check_names(&w, 0, records, count, 0) : 0;
+
+    if (count == 0) return 0;
+    if (rc == 0 && json) rc = json_put(w.json, ITEM(.kind = ITEM_LIST));
+    for (size_t i = 0; i < count && rc == 0; i++) rc = put_record(&w, &records[i], first && i == 0);
+    if (rc < 0) {
+        out->len = begin;
+    } else if (json && first) { /* without its '[' */
+        memmove(out->data + begin, out->data + begin + 1, out->len - begin - 1);
+        out->len--;
+    } else if (json) {
+        out->data[begin] = ',';
+    }
+    return rc;
+}
+
 /* ---- the two codecs */
 
 static int json_codec_read(bridge_scratch *s, const char *base, double now, const void *data, size_t len,

@@ -98,21 +98,60 @@ int tree_each_value(tree *t, const pattern *p, tree_value_fn fn, void *user)
     return rc;
 }
 
+tree_children tree_children_of(tree *t, text path)
+{
+    uint32_t parent = path.p ? trie_find_path(&t->values, path.p, path.len) : 0;
+    tree_children c = {.tree = t};
+
+    if ((path.p && !parent) || !t->values.count) return c;
+    c.at = trie_at(&t->values, parent)->child;
+    if (c.at) trie_pin(trie_at(&t->values, c.at)); /* it stays, with its links, whatever happens */
+    return c;
+}
+
+static void step(tree_children *c, bool further)
+{
+    trie_node *n = trie_at(&c->tree->values, c->at);
+    uint32_t before = c->at;
+
+    c->at = further ? n->next : 0;
+    if (c->at) trie_pin(trie_at(&c->tree->values, c->at));
+    n->pins--;
+    trie_prune(&c->tree->values, before);
+}
+
+bool tree_next_child(tree_children *c, text *segment, bool *has_value, bool *has_children)
+{
+    for (; c->at; c->told = true) {
+        const trie_node *n;
+        if (c->told) step(c, true);
+        c->told = false;
+        if (!c->at) return false;
+        n = trie_at(&c->tree->values, c->at);
+        if (!n->data && !n->child) continue; /* gone since */
+        *segment = (text){trie_text(n), n->len};
+        *has_value = n->data != NULL;
+        *has_children = n->child != 0;
+        c->told = true;
+        return true;
+    }
+    return false;
+}
+
+void tree_leave_children(tree_children *c)
+{
+    if (c->at) step(c, false);
+}
+
 int tree_each_child(tree *t, text path, tree_child_fn fn, void *user)
 {
-    uint32_t parent = path.p ? trie_find_path(&t->values, path.p, path.len) : 0, child, next;
+    tree_children c = tree_children_of(t, path);
+    bool has_value, has_children;
+    text segment;
     int rc = 0;
 
-    if ((path.p && !parent) || !t->values.count) return 0;
-    for (child = trie_at(&t->values, parent)->child; child && rc == 0; child = next) {
-        trie_node *n = trie_at(&t->values, child);
-
-        trie_pin(n); /* it stays, with its links, whatever fn does */
-        rc = fn(user, (text){trie_text(n), n->len}, n->data != NULL, n->child != 0);
-        n->pins--;
-        next = n->next;
-        trie_prune(&t->values, child);
-    }
+    while (rc == 0 && tree_next_child(&c, &segment, &has_value, &has_children)) rc = fn(user, segment, has_value, has_children);
+    tree_leave_children(&c);
     return rc;
 }
 

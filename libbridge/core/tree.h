@@ -51,6 +51,16 @@ void tree_all_values(tree *t, void (*fn)(void *value));
 typedef int (*tree_child_fn)(void *user, text segment, bool has_value, bool has_children);
 int tree_each_child(tree *t, text path, tree_child_fn fn, void *user);
 
+/* The same with as much time between two as one likes, in no particular order; what is new may be missed.  To its end, or tree_leave_children(). */
+typedef struct tree_children {
+    tree *tree;
+    uint32_t at; /* pinned; 0: over */
+    bool told;
+} tree_children;
+tree_children tree_children_of(tree *t, text path);
+bool tree_next_child(tree_children *c, text *segment, bool *has_value, bool *has_children); /* segment: borrow until the next call */
+void tree_leave_children(tree_children *c);
+
 /* ---- subscriptions ---- */
 typedef struct sub {   /* the first thing in whatever the hub keeps for a subscription; all zero before the first use */
     uint32_t node, at; /* node 0: not subscribed */

@@ -179,7 +179,7 @@ struct hub {
     list level_list;
     list replays; /* replay.c: under way */
     timer replay_timer;
-    unsigned replays_under_way;
+    unsigned replays_under_way, walks_under_way;
     struct expiry *expiry; /* values.c */
     struct life *life;     /* life.c */
     ptrie descriptions;    /* describe.c */

@@ -3,6 +3,7 @@
 #include "codec/collect.h"
 #include "codec/etch.h"
 #include "codec/scratch.h"
+#include "codec/senml.h"
 #include "hub/port.h"
 
 typedef struct packing {
@@ -81,4 +82,18 @@ int peer_pack(bridge_peer *peer, const char *filter, const bridge_msg *question,
     mem_free(p.mem, p.records.records);
     scratch_done(&memory);
     return rc;
+}
+
+int pack_value(mem *m, bridge_msg *msg, bool json, bool first, buf *out)
+{
+    scratch memory;
+    packing p = {.records = {.scratch = &memory}, .mem = m, .most = SIZE_MAX};
+    int rc;
+
+    scratch_init(&memory, m);
+    rc = add_values(&p, msg);
+    if (rc == 0) rc = senml_write_part(p.records.records, p.records.count, json, first, out, NULL);
+    mem_free(m, p.records.records);
+    scratch_done(&memory);
+    return rc == BRIDGE_NOMEM ? rc : 0;
 }

@@ -50,6 +50,9 @@ int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, u
  * most: bytes of the values and their paths; TOOBIG over it.  FORMAT: the question is none; NOTACCEPTABLE; SYNTAX. */
 int peer_pack(bridge_peer *peer, const char *pattern, const bridge_msg *question, bridge_format format, size_t most, buf *out);
 
+/* The records of one value, for a pack that goes out in slices: see senml_write_part(); one that SenML cannot say is left out.  NOMEM. */
+int pack_value(mem *m, bridge_msg *msg, bool json, bool first, buf *out);
+
 void peer_more(bridge_peer *peer); /* it is hungry again: see bridge_adapter.hungry */
 
 /* ---- keep.c: what a listener's acknowledgements promise (its durability=, else the store's); for what no path says better */

@@ -39,6 +39,32 @@ def test_much_is_chunked_and_all_there(port):
         assert http.request("GET", "/resources/many/000007/%23").json == {"many/000007": f"{7:0100}"}
 
 
+def test_packs_and_listings_go_out_in_slices_too(port):
+    with Http(port) as http:
+        pack = http.request("GET", "/resources/many/%2B", headers={"Accept": "application/senml+json"})
+        assert pack["transfer-encoding"] == "chunked" and pack["content-type"] == "application/senml+json"
+        assert pack.json[0]["bver"] == 26 and is_all({record["n"]: record["vs"] for record in pack.json})
+        cbor = http.request("GET", "/resources/many/%2B", headers={"Accept": "application/senml+cbor"})
+        assert cbor["transfer-encoding"] == "chunked" and cbor.body[:1] == b"\x9f" and cbor.body[-1:] == b"\xff"
+        assert cbor.body.count(b"many/") == COUNT
+        names = http.request("GET", "/resources/many/")
+        assert names["transfer-encoding"] == "chunked" and sorted(names.json) == [f"{n:06}" for n in range(COUNT)]
+        assert http.request("GET", "/resources/none/").status == 404
+
+
+def test_names_that_routes_give_come_in_slices(start_bridged, tmp_path):
+    (tmp_path / "b.json").write_text(json.dumps({"listen": ["http://127.0.0.1:0/resources"], "routes": [{"source": "http:n/{x}", "target": "many/{x}"}]}))
+    with Http(start_bridged(options=["--config", "b.json"], listeners=1).port("http")) as http:
+        count = 3000
+        http.send("".join(f"PUT /resources/many/{n} HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nv" for n in range(count)))
+        assert [http.answer().status for _ in range(count)] == [201] * count
+        http.request("PUT", "/resources/other", "x")
+        answer = http.request("GET", "/resources/%23")
+        assert answer["transfer-encoding"] == "chunked" and answer.json == {**{f"n/{n}": "v" for n in range(count)}, "other": "x"}
+        assert set(http.request("GET", "/resources/n/%2B").json) == {f"n/{n}" for n in range(count)}
+        assert len(http.request("GET", "/resources/many/%2B").json) == count  # a path goes on to work
+
+
 def test_who_does_not_read_holds_nobody_up(port):
     with Http(port) as slow, Http(port) as other:
         slow.ask("GET", "/resources/many/%2B")

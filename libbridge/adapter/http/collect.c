@@ -10,13 +10,6 @@
 
 /* ---- values as JSON */
 
-typedef struct collecting {
-    buf *out;
-    size_t most;
-    bool more; /* not the first */
-    bool top;  /* names that begin with '$' are about the broker: not found by wildcards (MQTT 4.7.2), not listed */
-} collecting;
-
 /* "path": value - and for bytes that have no JSON form {"base64": "..."}. */
 static int put_value(buf *out, bool *more, bridge_msg *msg)
 {
@@ -35,14 +28,6 @@ static int put_value(buf *out, bool *more, bridge_msg *msg)
         if (rc == 0) rc = buf_put_u8(out, '}');
     }
     return rc;
-}
-
-static int add_value(void *user, bridge_msg *msg)
-{
-    collecting *c = user;
-    int rc = put_value(c->out, &c->more, msg);
-
-    return rc < 0 ? rc : c->out->len > c->most ? BRIDGE_TOOBIG : 0;
 }
 
 static int gather_value(void *user, bridge_msg *msg)
@@ -78,12 +63,40 @@ static void answer_list(request *r, int rc, const char *type, buf *b)
 
 /* ---- values as one SenML pack */
 
-static void answer_pack(request *r, const char *pattern, bridge_format format)
+static int gather_json_records(void *user, bridge_msg *msg)
 {
+    gathered *g = user;
+    size_t before = g->out->len;
+    int rc = pack_value(g->conn->port->mem, msg, true, !g->more, g->out);
+
+    g->more |= g->out->len > before;
+    return rc;
+}
+
+static int gather_cbor_records(void *user, bridge_msg *msg)
+{
+    gathered *g = user;
+    size_t before = g->out->len;
+    int rc = pack_value(g->conn->port->mem, msg, false, !g->more, g->out);
+
+    g->more |= g->out->len > before;
+    return rc;
+}
+
+/* What fits into one slice has base names and times, too. */
+static void read_pack(request *r, const char *pattern, bool json)
+{
+    static const gather_kind kinds[] = {
+        {.type = "application/senml+cbor", .open = "\x9f", .close = "\xff", .add = gather_cbor_records},
+        {.type = "application/senml+json", .open = "[", .close = "]", .add = gather_json_records},
+    };
     buf *b = &r->conn->port->body;
+    int rc;
 
     buf_clear(b);
-    answer_list(r, peer_pack(r->conn->peer, pattern, NULL, format, r->conn->port->max_answer, b), format_media_type(format), b);
+    rc = peer_pack(r->conn->peer, pattern, NULL, json ? BRIDGE_SENML_JSON : BRIDGE_SENML_CBOR, GATHER_BYTES, b);
+    if (rc == BRIDGE_TOOBIG) gather_read(r, pattern, &kinds[json]);
+    else answer_list(r, rc, kinds[json].type, b);
 }
 
 /* ---- what is there, as links (RFC 6690) */
@@ -178,7 +191,7 @@ static int add_owned(void *user, const char *path)
     return put_link(user, path, -1, 0);
 }
 
-static void answer_links(request *r, const char *pattern, bool core)
+void collect_core(request *r)
 {
     http_port *p = r->conn->port;
     linking l = {.out = &p->body, .most = p->max_answer, .mount = text_of(p->mount)};
@@ -188,79 +201,56 @@ static void answer_links(request *r, const char *pattern, bool core)
     buf_init(&room, p->mem, 0);
     buf_clear(l.out);
     l.peer = r->conn->peer;
-    if (rc == 0 && core) rc = take_filters(&l, r->query, &room);
-    if (rc == 0 && core && p->targets) rc = put_proxy(&l);
-    if (rc == 0 && strcmp(pattern, "#") == 0) rc = bridge_peer_owned(l.peer, add_owned, &l);
-    if (rc == 0) rc = bridge_peer_read(l.peer, pattern, add_link, &l);
+    if (rc == 0) rc = take_filters(&l, r->query, &room);
+    if (rc == 0 && p->targets) rc = put_proxy(&l);
+    if (rc == 0) rc = bridge_peer_owned(l.peer, add_owned, &l);
+    if (rc == 0) rc = bridge_peer_read(l.peer, "#", add_link, &l);
     answer_list(r, rc, "application/link-format", l.out);
     buf_done(&room);
 }
-
-void collect_links(request *r, const char *pattern) { answer_links(r, pattern, false); }
-void collect_core(request *r) { answer_links(r, "#", true); }
 
 void collect_read(request *r, const char *pattern)
 {
     static const gather_kind values = {.type = "application/json", .open = "{", .close = "}\n", .add = gather_value};
     static const gather_kind links = {.type = "application/link-format", .open = "", .close = "", .add = gather_link};
     static const char *const types[] = {"application/json", "application/senml+json", "application/senml+cbor", "application/link-format"};
-    buf *b = &r->conn->port->body;
-    collecting c = {.out = b, .most = r->conn->port->max_answer};
-    int rc, best = best_of(r, types, 4);
+    int best = best_of(r, types, 4);
 
     if (best < 0) return;
-    if (best == 1 || best == 2) {
-        answer_pack(r, pattern, best == 1 ? BRIDGE_SENML_JSON : BRIDGE_SENML_CBOR);
-    } else if (best == 3) {
-        if (!gather_read(r, pattern, &links)) collect_links(r, pattern);
-    } else if (!gather_read(r, pattern, &values)) {
-        buf_clear(b);
-        rc = buf_put_u8(b, '{');
-        if (rc == 0) rc = bridge_peer_read(r->conn->peer, pattern, add_value, &c);
-        if (rc == 0) rc = buf_text(b, "}\n");
-        answer_list(r, rc, types[0], b);
-    }
+    if (best == 1 || best == 2) read_pack(r, pattern, best == 1);
+    else gather_read(r, pattern, best == 3 ? &links : &values);
 }
 
 /* ---- what is below a path */
 
-/* A name that has more below ends in '/': so "a" with a value and children is two lines, and each line is a target. */
-static int add_name(void *user, const char *segment, bool has_value, bool has_children)
+static int put_name(gathered *g, const char *segment, const char *slash)
 {
-    collecting *c = user;
-    buf name;
-    int rc;
+    char *name = mem_alloc(g->out->mem, strlen(segment) + 2);
+    int rc = name ? 0 : BRIDGE_NOMEM;
 
-    if (c->top && segment[0] == '$') return 0;
-    buf_init(&name, c->out->mem, 0);
-    rc = buf_text(&name, segment);
-    if (rc == 0 && has_value) {
-        rc = c->more ? buf_put_u8(c->out, ',') : 0;
-        if (rc == 0) rc = json_text(c->out, (text){(char *)name.data, name.len});
-        c->more = true;
-    }
-    if (rc == 0 && has_children) {
-        rc = buf_put_u8(&name, '/');
-        if (rc == 0 && c->more) rc = buf_put_u8(c->out, ',');
-        if (rc == 0) rc = json_text(c->out, (text){(char *)name.data, name.len});
-        c->more = true;
-    }
-    buf_done(&name);
-    return rc < 0 ? rc : c->out->len > c->most ? BRIDGE_TOOBIG : 0;
+    if (rc == 0 && g->more) rc = buf_put_u8(g->out, ',');
+    if (rc == 0) rc = json_text(g->out, text_of(strcat(strcpy(name, segment), slash)));
+    g->more = true;
+    mem_free(g->out->mem, name);
+    return rc;
+}
+
+/* A name that has more below ends in '/': so "a" with a value and children is two lines, and each line is a target.  Those that begin
+ * with '$' are about the broker: not found by wildcards (MQTT 4.7.2), not listed. */
+static int gather_name(void *user, const char *segment, bool has_value, bool has_children)
+{
+    gathered *g = user;
+    int rc = 0;
+
+    if (g->top && segment[0] == '$') return 0;
+    if (has_value) rc = put_name(g, segment, "");
+    return rc == 0 && has_children ? put_name(g, segment, "/") : rc;
 }
 
 void collect_list(request *r, const char *path)
 {
-    buf *b = &r->conn->port->body;
-    collecting c = {.out = b, .most = r->conn->port->max_answer, .top = !*path};
     static const char *const types[] = {"application/json"};
-    int rc;
+    static const gather_kind names = {.type = "application/json", .open = "[", .close = "]\n", .name = gather_name};
 
-    if (best_of(r, types, 1) < 0) return;
-    buf_clear(b);
-    rc = buf_put_u8(b, '[');
-    if (rc == 0) rc = bridge_peer_list(r->conn->peer, path, add_name, &c);
-    if (rc == 0) rc = buf_text(b, "]\n");
-    if (rc == 0 && !c.more && *path) rc = BRIDGE_NOTFOUND;
-    answer_list(r, rc, types[0], b);
+    if (best_of(r, types, 1) == 0) gather_read(r, path, &names);
 }

@@ -22,6 +22,19 @@ static int add(void *user, bridge_msg *msg)
     return rc ? rc : g->slice.len >= GATHER_BYTES;
 }
 
+static int add_name(void *user, const char *segment, bool has_value, bool has_children)
+{
+    gather *g = user;
+    int rc = g->kind->name(&g->said, segment, has_value, has_children);
+
+    return rc ? rc : g->slice.len >= GATHER_BYTES;
+}
+
+static int some(gather *g)
+{
+    return g->kind->name ? walk_some_names(g->walk, GATHER_VALUES, add_name, g) : walk_some(g->walk, GATHER_VALUES, add, g);
+}
+
 void gather_end(http_conn *c)
 {
     gather *g = c->gather;
@@ -42,9 +55,9 @@ static gather *gather_new(http_conn *c, const char *pattern, const gather_kind *
     if (!g) return NULL;
     g->kind = kind;
     buf_init(&g->slice, c->port->mem, 0);
-    g->said = (gathered){.conn = c, .out = &g->slice};
+    g->said = (gathered){.conn = c, .out = &g->slice, .top = !*pattern};
     c->gather = g;
-    *rc = walk_new(c->peer, pattern, &g->walk);
+    *rc = kind->name ? walk_names(c->peer, pattern, &g->walk) : walk_new(c->peer, pattern, &g->walk);
     return g;
 }
 
@@ -74,7 +87,7 @@ static void go_on(gather *g)
         gather_end(c);
         return;
     }
-    more = walk_some(g->walk, GATHER_VALUES, add, g);
+    more = some(g);
     rc = more < 0 ? more : more > 0 ? 0 : buf_text(&g->slice, g->kind->close);
     if (rc == 0) rc = write_slice(g);
     if (rc == 0 && more == 0 && g->chunked) rc = stream_write(c->s, "0\r\n\r\n", 5);
@@ -125,14 +138,15 @@ static void begin(gather *g)
     answer_end_of_head(&a);
 }
 
-bool gather_read(request *r, const char *pattern, const gather_kind *kind)
+void gather_read(request *r, const char *pattern, const gather_kind *kind)
 {
     http_conn *c = r->conn;
     int rc;
     gather *g = gather_new(c, pattern, kind, &rc);
 
     if (rc == 0) rc = buf_text(&g->slice, kind->open);
-    if (rc == 0) rc = walk_some(g->walk, GATHER_VALUES, add, g);
+    if (rc == 0) rc = some(g);
+    if (rc == 0 && kind->name && *pattern && !g->said.more) rc = BRIDGE_NOTFOUND; /* nothing is below it */
     if (rc == 0) {
         rc = buf_text(&g->slice, kind->close);
         if (rc == 0) answer_body(c, 200, kind->type, g->slice.data, g->slice.len);
@@ -142,10 +156,9 @@ bool gather_read(request *r, const char *pattern, const gather_kind *kind)
             conn_enter(c, CONN_ASKED);
             conn_deadline(c, GATHER_STUCK);
             if (write_slice(g) < 0 || timer_start(&g->next, c->port->loop, 1, on_next) < 0) stream_abort(c->s, BRIDGE_NOMEM);
-            return true;
+            return;
         }
     }
     gather_end(c);
-    if (rc < 0 && rc != BRIDGE_UNSUPPORTED) answer_failure(c, rc, NULL);
-    return rc != BRIDGE_UNSUPPORTED;
+    if (rc < 0) answer_failure(c, rc, NULL);
 }

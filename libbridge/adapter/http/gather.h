@@ -6,15 +6,17 @@
 typedef struct gather_kind {
     const char *type, *open, *close; /* open and close stand around all of it */
     int (*add)(void *user, bridge_msg *msg); /* user: a gathered; 0 or negative */
+    int (*name)(void *user, const char *segment, bool has_value, bool has_children); /* instead: it is the names below a path */
 } gather_kind;
 
 typedef struct gathered {
     http_conn *conn;
     buf *out;
     bool more; /* not the first */
+    bool top;  /* names: below nothing */
 } gathered;
 
-bool gather_read(request *r, const char *pattern, const gather_kind *kind); /* false: not in slices, and nothing is said yet */
+void gather_read(request *r, const char *pattern, const gather_kind *kind); /* pattern: of names the path; "" the top */
 void gather_drained(http_conn *c);
 void gather_tick(http_conn *c);
 void gather_end(http_conn *c); /* nothing when there is none */

@@ -156,7 +156,6 @@ bool origin_is_ours(const request *r);
 void resource_serve(request *r, text below);
 const char *resource_allow(request *r, text below); /* what OPTIONS says of it: of an owner's path nobody knows before trying */
 void collect_read(request *r, const char *pattern);
-void collect_links(request *r, const char *pattern);
 void collect_core(request *r); /* /.well-known/core: all there is, or what the query filters (RFC 6690 4.1) */
 void collect_list(request *r, const char *path);
 void watch_events(request *r, const char *pattern, bool exact);
