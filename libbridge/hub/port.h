@@ -100,7 +100,8 @@ typedef struct roster_route {
 typedef bool (*roster_peer_fn)(void *user, const roster_peer *peer);
 typedef bool (*roster_port_fn)(void *user, const roster_port *port);
 typedef bool (*roster_route_fn)(void *user, const roster_route *route);
-void roster_peers(bridge_port *asker, roster_peer_fn fn, void *user); /* newest first, listener by listener */
+size_t roster_peer_count(const bridge_port *asker); /* of those that roster_peers() tells */
+void roster_peers(bridge_port *asker, size_t skip, roster_peer_fn fn, void *user); /* newest first, listener by listener; skip: those before */
 void roster_ports(bridge_port *asker, roster_port_fn fn, void *user);
 void roster_routes(bridge_port *asker, roster_route_fn fn, void *user); /* oldest first */
 

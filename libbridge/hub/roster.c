@@ -19,14 +19,30 @@ static bool tell_peer(const bridge_peer *peer, roster_peer_fn fn, void *user)
     return fn(user, &row);
 }
 
-void roster_peers(bridge_port *asker, roster_peer_fn fn, void *user)
+size_t roster_peer_count(const bridge_port *asker)
+{
+    const bridge_peer *app = asker->hub->app;
+    size_t n = 0;
+
+    list_each(at, &asker->hub->ports)
+        n += list_of(at, bridge_port, link)->peer_count;
+    return n - (app && !(app->flags & BRIDGE_PEER_INSIDE));
+}
+
+void roster_peers(bridge_port *asker, size_t skip, roster_peer_fn fn, void *user)
 {
     list_each(at, &asker->hub->ports)
     {
         const bridge_port *port = list_of(at, bridge_port, link);
+        if (skip >= port->peer_count && port != asker->hub->app_port) { /* none of this one */
+            skip -= port->peer_count;
+            continue;
+        }
         for (const list *it = port->peers.prev; it != &port->peers; it = it->prev) { /* newest first */
             const bridge_peer *peer = list_of(it, bridge_peer, link);
-            if (is_outside(peer) && !tell_peer(peer, fn, user)) return;
+            if (!is_outside(peer)) continue;
+            if (skip > 0) skip--;
+            else if (!tell_peer(peer, fn, user)) return;
         }
     }
 }

@@ -102,7 +102,7 @@ static bool add_peer(void *user, const roster_peer *peer)
     put_number(p, "watches", peer->watches);
     put_bool(p, "away", peer->away);
     put_bool(p, "uplink", peer->uplink);
-    return row_end(p);
+    return row_end(p) && (*p->part || p->told < p->limit);
 }
 
 void about_peers(request *r)
@@ -110,7 +110,13 @@ void about_peers(request *r)
     page p;
 
     if (!about_may(r, "$SYS/bridge/peers") || !page_begin(&p, r, "peers")) return;
-    roster_peers(r->conn->port->port, add_peer, &p);
+    if (*p.part) {
+        roster_peers(r->conn->port->port, 0, add_peer, &p);
+    } else { /* only this page is looked at */
+        p.fit = p.offset;
+        if (p.limit) roster_peers(r->conn->port->port, p.offset, add_peer, &p);
+        p.fit = roster_peer_count(r->conn->port->port);
+    }
     page_end(&p, r, "");
 }
 
