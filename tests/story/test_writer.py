@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif("writer" not in built_adapters() or "mqtt" not i
 
 def until(what, wanted, tell=lambda: ""):
     """Asks until it is so: the database tells nobody."""
-    end = time.monotonic() + 2 * PATIENCE
+    end = time.monotonic() + 6 * PATIENCE
     while (got := what()) != wanted:
         assert time.monotonic() < end, f"{got}, not {wanted}; {tell()}"
         time.sleep(0.05)
@@ -76,7 +76,7 @@ class Postgres:
         if self.process:
             self.process.terminate()  # "smart" would wait for clients: SIGINT is "fast"
             self.process.send_signal(2)
-            self.process.wait(PATIENCE)
+            self.process.wait(6 * PATIENCE)  # it writes what it has
             self.process = None
 
     def remove(self):
@@ -117,7 +117,7 @@ store-enabled = false
     def stop(self):
         if self.process:
             self.process.terminate()
-            self.process.wait(PATIENCE)
+            self.process.wait(6 * PATIENCE)  # it writes what it has
             self.process = None
 
     remove = stop  # its files are pytest's to throw away
