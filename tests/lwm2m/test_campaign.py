@@ -105,8 +105,8 @@ def test_whatever_one_device_can_be_told(house, do, wanted):
 
 def test_so_many_at_once(house, watch):
     boards = boards_of(house, 4, slow=["update /5/0"])
-    campaign = house.bridge.devices.campaign("spring", boards, PACKAGE, at_once=2)
     phone = house.mqtt("lwm2m/+/!firmware")
+    campaign = house.bridge.devices.campaign("spring", boards, PACKAGE, at_once=2)
     for done in range(4):
         while (news := heard(phone)[1])["firmware"] != "updating":
             assert news["firmware"] != "failed"

@@ -430,6 +430,7 @@ static int change(lwm2m_port *p, bridge_verb verb, const bridge_fields *f, const
     char path[1024];
     campaign *c;
 
+    if (!*op || *op == '/') return BRIDGE_INVALID; /* of no name */
     op = strchr(op, '/');
     snprintf(path, sizeof path, "%.*s", op ? (int)(op - f->path) : 1000, f->path);
     if (!op && verb == BRIDGE_POST) return create(p, f, why);

@@ -5,6 +5,7 @@
  *               de-register, send, look up              owner.c     a question to a path becomes an operation
  *   talk.c      operations to a device, queue mode      observe.c   one observation for all who watch a path
  *   value.c     payloads <-> plain values               model.c     objects and resources: names, types
+ *   composite.c several places of a device at once      words.c     codes and paths as outcomes and text
  *   flash.h     new firmware and software: its own files
  *
  * A device is an owner of `<mount>/<endpoint>/{path...}` (bridge/sys/adapter.h).  All devices of a bridge are in one registry, whatever
