@@ -167,6 +167,7 @@ void coap_watcher_gone(void *user, coap_observer *o, coap_why why);
 void coap_watcher_stale(void *user, coap_observer *o);
 
 /* collect.c */
+enum { COAP_COLLECTED = 16 * 1024 * 1024 }; /* bytes of one such answer, which is made in one turn of the loop; docs/limits.md */
 void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, const bridge_msg *question, coap_watcher *watcher);
 void coap_collect_again(coap_watcher *w, bool confirm); /* w may be gone afterwards */
 

@@ -66,6 +66,7 @@ static int collect(collected *c, buf *out)
 {
     size_t most = coap_engine_limits(c->cp->engine)->max_body;
 
+    if (most > COAP_COLLECTED) most = COAP_COLLECTED;
     buf_init(out, c->cp->mem, most);
     if (c->accept >= 0)
         c->format = (bridge_format)c->accept;
@@ -109,13 +110,15 @@ void coap_collect_again(coap_watcher *w, bool confirm)
 {
     collected c = {w->cp, w->peer, w->path, w->question, w->accept, BRIDGE_JSON};
     buf b;
+    int rc;
 
     if (w->render) {
         links_again(w, confirm);
         return;
     }
-    if (collect(&c, &b) < 0)
-        coap_unwatch(w, COAP_TOO_LARGE);
+    rc = collect(&c, &b);
+    if (rc < 0)
+        coap_unwatch(w, coap_code_of(rc, BRIDGE_GET));
     else
         coap_notify(w->observer,
                     COAP_REPLY(.code = COAP_CONTENT, .format = COAP_SAY(c.format), .data = b.data, .len = b.len, .confirm = coap_watcher_confirms(w, confirm)));
