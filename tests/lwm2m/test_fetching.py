@@ -1,5 +1,4 @@
 """How a package gets to its device: pushed, or fetched from us over CoAP or HTTP at a one-time URL; curl is the device's downloader."""
-import subprocess
 import threading
 import time
 
@@ -10,6 +9,7 @@ from peers import coap
 from peers.certificates import Authority
 from peers.coap import Message, code
 from peers.lwm2m import heard
+from peers.process import run
 from peers.tools import need
 
 PACKAGE = bytes(range(256)) * 20
@@ -63,8 +63,7 @@ class Board:
 
 def curl(url, *options):
     """The status and the body."""
-    done = subprocess.run([need("curl"), "-sS", "-m", str(BOUND), *options, "-w", "\n%{http_code}", url], capture_output=True, timeout=2 * BOUND)
-    assert done.returncode == 0, done.stderr
+    done = run(need("curl"), "-sS", "-m", BOUND, *options, "-w", "\n%{http_code}", url, timeout=2 * BOUND)
     body, _, status = done.stdout.rpartition(b"\n")
     return int(status), body
 
