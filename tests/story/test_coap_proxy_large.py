@@ -88,3 +88,10 @@ def test_who_leaves_ends_it(place, device):
         client.sendall(f"GET /hc/coap://127.0.0.1:{device.port}/large HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
     assert curl(place + "/large", timeout=LONG) == (200, LARGE)
+
+
+def test_the_bridge_ends_while_somebody_does_not_read(place, device):    # which the fixtures see to
+    host, port = place.split("/")[2].split(":")
+    device.client = socket.create_connection((host, int(port)), LONG)
+    device.client.sendall(f"GET /hc/coap://127.0.0.1:{device.port}/large HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert device.client.recv(100).startswith(b"HTTP/1.1 200")

@@ -325,6 +325,10 @@ static void on_piece(http_conn *c, const bridge_forwarded *f)
     http_head h;
     request r;
 
+    if (c->s->closing) {
+        hc_gone(c);
+        return;
+    }
     if (first && !(c->pieces = mem_new(c->port->mem, struct hc_pieces))) {
         break_off(c, BRIDGE_NOMEM);
         return;

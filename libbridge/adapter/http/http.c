@@ -161,6 +161,7 @@ static void http_close(bridge_port *port)
     list_each_safe(at, &p->conns) {
         http_conn *c = list_of(at, http_conn, link);
         if (c->state == CONN_SOCKET && c->socket) socket_bye(c);
+        hc_gone(c); /* what is written may take longer than whoever is asked lives */
         if (c->h2) h2_bye(c);
         else stream_close(c->s);
     }
