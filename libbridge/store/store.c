@@ -198,12 +198,10 @@ void store_sync(bridge_store *s)
 
 /* ---- the hand-over */
 
-static void hand_over(bridge_store *s)
+static void begin_next(bridge_store *s)
 {
     store_batch empty = s->busy;
 
-    if (s->is_busy || s->closed || writer_rests(s)) return;
-    if (s->filling.ops.len == 0 && s->waits.next == &s->waits) return;
     s->busy = s->filling;
     s->filling = empty;
     buf_clear(&s->filling.ops);
@@ -212,12 +210,14 @@ static void hand_over(bridge_store *s)
     s->filling.sync = false;
     s->filling.fetches = NULL;
     s->is_busy = s->handed = true;
-    writer_hand(s);
 }
 
-static void on_turn_end(turn_end *t)
+static void hand_over(bridge_store *s)
 {
-    hand_over(list_of(t, bridge_store, end));
+    if (s->is_busy || s->closed || writer_rests(s)) return;
+    if (s->filling.ops.len == 0 && s->waits.next == &s->waits) return;
+    begin_next(s);
+    writer_hand(s);
 }
 
 static void answer_fetches(bridge_store *s, store_fetch *first)
@@ -304,6 +304,7 @@ static void unref(bridge_store *s)
 
     if (atomic_fetch_sub(&s->refs, 1) != 1) return;
     pthread_cond_destroy(&s->wake);
+    pthread_cond_destroy(&s->idle);
     pthread_mutex_destroy(&s->lock);
     buf_done(&s->filling.ops);
     buf_done(&s->busy.ops);
@@ -312,9 +313,8 @@ static void unref(bridge_store *s)
     mem_unref(m);
 }
 
-void store_on_written(void *store)
+static void take_back(bridge_store *s)
 {
-    bridge_store *s = store;
     char why[200];
     int rc;
 
@@ -323,13 +323,50 @@ void store_on_written(void *store)
     memcpy(why, s->result_text, sizeof why);
     s->count.last_commit_us = s->took_us;
     pthread_mutex_unlock(&s->lock);
+    s->handed = s->settled = false;
+    if (rc < 0) failed(s, why);
+    else written(s);
+}
+
+void store_on_written(void *store)
+{
+    bridge_store *s = store;
+
     if (!s->closed && s->handed) {
-        s->handed = false;
-        if (rc < 0) failed(s, why);
-        else written(s);
+        take_back(s);
         hand_over(s);
     }
     unref(s);
+}
+
+static void on_turn_end(turn_end *t)
+{
+    bridge_store *s = list_of(t, bridge_store, end);
+
+    if (s->settled) take_back(s);
+    hand_over(s);
+}
+
+/* The batch being filled is written here, while the thread has nothing to do.  Whoever waits is told when the loop comes to it, of this batch and
+ * of the one before, whose end may be posted already. */
+int bridge_store_settle(bridge_store *s)
+{
+    bool posted;
+    store_fetch *before, **last;
+
+    if (!s || s->closed || (s->filling.ops.len == 0 && !s->is_busy)) return 0;
+    writer_wait(s);
+    if (s->is_busy && (!s->handed || s->result < 0)) return BRIDGE_BUSY;
+    if (s->filling.ops.len == 0) return 0;
+    posted = s->handed && !s->settled;
+    before = s->is_busy ? s->busy.fetches : NULL;
+    begin_next(s);
+    for (last = &s->busy.fetches; *last;) last = &(*last)->next; /* the newest is the first */
+    *last = before;
+    s->result = writer_run(s, &s->busy);
+    s->settled = !posted;
+    turn_end_want(s->loop, &s->end);
+    return s->result < 0 ? BRIDGE_BUSY : 0;
 }
 
 void store_on_rested(void *store)

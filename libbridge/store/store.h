@@ -73,6 +73,7 @@ struct bridge_store {
     store_batch filling, busy; /* busy: the writer's while handed */
     bool is_busy;              /* busy holds something that is not on disk yet */
     bool handed;               /* and the writer has it */
+    bool settled;              /* no, it is written already: bridge_store_settle() */
     uint64_t done;             /* the last batch on disk */
     uint64_t queues;           /* the last queue number given */
     uint64_t said;             /* operations, ever: to see whether something was said meanwhile */
@@ -90,7 +91,7 @@ struct bridge_store {
 
     pthread_t thread;
     pthread_mutex_t lock; /* around what follows */
-    pthread_cond_t wake;
+    pthread_cond_t wake, idle;
     bool job, quit, rests; /* job: busy is to be written; rests: until the next commit is due */
     int result;
     char result_text[200];
@@ -111,6 +112,7 @@ void store_ready_to_fill(bridge_store *s); /* store.c, for open.c */
 /* ---- writer.c */
 int writer_start(bridge_store *s);
 void writer_hand(bridge_store *s); /* busy is to be written */
+void writer_wait(bridge_store *s); /* until it has no job */
 void writer_end(bridge_store *s);  /* after the job it has */
 bool writer_rests(bridge_store *s);
 int writer_run(bridge_store *s, store_batch *b); /* once the thread has ended */

@@ -138,6 +138,7 @@ static void *write_on(void *user)
         s->took_us = now_us() - began;
         s->result = rc;
         s->job = false;
+        pthread_cond_signal(&s->idle);
         s->rests = !s->quit && s->commit > 0;
         if (s->quit) break;
         pthread_mutex_unlock(&s->lock);
@@ -165,6 +166,7 @@ int writer_start(bridge_store *s)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->wake, &attr);
     pthread_condattr_destroy(&attr);
+    pthread_cond_init(&s->idle, NULL);
     pthread_mutex_init(&s->lock, NULL);
     sigfillset(&all); /* signals are the application's threads' business */
     pthread_sigmask(SIG_SETMASK, &all, &was);
@@ -188,6 +190,13 @@ void writer_hand(bridge_store *s)
     pthread_mutex_lock(&s->lock);
     s->job = true;
     pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void writer_wait(bridge_store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->job) pthread_cond_wait(&s->idle, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
 

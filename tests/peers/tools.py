@@ -1,5 +1,6 @@
 """The tools that everybody has: mosquitto's clients, libcoap's, curl.  A missing one skips the test and says so."""
 import shutil
+import signal
 
 import pytest
 
@@ -45,7 +46,7 @@ class Mosquitto:
 
     def close(self):
         for sub in self._running:
-            sub.stop()
+            sub.stop(signal.SIGKILL)  # at SIGTERM it may wait for ever: its handler takes a lock that the program may hold
 
 
 class Heard:

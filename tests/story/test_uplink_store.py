@@ -120,3 +120,22 @@ def test_a_broker_is_answered_when_its_message_is_on_disk(bridged_again, tmp_pat
 
         assert frame(broker) == (PUBACK, b"\x00\x07")
         broker.socket.close()
+
+
+def test_an_uplink_takes_the_place_of_one_of_its_name_with_what_waits(make_bridge, broker, tmp_path):
+    """At once, as loading a config again does: what was said last is not on disk by itself for another second."""
+    broker.kill()
+    url = broker.url(f"out=n/%23;qos=1&name=cloud&{QUICK}")
+    bridge = make_bridge(store=f"sqlite:{tmp_path}/bridge.db?commit=1000")
+    uplink = bridge.connect(url)
+    for i in range(100):
+        bridge.publish("n/x", str(i), qos=1)
+        if i % 10 == 9:
+            bridge.settle()
+            uplink.close()
+            uplink = bridge.connect(url)
+
+    broker.start()
+    heard = broker.clients.subscribe("n/#", options=("-q", "1", "-F", "%p"))
+
+    assert [heard.line() for _ in range(100)] == [str(i) for i in range(100)]

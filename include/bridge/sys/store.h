@@ -63,6 +63,9 @@ int bridge_store_trim(bridge_store *s, uint64_t queue, uint64_t upto); /* all it
 /* The batch being filled: 1, 2, ...  Everything said while it was N is on disk when N is done. */
 uint64_t bridge_store_batch(const bridge_store *s);
 bool bridge_store_is_done(const bridge_store *s, uint64_t batch); /* with a NULL store: true */
+/* All that was said is on disk when this returns: it waits for it.  For those who read what somebody before them in this process has said
+ * (an uplink that takes the place of another).  0, BUSY: not now. */
+int bridge_store_settle(bridge_store *s);
 
 /* To be told.  The memory is yours; it costs nothing but its two pointers, so have one for each promise, or one for many. */
 typedef struct bridge_store_wait {

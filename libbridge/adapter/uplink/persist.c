@@ -72,6 +72,7 @@ int buffer_open(buffer *b, bridge_store *store, const char *name)
     b->store = store;
     b->name_len = strlen(name);
     buf_init(&b->packed, b->mem, 0);
+    bridge_store_settle(store); /* one of the same name may have been here until now */
     rc = bridge_store_each(store, BRIDGE_KEPT_UPLINK, name, b->name_len, on_queue, b);
     if (rc < 0) return rc;
     if (b->queue) return bridge_store_items(store, b->queue, 0, 0, on_item, b);

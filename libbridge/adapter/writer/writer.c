@@ -239,6 +239,7 @@ static void load(writer *w, const char *name)
     w->store = bridge_port_store(w->port);
     w->first = 1;
     if (!w->store) return;
+    bridge_store_settle(w->store); /* one of the same name may have been here until now */
     bridge_store_each(w->store, BRIDGE_KEPT_WRITER, name, strlen(name) + 1, on_queue, w);
     if (w->queue) {
         bridge_store_items(w->store, w->queue, 0, w->max, on_item, w);
