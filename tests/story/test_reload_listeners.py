@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from peers import coap
+from peers import coap, lwm2m
 from peers.certificates import Authority
 from peers.http import Events, Http
 from peers.mqtt import Client
@@ -180,3 +180,25 @@ def test_a_listener_that_is_not_touched_loses_nothing(daemon, door):
         assert news.hear(LONG).payload == b"after"
         assert events.next().data == "after"
         assert web.request("GET", "/resources/b").status == 404
+
+
+@pytest.mark.parametrize("scheme", ["lwm2m", "lwm2ms", "lwm2m+tcp"])
+def test_devices_stay_registered_and_watched(daemon, tmp_path, scheme):
+    keys = tmp_path / "devices.psk"
+    keys.write_text("lamp-7:6c616d70\n")
+    url = f"{scheme}://127.0.0.1:0?" + (f"psk_file={keys}" if scheme == "lwm2ms" else "awake=90000")
+    program = daemon([url, "mqtt://127.0.0.1:0"])
+    port = program.port(scheme)
+    socket = {"lwm2m": coap.Socket, "lwm2m+tcp": coap.Stream,
+              "lwm2ms": lambda port: coap.Secured(port, "-psk", "6c616d70", "-psk_identity", "lamp-7")}[scheme](port)
+    with lwm2m.Device(port, "lamp-7", {(3303, 0, 5700): 21.5}, socket=socket) as lamp, Client(program.port("mqtt"), 5).connect("c") as phone:
+        lamp.register()
+        phone.subscribe(("lwm2m/lamp-7/3303/0/5700", 1))
+        assert lwm2m.heard(phone)[1] == 21.5
+
+        program.again([url + "&max_lifetime=50&lookup=yes", "mqtt://127.0.0.1:0"])
+
+        lamp.notify("/3303/0/5700", 22.5)
+        assert lwm2m.heard(phone)[1] == 22.5
+        lamp.update()
+        assert lamp.ask(coap.GET, "rd-lookup/ep").says == "2.05"  # not without lookup=yes

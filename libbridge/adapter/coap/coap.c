@@ -274,22 +274,27 @@ static int change_sockets(coap_port *cp, const bridge_url *u, bridge_error *err)
 }
 
 /* A datagram socket is its connections, so it stays, with all there is, and new options hold for everybody. */
+int coap_port_change(coap_port *cp, const bridge_url *u, const coap_limits *l, bridge_error *err)
+{
+    int rc = change_sockets(cp, u, err);
+
+    if (rc < 0) return rc;
+    cp->url = u;
+    coap_engine_limit(cp->engine, l);
+    return 0;
+}
+
 static int coap_change(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     coap_port *cp = bridge_port_state(port);
     coap_said said;
     int rc = coap_said_read(&said, cp->mem, u, err);
 
-    if (rc == 0) rc = change_sockets(cp, u, err);
-    if (rc < 0) {
-        allowed_free(said.targets);
-        return rc;
-    }
     said.limits.max_body = port_limits(port)->max_message;
-    cp->url = u;
-    coap_engine_limit(cp->engine, &said.limits);
-    take_said(cp, &said);
-    return 0;
+    if (rc == 0) rc = coap_port_change(cp, u, &said.limits, err);
+    if (rc < 0) allowed_free(said.targets);
+    else take_said(cp, &said);
+    return rc < 0 ? rc : 0;
 }
 
 coap_port *coap_home_of(bridge_port *port)

@@ -104,6 +104,8 @@ typedef struct coap_wish {
  * and room and send are the two here.  On failure all is freed. */
 int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_transport transport, const coap_hooks *how,
                    const coap_limits *l, bridge_error *err);
+/* Other options for the same address: sockets, sessions and observations stay.  On failure nothing has changed. */
+int coap_port_change(coap_port *cp, const bridge_url *u, const coap_limits *l, bridge_error *err);
 void coap_port_close(bridge_port *port);
 void coap_port_recheck(bridge_port *port, const char *identity); /* bridge_adapter.recheck, of listeners whose state begins with a coap_port */
 void coap_port_free(coap_port *cp);

@@ -93,6 +93,14 @@ static int limits_take(const bridge_url *u, lwm2m_limits *out, bridge_error *err
     return rc;
 }
 
+static void words_free(lwm2m_port *p)
+{
+    mem_free(p->coap.mem, p->mount);
+    mem_free(p->coap.mem, p->address);
+    mem_free(p->coap.mem, p->http);
+    mem_free(p->coap.mem, p->bootstrap);
+}
+
 static int words_take(const bridge_url *u, lwm2m_port *p, bridge_error *err)
 {
     const char *mount = url_get(u, "mount"), *endpoint = url_get(u, "endpoint");
@@ -178,24 +186,24 @@ static void on_buried(coap_port *cp)
     }
     lwm2m_list_close(p);
     list_remove(&p->link);
-    mem_free(cp->mem, p->mount);
-    mem_free(cp->mem, p->address);
-    mem_free(cp->mem, p->http);
-    mem_free(cp->mem, p->bootstrap);
+    words_free(p);
     s->port_count--;
     server_settle(s);
 }
 
-static int model_take(lwm2m_server *s, const bridge_url *u, bridge_error *err)
+static int model_read(lwm2m_server *s, const bridge_url *u, lwm2m_model **out, bridge_error *err)
 {
     const char *folder = url_get(u, "objects");
-    lwm2m_model *fresh = NULL;
-    int rc = folder ? lwm2m_model_read(&fresh, s->mem, folder, err) : 0;
 
-    if (!fresh) return rc;
+    *out = NULL;
+    return folder ? lwm2m_model_read(out, s->mem, folder, err) : 0;
+}
+
+static void model_take(lwm2m_server *s, lwm2m_model *fresh)
+{
+    if (!fresh) return;
     lwm2m_model_free(s->model);
     s->model = fresh;
-    return 0;
 }
 
 static coap_transport transport_of(const bridge_url *u)
@@ -205,7 +213,7 @@ static coap_transport transport_of(const bridge_url *u)
 }
 
 /* What devices call this listener: told by public=, else where it is bound, unless that is every address. */
-static int address_take(lwm2m_port *p, const bridge_url *u, bridge_error *err)
+static int address_take(const lwm2m_port *p, const bridge_url *u, char **out)
 {
     static const char *const schemes_of[] = {[COAP_UDP] = "coap", [COAP_DTLS] = "coaps", [COAP_TCP] = "coap+tcp", [COAP_TLS] = "coaps+tcp"};
     const char *public_name = url_get(u, "public");
@@ -218,40 +226,89 @@ static int address_take(lwm2m_port *p, const bridge_url *u, bridge_error *err)
     else
         snprintf(name, sizeof name, "%s://%s%s%s:%d", schemes_of[transport_of(u)], six ? "[" : "", u->host, six ? "]" : "",
                  coap_udp_port(p->coap.udp));
-    p->address = mem_text(p->coap.mem, public_name ? public_name : name);
-    return p->address ? 0 : fail_nomem(err);
+    *out = mem_text(p->coap.mem, public_name ? public_name : name);
+    return *out ? 0 : BRIDGE_NOMEM;
+}
+
+/* What the URL says beside where, into a port that serves nobody yet. */
+static int said_read(lwm2m_port *p, const bridge_url *u, coap_limits *l, bridge_error *err)
+{
+    int rc = settings_check(u, err);
+
+    if (rc == 0) rc = engine_limits_take(u, l, err);
+    if (rc == 0) rc = limits_take(u, &p->limits, err);
+    return rc == 0 ? words_take(u, p, err) : rc;
 }
 
 static int lwm2m_open(bridge_port *port, const bridge_url *u, bridge_error *err)
 {
     lwm2m_port *p = bridge_port_state(port);
     coap_limits l = {.max_body = port_limits(port)->max_message};
-    int rc = settings_check(u, err);
+    lwm2m_model *model = NULL;
+    int rc;
 
     p->server = lwm2m_server_of(port);
     if (!p->server) return fail_nomem(err);
     p->coap.mem = port_mem(port);
     list_init(&p->promises);
     snprintf(p->scheme, sizeof p->scheme, "%s", u->scheme);
-    if (rc == 0) rc = engine_limits_take(u, &l, err);
-    if (rc == 0) rc = limits_take(u, &p->limits, err);
-    if (rc == 0) rc = words_take(u, p, err);
-    if (rc == 0) rc = model_take(p->server, u, err);
+    rc = said_read(p, u, &l, err);
+    if (rc == 0) rc = model_read(p->server, u, &model, err);
     if (rc == 0) rc = coap_port_open(&p->coap, port, u, transport_of(u), &hooks, &l, err);
     if (rc < 0) {
-        mem_free(port_mem(port), p->mount);
-        mem_free(port_mem(port), p->bootstrap);
-        mem_free(port_mem(port), p->http);
+        lwm2m_model_free(model);
+        words_free(p);
         return rc;
     }
+    model_take(p->server, model);
     p->coap.on_buried = on_buried;
     p->coap.on_heard = lwm2m_on_heard;
-    address_take(p, u, NULL); /* without one devices are not told to fetch from here */
+    address_take(p, u, &p->address); /* without one devices are not told to fetch from here */
     list_push(&p->server->ports, &p->link);
     p->server->port_count++;
     lwm2m_list_open(p);
     lwm2m_take_up(p);
     return 0;
+}
+
+static void words_swap(lwm2m_port *p, lwm2m_port *with)
+{
+    lwm2m_port was = *p;
+
+    p->limits = with->limits;
+    p->mount = with->mount;
+    p->bootstrap = with->bootstrap;
+    p->address = with->address;
+    p->http = with->http;
+    p->free_names = with->free_names;
+    p->lookup = with->lookup;
+    with->mount = was.mount;
+    with->bootstrap = was.bootstrap;
+    with->address = was.address;
+    with->http = was.http;
+}
+
+/* Devices, sessions and observations stay, and new options hold for all of them.  Another mount would be other names for the devices: for
+ * that they come again. */
+static int lwm2m_change(bridge_port *port, const bridge_url *u, bridge_error *err)
+{
+    lwm2m_port *p = bridge_port_state(port), said = {.coap = {.mem = p->coap.mem, .udp = p->coap.udp, .listener = p->coap.listener}};
+    coap_limits l = {.max_body = port_limits(port)->max_message};
+    lwm2m_model *model = NULL;
+    int rc = said_read(&said, u, &l, err);
+
+    if (rc == 0 && strcmp(said.mount, p->mount) != 0) rc = BRIDGE_UNSUPPORTED;
+    if (rc == 0 && address_take(&said, u, &said.address) < 0) rc = fail_nomem(err);
+    if (rc == 0) rc = model_read(p->server, u, &model, err);
+    if (rc == 0) rc = coap_port_change(&p->coap, u, &l, err);
+    if (rc == 0) {
+        model_take(p->server, model);
+        words_swap(p, &said);
+    } else {
+        lwm2m_model_free(model);
+    }
+    words_free(&said);
+    return rc;
 }
 
 static void lwm2m_close(bridge_port *port)
@@ -313,5 +370,6 @@ const bridge_adapter lwm2m_adapter = {
     .stats = lwm2m_stats,
     .check = lwm2m_check,
     .recheck = coap_port_recheck,
+    .change = lwm2m_change,
     .address = lwm2m_address,
 };
