@@ -1,4 +1,4 @@
-"""How other makers' clients say things (Wakaama, Anjay, Zephyr, Leshan, RIOT; told by their sources and tests), at packet level: their words
+"""How other makers' clients say things (Wakaama, Zephyr, Leshan, RIOT; told by their sources and tests), at packet level: their words
 for a registration, their ways to answer, observe and bootstrap."""
 import json
 import struct
