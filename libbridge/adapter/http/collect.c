@@ -63,25 +63,17 @@ static void answer_list(request *r, int rc, const char *type, buf *b)
 
 /* ---- values as one SenML pack */
 
-static int gather_json_records(void *user, bridge_msg *msg)
+static int gather_records(gathered *g, bridge_msg *msg, bool json)
 {
-    gathered *g = user;
     size_t before = g->out->len;
-    int rc = pack_value(g->conn->port->mem, msg, true, !g->more, g->out);
+    int rc = pack_value(g->conn->port->mem, msg, json, !g->more, g->out);
 
     g->more |= g->out->len > before;
     return rc;
 }
 
-static int gather_cbor_records(void *user, bridge_msg *msg)
-{
-    gathered *g = user;
-    size_t before = g->out->len;
-    int rc = pack_value(g->conn->port->mem, msg, false, !g->more, g->out);
-
-    g->more |= g->out->len > before;
-    return rc;
-}
+static int gather_json_records(void *user, bridge_msg *msg) { return gather_records(user, msg, true); }
+static int gather_cbor_records(void *user, bridge_msg *msg) { return gather_records(user, msg, false); }
 
 /* What fits into one slice has base names and times, too. */
 static void read_pack(request *r, const char *pattern, bool json)

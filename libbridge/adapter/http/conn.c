@@ -62,6 +62,19 @@ void conn_deadline(http_conn *c, int64_t in_ms)
     if (timer_start(&c->clock, c->port->loop, in_ms, on_clock) < 0) stream_abort(c->s, BRIDGE_NOMEM);
 }
 
+void conn_watch(http_conn *c, size_t *waited)
+{
+    size_t pending = stream_pending(c->s);
+
+    if (pending > 0 && pending == *waited) {
+        c->port->timeouts++;
+        stream_abort(c->s, BRIDGE_TIMEOUT);
+        return;
+    }
+    *waited = pending;
+    conn_deadline(c, GATHER_STUCK);
+}
+
 /* ---- who is it? */
 
 /* "Basic dXNlcjpzZWNyZXQ=" into user and secret, in room.  False: some other scheme, or garbage. */

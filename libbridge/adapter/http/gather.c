@@ -113,15 +113,7 @@ void gather_drained(http_conn *c)
 
 void gather_tick(http_conn *c)
 {
-    size_t pending = stream_pending(c->s);
-
-    if (pending > 0 && pending == c->gather->stuck) {
-        c->port->timeouts++;
-        stream_abort(c->s, BRIDGE_TIMEOUT);
-        return;
-    }
-    c->gather->stuck = pending;
-    conn_deadline(c, GATHER_STUCK);
+    conn_watch(c, &c->gather->stuck);
 }
 
 static void begin(gather *g)

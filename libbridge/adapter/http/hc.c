@@ -294,15 +294,7 @@ void hc_drained(http_conn *c)
 
 void hc_tick(http_conn *c)
 {
-    size_t pending = stream_pending(c->s);
-
-    if (pending > 0 && pending == c->pieces->stuck) {
-        c->port->timeouts++;
-        stream_abort(c->s, BRIDGE_TIMEOUT);
-        return;
-    }
-    c->pieces->stuck = pending;
-    conn_deadline(c, GATHER_STUCK);
+    conn_watch(c, &c->pieces->stuck);
 }
 
 static void pieces_end(http_conn *c)

@@ -136,6 +136,7 @@ http_conn *conn_within(http_port *p, stream *s); /* of one request of HTTP/2; NU
 void conn_refuse(http_conn *c, int status, const char *why); /* and nothing more is read */
 void conn_enter(http_conn *c, conn_state to);
 void conn_deadline(http_conn *c, int64_t in_ms);
+void conn_watch(http_conn *c, size_t *waited); /* a large answer on its way: the end when nothing has moved since the last look */
 int conn_peer(http_conn *c, const request *r); /* the peer, logged in: 0, UNAUTHENTICATED, DENIED, ... */
 int conn_keep(http_conn *c, const request *r); /* the request's head outlives this call */
 void conn_done(http_conn *c);                  /* the answer of an ASKED request has been written */
