@@ -237,16 +237,9 @@ static void retry(campaign *c)
 
 /* ---- What is wanted */
 
-static const node *member(const node *body, const char *name, item_kind kind)
-{
-    node **at = body->it.kind == ITEM_MAP ? node_member((node *)(uintptr_t)body, text_of(name)) : NULL;
-
-    return at && (*at)->it.kind == kind ? *at : NULL;
-}
-
 static uint64_t number(const node *body, const char *name, uint64_t otherwise, uint64_t most)
 {
-    const node *n = member(body, name, ITEM_INT);
+    const node *n = lwm2m_member(body, name, ITEM_INT);
 
     if (!n || n->it.i < 0) return otherwise;
     return (uint64_t)n->it.i > most ? most : (uint64_t)n->it.i;
@@ -278,7 +271,7 @@ static int add_all(campaign *c, const lwm2m_port *p)
 
 static int take_targets(campaign *c, const lwm2m_port *p, const node *body)
 {
-    const node *said = member(body, "devices", ITEM_LIST), *all = member(body, "devices", ITEM_STRING);
+    const node *said = lwm2m_member(body, "devices", ITEM_LIST), *all = lwm2m_member(body, "devices", ITEM_STRING);
     int rc = said ? 0 : all && item_is(&all->it, "all") ? add_all(c, p) : BRIDGE_UNPROCESSABLE;
 
     for (const node *n = said ? said->first : NULL; n && rc == 0; n = n->next) {
@@ -296,7 +289,7 @@ static int take_targets(campaign *c, const lwm2m_port *p, const node *body)
 
 static int take_order(campaign *c, const lwm2m_port *p, const node *body, const char **why)
 {
-    const node *what = member(body, "do", ITEM_STRING);
+    const node *what = lwm2m_member(body, "do", ITEM_STRING);
     int rc;
 
     c->verb = lwm2m_verb_of(what ? (text){what->it.p, what->it.len} : text_of("update-firmware"));

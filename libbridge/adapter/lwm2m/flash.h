@@ -100,6 +100,7 @@ const lwm2m_verb *lwm2m_verb_of(text op); /* "update-firmware", ...; NULL: none 
 int lwm2m_flash_ask(lwm2m_device *d, const lwm2m_verb *verb, const oma_path *at, const char *query, bridge_msg *msg, const char **why);
 /* {"uri": ..} or {"package": base64}, and {"method": ..}, into an order that was zeroed; its done() with lwm2m_order_done(). */
 int lwm2m_order_read(lwm2m_server *s, bridge_peer *voice, const node *body, lwm2m_order *out);
+const node *lwm2m_member(const node *body, const char *name, item_kind kind); /* of an order; NULL: it is not said, or of another kind */
 void lwm2m_order_done(mem *m, lwm2m_order *order);
 
 /* ---- parts.c */

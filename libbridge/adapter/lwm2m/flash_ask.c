@@ -32,11 +32,11 @@ void lwm2m_order_done(mem *m, lwm2m_order *order)
     order->uri = NULL;
 }
 
-static const node *member(const node *body, const char *name)
+const node *lwm2m_member(const node *body, const char *name, item_kind kind)
 {
     node **at = body->it.kind == ITEM_MAP ? node_member((node *)(uintptr_t)body, text_of(name)) : NULL;
 
-    return at && (*at)->it.kind == ITEM_STRING ? *at : NULL;
+    return at && (*at)->it.kind == kind ? *at : NULL;
 }
 
 static int take_bytes(lwm2m_server *s, bridge_peer *voice, const item *it, bridge_msg **out)
@@ -52,7 +52,8 @@ static int take_bytes(lwm2m_server *s, bridge_peer *voice, const item *it, bridg
 
 int lwm2m_order_read(lwm2m_server *s, bridge_peer *voice, const node *body, lwm2m_order *out)
 {
-    const node *uri = member(body, "uri"), *package = member(body, "package"), *method = member(body, "method");
+    const node *uri = lwm2m_member(body, "uri", ITEM_STRING), *package = lwm2m_member(body, "package", ITEM_STRING),
+               *method = lwm2m_member(body, "method", ITEM_STRING);
 
     if (method && !lwm2m_way_read((text){method->it.p, method->it.len}, &out->way)) return BRIDGE_UNPROCESSABLE;
     if (package) return take_bytes(s, voice, &package->it, &out->package);

@@ -48,13 +48,6 @@ void lwm2m_parts_free(lwm2m_parts *p)
     mem_free(p->mem, p);
 }
 
-static const node *member(const node *body, const char *name, item_kind kind)
-{
-    node **at = body->it.kind == ITEM_MAP ? node_member((node *)(uintptr_t)body, text_of(name)) : NULL;
-
-    return at && (*at)->it.kind == kind ? *at : NULL;
-}
-
 static int kind_at(const oma_path *at, lwm2m_flash_kind *out)
 {
     if (at->count != 2) return BRIDGE_UNPROCESSABLE;
@@ -69,7 +62,7 @@ static int kind_at(const oma_path *at, lwm2m_flash_kind *out)
 
 static int part_read(lwm2m_server *s, bridge_peer *voice, const node *body, part *out)
 {
-    const node *at = member(body, "at", ITEM_STRING), *activate = member(body, "activate", ITEM_BOOL);
+    const node *at = lwm2m_member(body, "at", ITEM_STRING), *activate = lwm2m_member(body, "activate", ITEM_BOOL);
     text where = at ? (text){at->it.p, at->it.len} : (text){"", 0}, op;
     oma_path path;
     int rc;
@@ -87,7 +80,7 @@ static int part_read(lwm2m_server *s, bridge_peer *voice, const node *body, part
 
 int lwm2m_parts_read(lwm2m_parts **out, lwm2m_server *s, bridge_peer *voice, const node *body, const char **why)
 {
-    const node *said = member(body, "components", ITEM_LIST);
+    const node *said = lwm2m_member(body, "components", ITEM_LIST);
     lwm2m_parts *p = said ? mem_new(s->mem, lwm2m_parts) : NULL;
     int rc = said ? p ? 0 : BRIDGE_NOMEM : BRIDGE_UNPROCESSABLE;
 
