@@ -161,6 +161,20 @@ def broker(tmp_path):
 
 
 @pytest.fixture
+def wires():
+    """wires(port) gives a Wire to that port, which can be cut, stalled and refused."""
+    from libbridge._wire import Wire
+    made = []
+
+    def make(port):
+        made.append(Wire(port))
+        return made[-1]
+    yield make
+    for wire in made:
+        wire.close()
+
+
+@pytest.fixture
 def mosquitto(bridged):
     """mosquitto_pub and mosquitto_sub, pointed at the bridged of this test."""
     clients = Mosquitto(bridged.port("mqtt"))

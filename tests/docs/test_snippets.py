@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from snippets import ROOT, RUN, Snippet, snippets  # noqa: E402
 
-from peers.process import PATIENCE, Program  # noqa: E402
+from peers.process import PATIENCE, Program, python_environment  # noqa: E402
 from peers.tools import need  # noqa: E402
 
 BUILD = Path(os.environ.get("LIBBRIDGE_BUILD") or ROOT / "build").resolve()
@@ -51,7 +51,7 @@ def test_python(snippet, tmp_path):
         text = "import asyncio\nasync def main():\n" + "".join(f"    {line}\n" for line in text.splitlines()) + "asyncio.run(main())\n"
     file = tmp_path / "snippet.py"
     file.write_text(text)
-    env = {**os.environ, "PYTHONPATH": str(BUILD / "bindings" / "python"), "PYTHONUNBUFFERED": "1"}
+    env = python_environment(PYTHONPATH=str(BUILD / "bindings" / "python"), PYTHONUNBUFFERED="1")
     finish([sys.executable, file], snippet, tmp_path, env)
 
 

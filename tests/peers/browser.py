@@ -43,9 +43,8 @@ class Browser:
 
     def start(self):
         self.home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        surroundings = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # sanitizers are for us, not for it
         self.program = Program(need("chromium", "chromium-browser", "google-chrome"), *FLAGS, f"--user-data-dir={self.home.name}/profile",
-                               "about:blank", env={**surroundings, "HOME": self.home.name, "TMPDIR": self.home.name})
+                               "about:blank", env={**os.environ, "HOME": self.home.name, "TMPDIR": self.home.name})
         try:
             url = self._address()
             port, _, path = url.removeprefix("ws://127.0.0.1:").partition("/")

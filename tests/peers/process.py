@@ -6,6 +6,10 @@ import subprocess
 import threading
 import time
 
+# A sanitizer for the Python module comes into this process by preload.  It is not for the programs that are started from here, which it
+# would slow down, but for those which are Python themselves.
+SANITIZER = os.environ.pop("LD_PRELOAD", "")
+
 PATIENCE = 20.0  # seconds until something that must happen is taken for lost; never waited for when all is well
 
 
@@ -15,6 +19,11 @@ def wait_until(is_so, what="it", patience=30.0):
     while not is_so():
         assert time.monotonic() < end, f"{what} did not happen in {patience:g} s"
         time.sleep(0.01)
+
+
+def python_environment(**more):
+    """For a Python program that imports the module of this build."""
+    return {**os.environ, **({"LD_PRELOAD": SANITIZER} if SANITIZER else {}), **more}
 
 
 class Program:
@@ -95,8 +104,7 @@ class Program:
 
 def run(*argv, stdin=None, timeout=PATIENCE, check=True):
     """Runs a program to its end; CompletedProcess with bytes in .stdout and .stderr."""
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # a sanitizer is not for curl
-    done = subprocess.run([str(a) for a in argv], input=stdin, env=environment, capture_output=True, timeout=timeout,
+    done = subprocess.run([str(a) for a in argv], input=stdin, capture_output=True, timeout=timeout,
                           stdin=None if stdin is not None else subprocess.DEVNULL)
     if check and done.returncode != 0:
         raise AssertionError(f"{argv} ended with {done.returncode}: {done.stderr.decode(errors='backslashreplace')}"

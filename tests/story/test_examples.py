@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from peers.process import PATIENCE, Program, run
+from peers.process import PATIENCE, Program, python_environment, run
 from peers.tools import Mosquitto, coap_get, coap_put, curl
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,7 @@ PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.execut
 @pytest.fixture
 def environment():
     path = os.pathsep.join(p for p in (str(BUILD / "bindings" / "python"), os.environ.get("PYTHONPATH")) if p)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return python_environment(PYTHONPATH=path, PYTHONUNBUFFERED="1")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Each bridge of examples/gallery does what its first lines say."""
 import contextlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from conftest import built_adapters
 from peers import mqtt
 from peers.http import Events, Http
 from peers.lwm2m import Device
-from peers.process import wait_until
+from peers.process import python_environment, wait_until
 from peers.tools import coap_get, coap_put, curl
 
 pytest.importorskip("libbridge.testing")
@@ -190,5 +189,5 @@ def test_the_double_of_a_cloud():
     if "uplink" not in built_adapters():
         pytest.skip("no uplinks in this build")
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(GALLERY / "test_cloud.py")], capture_output=True,
-                          text=True, timeout=120, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
+                          text=True, timeout=120, env=python_environment(PYTHONPATH=":".join(sys.path)))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from peers.http import Http
+from peers.process import SANITIZER
 
 libbridge = pytest.importorskip("libbridge.testing") and __import__("libbridge")
 from libbridge import Bridge, Closed, Format, Message, Record, Records, Reply  # noqa: E402
@@ -482,7 +483,7 @@ def test_many_threads_talk_to_one_bridge(bridge):
         assert [m.value for m in got if m.path == f"n/{name}"] == list(range(200))  # in the order of each
 
 
-@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer keeps what is freed")
+@pytest.mark.skipif(bool(SANITIZER), reason="the sanitizer keeps what is freed")
 def test_nothing_leaks(bridge):
     @bridge.resource("r")
     def r(request):

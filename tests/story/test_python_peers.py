@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from peers import mqtt as mqtt_packets
-from peers.process import Program
+from peers.process import Program, python_environment
 from peers.tools import Mosquitto, coap_get, coap_observe, coap_put, curl, need
 
 libbridge = pytest.importorskip("libbridge.testing") and __import__("libbridge")
@@ -231,7 +231,7 @@ def test_ctrl_c_ends_run(tmp_path):
         print("closed", bridge.closed, flush=True)
     """))
     path = os.pathsep.join(p for p in sys.path if Path(p, "libbridge", "__init__.py").exists())
-    with Program(sys.executable, program, env={**os.environ, "PYTHONPATH": path}) as running:
+    with Program(sys.executable, program, env=python_environment(PYTHONPATH=path)) as running:
         running.wait_for("up")
 
         running.send_signal(signal.SIGINT)
@@ -253,7 +253,7 @@ def test_a_program_may_end_without_closing(tmp_path):
     """))
     path = os.pathsep.join(p for p in sys.path if Path(p, "libbridge", "__init__.py").exists())
 
-    with Program(sys.executable, program, env={**os.environ, "PYTHONPATH": path}) as running:
+    with Program(sys.executable, program, env=python_environment(PYTHONPATH=path)) as running:
         assert running.rest() == ["a"]
         assert running.wait() == 0
 

@@ -17,19 +17,6 @@ QUICK = "retry_min=20&retry_max=200"
 
 
 @pytest.fixture
-def wires():
-    from libbridge._wire import Wire
-    made = []
-
-    def make(port):
-        made.append(Wire(port))
-        return made[-1]
-    yield make
-    for wire in made:
-        wire.close()
-
-
-@pytest.fixture
 def make(make_bridge):
     """A bridge without listeners, on the system's clock."""
     return lambda *urls, **options: make_bridge(*urls, clock=None, patience=LONG, **options)

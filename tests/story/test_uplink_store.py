@@ -122,10 +122,11 @@ def test_a_broker_is_answered_when_its_message_is_on_disk(bridged_again, tmp_pat
         broker.socket.close()
 
 
-def test_an_uplink_takes_the_place_of_one_of_its_name_with_what_waits(make_bridge, broker, tmp_path):
+def test_an_uplink_takes_the_place_of_one_of_its_name_with_what_waits(make_bridge, broker, wires, tmp_path):
     """At once, as loading a config again does: what was said last is not on disk by itself for another second."""
-    broker.kill()
-    url = broker.url(f"out=n/%23;qos=1&name=cloud&{QUICK}")
+    wire = wires(broker.port)
+    wire.refuse()
+    url = f"mqtt://127.0.0.1:{wire.port}?out=n/%23;qos=1&name=cloud&{QUICK}"
     bridge = make_bridge(store=f"sqlite:{tmp_path}/bridge.db?commit=1000")
     uplink = bridge.connect(url)
     for i in range(100):
@@ -135,7 +136,7 @@ def test_an_uplink_takes_the_place_of_one_of_its_name_with_what_waits(make_bridg
             uplink.close()
             uplink = bridge.connect(url)
 
-    broker.start()
     heard = broker.clients.subscribe("n/#", options=("-q", "1", "-F", "%p"))
+    wire.refuse(False)
 
     assert [heard.line() for _ in range(100)] == [str(i) for i in range(100)]
