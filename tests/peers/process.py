@@ -29,6 +29,8 @@ def python_environment(**more):
 class Program:
     """A running program whose output comes in lines.  Use it with `with`, or call stop()."""
 
+    ends_at = signal.SIGTERM
+
     def __init__(self, *argv, env=None, cwd=None, errors=None):
         self.argv = [str(a) for a in argv]
         self.seen = []
@@ -82,8 +84,9 @@ class Program:
     def send_signal(self, number):
         self.process.send_signal(number)
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=None):
         """Ends it and returns its exit code; kills what does not want to end, which is a failure."""
+        number = number or self.ends_at
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -100,6 +103,13 @@ class Program:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Listener(Program):
+    """A foreign program that only listens.  It is not asked to end: mosquitto_sub's handler of SIGTERM takes a lock that the program may
+    hold, and coap-client may look at what its handler has set, and then wait for the next datagram."""
+
+    ends_at = signal.SIGKILL
 
 
 def run(*argv, stdin=None, timeout=PATIENCE, check=True):

@@ -1,10 +1,9 @@
 """The tools that everybody has: mosquitto's clients, libcoap's, curl.  A missing one skips the test and says so."""
 import shutil
-import signal
 
 import pytest
 
-from .process import PATIENCE, Program, run
+from .process import PATIENCE, Listener, run
 
 
 def need(*names):
@@ -39,14 +38,14 @@ class Mosquitto:
     def subscribe(self, *topics, options=("-v",)):
         """A running mosquitto_sub, subscribed already; .line() gives 'topic payload'."""
         filters = [word for topic in topics for word in ("-t", topic)]
-        sub = Program(*stdbuf(need("mosquitto_sub"), *self.address, "-d", *options, *filters))
+        sub = Listener(*stdbuf(need("mosquitto_sub"), *self.address, "-d", *options, *filters))
         self._running.append(sub)
         sub.wait_for("Subscribed (mid:")
         return Heard(sub)
 
     def close(self):
         for sub in self._running:
-            sub.stop(signal.SIGKILL)  # at SIGTERM it may wait for ever: its handler takes a lock that the program may hold
+            sub.stop()
 
 
 class Heard:
@@ -87,7 +86,7 @@ def coap_put(url, payload, *options):
 def coap_observe(url, *options, seconds=60):
     """A running coap-client that observes; .line() gives what is notified (payloads must end in a newline)."""
     client = need("coap-client", "coap-client-openssl", "coap-client-notls", "coap-client-gnutls")
-    return Program(*stdbuf(client, "-s", seconds, *options, "-m", "get", url))
+    return Listener(*stdbuf(client, "-s", seconds, *options, "-m", "get", url))
 
 
 def curl(*options, timeout=PATIENCE):

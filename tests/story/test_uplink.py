@@ -466,7 +466,7 @@ def test_a_broker_that_does_not_speak_mqtt_5_is_spoken_to_in_3_1_1(make, refusal
 def test_what_waits_is_sent_before_the_bridge_ends(make, broker):
     heard = broker.clients.subscribe("n/#", options=("-q", "1", "-F", "%p"))
     bridge = make()
-    up(bridge, broker.url("out=n/%23"))
+    up(bridge, broker.url("out=n/%23&linger=30000"))
     for i in range(2000):
         bridge.publish("n/x", str(i), qos=1)
 
