@@ -197,9 +197,9 @@ def tab(chromium):
     assert page.complaints == []
 
 
-# ---- .ci/run gives a failed test one more try (--reruns 1), alone of its kind for that moment on a busy machine.  It is told who needed it,
+# ---- .ci/run gives a failed test two more tries (--reruns 2), a little later on a busy machine.  It is told who needed it,
 # and is not for everybody: many of them are no accident, and what a sanitizer says never is.
-SECOND_TRIES = 3
+SECOND_TRIES = 4
 
 
 def _second_tries(config):
@@ -218,4 +218,4 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section(f"unsteady: {report.nodeid} ({report.when})")
         terminalreporter.line(report.longreprtext)
     if len(_second_tries(terminalreporter.config)) > SECOND_TRIES:
-        terminalreporter.line(f"more than {SECOND_TRIES} tests needed a second try: the run has failed")
+        terminalreporter.line(f"more than {SECOND_TRIES} second tries were needed: the run has failed")
