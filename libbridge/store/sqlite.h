@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-enum { SQLITE_VERSION_OF_SCHEMA = 2, SQLITE_ID = 0x42726467 /* "Brdg": application_id */, SQLITE_NEWER = 10000,
+enum { SQLITE_VERSION_OF_SCHEMA = 3, SQLITE_ID = 0x42726467 /* "Brdg": application_id */, SQLITE_NEWER = 10000,
        SQLITE_PRUNE = 5000 /* records that go at once; also in the text of the queries */ };
 
 typedef enum sqlite_query { Q_PUT, Q_REMOVE, Q_REMOVE_BELOW, Q_APPEND, Q_TRIM, Q_ITEMS, Q_EACH, Q_RECORD, Q_PRUNE_OLD, Q_PRUNE_MOST, Q_COUNT } sqlite_query;

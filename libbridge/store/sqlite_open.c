@@ -36,6 +36,7 @@ static const char *const migrations[SQLITE_VERSION_OF_SCHEMA] = {
     "CREATE TABLE queued(queue INTEGER NOT NULL, number INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY(queue, number)) WITHOUT ROWID;",
     "CREATE TABLE history(path INTEGER NOT NULL, time INTEGER NOT NULL, part INTEGER NOT NULL, format INTEGER NOT NULL, number REAL, name TEXT,"
     " origin TEXT, value BLOB, PRIMARY KEY(path, time, part)) WITHOUT ROWID;",
+    "", /* the same tables; but a queue may refer to a body in another one, which an older version would not find */
 };
 
 static char *name_with(const char *file, const char *suffix)

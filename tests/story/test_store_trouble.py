@@ -286,7 +286,7 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path, start):
     finally:
         two.end()
     with sqlite3.connect(file) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
         assert db.execute("SELECT count(*) FROM history").fetchone() == (1,)
     db.close()
 

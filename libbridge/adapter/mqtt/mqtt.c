@@ -43,6 +43,7 @@ mqtt_shared *mqtt_shared_of(bridge_port *home)
     map_init(&sh->by_id, sh->mem, seed);
     map_init(&sh->users, sh->mem, seed);
     map_init(&sh->addresses, sh->mem, seed);
+    map_init(&sh->bodies, sh->mem, seed);
     buf_init(&sh->scratch, sh->mem, 0);
     buf_init(&sh->extra, sh->mem, 0);
     counts_begin(&sh->handed, sh, home);
@@ -60,6 +61,7 @@ static void shared_done(mqtt_shared *sh)
     mqtt_encodings_free(sh);
     map_done(&sh->by_id);
     map_done(&sh->users);
+    mqtt_bodies_done(sh);
     mqtt_addresses_forget(sh);
     buf_done(&sh->scratch);
     buf_done(&sh->extra);

@@ -2,7 +2,7 @@
 #include "hub/port.h"
 #include "store/store.h"
 
-enum { PERSIST_VERSION = 1, SESSION_VERSION = 3 };
+enum { SESSION_VERSION = 3, PLACE_MOST = 0x7fffffff };
 
 typedef struct mqtt_later { /* a packet that waits for the disk */
     bridge_store_wait wait;
@@ -57,6 +57,7 @@ void mqtt_persist_end(mqtt_session *s)
 
     mqtt_persist_offline(s);
     if (!s->queue) return;
+    mqtt_body_leave_all(s);
     bridge_store_remove(store, BRIDGE_KEPT_SESSION, s->id, s->id_len);
     bridge_store_remove_below(store, BRIDGE_KEPT_SUBSCRIPTION, s->id, s->id_len + 1); /* with its NUL */
     bridge_store_remove_below(store, BRIDGE_KEPT_RESPONDER, s->id, s->id_len + 1);
@@ -166,35 +167,43 @@ static void note_batch(mqtt_session *s, uint64_t seq)
 static int pack(mqtt_session *s, buf *b, const mqtt_out *o)
 {
     const uint32_t *ids = o->id_count > 1 ? o->ids.many : &o->ids.one;
-    int rc = buf_put_u8(b, PERSIST_VERSION);
+    int rc = buf_put_u8(b, o->body ? PERSIST_REFERS : PERSIST_VERSION);
 
-    (void)s;
     if (rc == 0) rc = buf_put_u8(b, (uint8_t)(o->qos | o->retain << 2 | o->shared << 3 | (o->state == OUT_RELEASED) << 4));
     if (rc == 0) rc = buf_put_u8(b, o->id_count);
     for (unsigned i = 0; rc == 0 && i < o->id_count; i++) rc = buf_put_be32(b, ids[i]);
+    if (rc == 0 && o->body) return buf_put_be64(b, mqtt_body_of(s->shared, o));
     return rc == 0 && o->msg ? store_pack(b, o->msg) : rc;
 }
 
-void mqtt_persist_push(mqtt_session *s, mqtt_out *o, uint64_t seq)
+void mqtt_persist_item(mqtt_session *s, mqtt_out *o, uint64_t seq)
 {
     buf *b = &s->shared->packed;
     bridge_store_mark mark = {0};
     int rc;
 
-    if (!s->queue || o->qos == 0) return;
     buf_clear(b);
-    note_batch(s, seq);
     rc = pack(s, b, o);
     if (rc == 0) rc = bridge_store_append(s->shared->store, s->queue, seq, b->data, b->len, &mark);
-    o->place = mark.at / 8 < UINT32_MAX ? (uint32_t)(mark.at / 8) : 0;
+    o->place = mark.at / 8 < PLACE_MOST ? (uint32_t)(mark.at / 8) & PLACE_MOST : 0;
     if (rc < 0) lost(s, "a message");
 }
 
-void mqtt_persist_drop(mqtt_session *s, const mqtt_out *o, uint64_t seq)
+void mqtt_persist_push(mqtt_session *s, mqtt_out *o, uint64_t seq)
+{
+    if (!s->queue || o->qos == 0) return;
+    note_batch(s, seq);
+    mqtt_body_join(s, o, seq);
+    mqtt_persist_item(s, o, seq);
+}
+
+void mqtt_persist_drop(mqtt_session *s, mqtt_out *o, uint64_t seq)
 {
     bridge_store_mark mark = {.batch = seq >= s->mark_seq ? s->mark_batch : 0, .at = (size_t)o->place * 8};
 
-    if (s->queue && o->qos) bridge_store_drop(s->shared->store, s->queue, seq, mark.batch ? &mark : NULL);
+    if (!s->queue || !o->qos) return;
+    bridge_store_drop(s->shared->store, s->queue, seq, mark.batch ? &mark : NULL);
+    mqtt_body_leave(s->shared, o);
 }
 
 void mqtt_persist_release(mqtt_session *s, const mqtt_out *o, uint64_t seq)

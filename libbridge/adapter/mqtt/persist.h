@@ -11,6 +11,8 @@
 #define ADAPTER_MQTT_PERSIST_H
 #include "adapter/mqtt/session.h"
 
+enum { PERSIST_VERSION = 1, PERSIST_REFERS = 2 /* of a message: its body is elsewhere */ };
+
 static inline bool mqtt_persists(const mqtt_session *s)
 {
     return s->queue != 0;
@@ -29,7 +31,8 @@ void mqtt_persist_responder_not(mqtt_session *s, const char *filter);
 void mqtt_persist_in(mqtt_session *s, uint16_t id, bool there);
 /* The ring's messages: seq is first_seq and the place. */
 void mqtt_persist_push(mqtt_session *s, mqtt_out *o, uint64_t seq);
-void mqtt_persist_drop(mqtt_session *s, const mqtt_out *o, uint64_t seq);
+void mqtt_persist_item(mqtt_session *s, mqtt_out *o, uint64_t seq); /* as it is now, over what was there */
+void mqtt_persist_drop(mqtt_session *s, mqtt_out *o, uint64_t seq);
 void mqtt_persist_release(mqtt_session *s, const mqtt_out *o, uint64_t seq);
 /* May this QoS 2 message leave?  If not yet, the queue is pumped again when it may. */
 bool mqtt_persist_may_send(mqtt_session *s, uint64_t seq);
@@ -38,6 +41,27 @@ void mqtt_persist_send(mqtt_session *s, wire_type type, uint16_t id, uint8_t rea
 int mqtt_persist_send_packet(mqtt_session *s, const wire_packet *p);
 int mqtt_persist_welcome(mqtt_session *s, const wire_packet *connack, bool fresh); /* then mqtt_connect_done() */
 void mqtt_persist_offline(mqtt_session *s); /* nothing of what waits is sent any more */
+
+/* ---- bodies.c */
+struct mqtt_body {
+    bridge_msg *msg; /* the map's key */
+    uint64_t number;
+    uint32_t uses;
+    bridge_store_mark mark;
+};
+void mqtt_body_join(mqtt_session *s, mqtt_out *o, uint64_t seq); /* before it is written: is it one that others wait for, too? */
+void mqtt_body_leave(mqtt_shared *sh, mqtt_out *o);              /* it has its message still */
+void mqtt_body_leave_all(mqtt_session *s);
+uint64_t mqtt_body_of(mqtt_shared *sh, const mqtt_out *o);
+void mqtt_bodies_done(mqtt_shared *sh);
+typedef struct mqtt_loaded { /* while sessions are read */
+    mqtt_shared *sh;
+    mqtt_body **all; /* [count], by number */
+    size_t count, room;
+} mqtt_loaded;
+int mqtt_bodies_load(mqtt_loaded *l);
+bridge_msg *mqtt_body_refer(mqtt_loaded *l, uint64_t number); /* a reference of the caller's; NULL: there is none */
+void mqtt_bodies_loaded(mqtt_loaded *l);
 
 /* ---- persist_load.c */
 void mqtt_persist_load(mqtt_shared *sh);

@@ -6,6 +6,7 @@
 typedef struct loading {
     mqtt_shared *sh;
     mqtt_session *session;
+    mqtt_loaded bodies;
     size_t broken;
     bool wrong; /* of this session */
     uint64_t unsent; /* of this session: from this number on nothing was sent */
@@ -41,7 +42,7 @@ static int on_subscription(void *user, const void *key, size_t key_len, const vo
     char *filter;
     int rc;
 
-    if (len != 6 || v[0] != 1 || s->id_len + 1u + group_len >= key_len) {
+    if (len != 6 || v[0] != PERSIST_VERSION || s->id_len + 1u + group_len >= key_len) {
         l->broken++;
         return 0;
     }
@@ -63,7 +64,7 @@ static int on_responder(void *user, const void *key, size_t key_len, const void 
     mqtt_session *s = l->session;
     const uint8_t *v = value;
     const char *at = (const char *)key + s->id_len + 1;
-    char *filter = len == 2 && v[0] == 1 ? mem_text_len(l->sh->mem, at, key_len - s->id_len - 1) : NULL;
+    char *filter = len == 2 && v[0] == PERSIST_VERSION ? mem_text_len(l->sh->mem, at, key_len - s->id_len - 1) : NULL;
     int rc = filter ? mqtt_respond(s, filter, v[1] & 3) : BRIDGE_SYNTAX;
 
     mem_free(l->sh->mem, filter);
@@ -87,9 +88,10 @@ static int on_inflight(void *user, const void *key, size_t key_len, const void *
 static int read_message(loading *l, mqtt_out *o, bytes *b)
 {
     mem *m = l->sh->mem;
+    unsigned version = (unsigned)take(b, 1);
     uint8_t bits;
 
-    if (take(b, 1) != 1) return BRIDGE_SYNTAX;
+    if (version != PERSIST_VERSION && version != PERSIST_REFERS) return BRIDGE_SYNTAX;
     bits = (uint8_t)take(b, 1);
     o->qos = bits & 3;
     o->retain = bits >> 2 & 1;
@@ -99,6 +101,11 @@ static int read_message(loading *l, mqtt_out *o, bytes *b)
     if (b->bad || o->qos == 0 || o->qos == 3) return BRIDGE_SYNTAX;
     if (o->id_count > 1 && !(o->ids.many = mem_new_array(m, uint32_t, o->id_count))) return BRIDGE_NOMEM;
     for (unsigned i = 0; i < o->id_count; i++) *(o->id_count > 1 ? &o->ids.many[i] : &o->ids.one) = (uint32_t)take(b, 4);
+    if (version == PERSIST_REFERS) {
+        o->msg = mqtt_body_refer(&l->bodies, take(b, 8));
+        o->body = o->msg != NULL;
+        return o->body ? 0 : BRIDGE_SYNTAX;
+    }
     if (b->bad) return BRIDGE_SYNTAX;
     return o->state == OUT_RELEASED ? 0 : store_unpack(m, b->at, (size_t)(b->end - b->at), &o->msg);
 }
@@ -116,6 +123,7 @@ static int on_message(void *user, uint64_t number, const void *value, size_t len
     if (rc == 0) rc = mqtt_queue_restore(l->session, &o, number);
     if (rc == 0) return 0;
     if (o.id_count > 1) mem_free(l->sh->mem, o.ids.many);
+    mqtt_body_leave(l->sh, &o);
     bridge_msg_unref(o.msg);
     l->broken++;
     return 0;
@@ -208,11 +216,12 @@ static void load_one(loading *l, const found *f)
 
 void mqtt_persist_load(mqtt_shared *sh)
 {
-    loading l = {.sh = sh};
+    loading l = {.sh = sh, .bodies = {.sh = sh}};
     finding all = {.mem = sh->mem, .last = &all.first};
     size_t sessions = 0;
 
     if (!sh->store) return;
+    if (mqtt_bodies_load(&l.bodies) < 0) l.broken++;
     bridge_store_each(sh->store, BRIDGE_KEPT_SESSION, NULL, 0, on_session, &all);
     for (found *f; (f = all.first);) {
         all.first = f->next;
@@ -220,6 +229,7 @@ void mqtt_persist_load(mqtt_shared *sh)
         mem_free(sh->mem, f);
         sessions++;
     }
+    mqtt_bodies_loaded(&l.bodies);
     if (sessions) bridge_port_log(sh->port, BRIDGE_LOG_INFO, "store", "sessions=%zu", sessions);
     if (l.broken) bridge_port_log(sh->port, BRIDGE_LOG_ERROR, "store", "%zu entries of sessions cannot be understood", l.broken);
 }

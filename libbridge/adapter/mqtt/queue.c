@@ -106,6 +106,11 @@ static uint64_t seq_of(const mqtt_session *s, const mqtt_out *o)
     return s->first_seq + (((uint32_t)(o - s->ring) - s->head) & (s->room - 1));
 }
 
+mqtt_out *mqtt_queue_at(mqtt_session *s, uint64_t seq)
+{
+    return seq - s->first_seq < s->count ? at(s, (uint32_t)(seq - s->first_seq)) : NULL;
+}
+
 void mqtt_queue_done(mqtt_session *s, mqtt_out *o)
 {
     mqtt_persist_drop(s, o, seq_of(s, o));
@@ -117,6 +122,7 @@ void mqtt_queue_done(mqtt_session *s, mqtt_out *o)
 
 void mqtt_queue_release(mqtt_session *s, mqtt_out *o)
 {
+    mqtt_body_leave(s->shared, o);
     drop_msg(s, o);
     o->state = OUT_RELEASED;
     mqtt_persist_release(s, o, seq_of(s, o));
@@ -263,6 +269,7 @@ void mqtt_queue_pass_on(mqtt_session *s)
 
 void mqtt_queue_free(mqtt_session *s)
 {
+    if (s->shared->whole.session == s) s->shared->whole.session = NULL;
     for (uint32_t i = 0; i < s->count; ++i) drop_msg(s, at(s, i));
     mem_free(s->shared->mem, s->ring);
     s->ring = NULL;

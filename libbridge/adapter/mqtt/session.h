@@ -9,6 +9,7 @@
  *   reason.c          what is said about a no
  *   ask.c             a client asks                       respond.c            a client answers
  *   persist.c         sessions in the store               persist_load.c       and back
+ *   bodies.c          there: messages that several wait for
  * The codec below (wire.h) knows nothing of all this. */
 #ifndef ADAPTER_MQTT_SESSION_H
 #define ADAPTER_MQTT_SESSION_H
@@ -23,6 +24,7 @@ typedef struct mqtt_port mqtt_port;
 typedef struct mqtt_shared mqtt_shared;
 typedef struct mqtt_client mqtt_client;
 typedef struct mqtt_session mqtt_session;
+typedef struct mqtt_body mqtt_body;
 
 typedef struct mqtt_limits { /* of a listener; docs/limits.md, MQTT */
     uint64_t max_connections, max_per_user, max_sessions, max_packet, max_inflight, receive_max, topic_aliases, max_queue,
@@ -51,6 +53,12 @@ typedef struct mqtt_user { /* the connections that use one name */
     size_t len;
     char name[];
 } mqtt_user;
+
+typedef struct mqtt_whole { /* the message that was written last with all it has; bodies.c */
+    mqtt_session *session;
+    uint64_t seq;
+    const bridge_msg *msg;
+} mqtt_whole;
 
 struct mqtt_port { /* a listener */
     bool is_home; /* false: see mqtt_shared */
@@ -89,6 +97,9 @@ struct mqtt_shared {
     struct mqtt_ack *spare;     /* for the next PUBLISH that may have to wait */
     bridge_store *store;        /* or NULL: nothing outlives the process; see persist.h */
     buf packed;                 /* a message on its way there */
+    map bodies;                 /* message -> mqtt_body */
+    uint64_t body_queue, last_body; /* where they lie, 0: there were none yet; the last one's number */
+    mqtt_whole whole;
     bool loading;               /* what comes now is there already */
     bool ending;                /* the process ends: sessions that are in the store stay there */
 };
@@ -159,7 +170,8 @@ typedef struct mqtt_out {
     uint8_t again : 1;  /* sent on an earlier connection */
     uint8_t shared : 1; /* by a shared subscription: somebody else may get it instead */
     uint8_t kept : 1;   /* it was there before the subscription */
-    uint32_t place;     /* of its append in the store's batch, in units of 8; see persist.c */
+    uint32_t place : 31; /* of its append in the store's batch, in units of 8; see persist.c */
+    uint32_t body : 1;   /* what is written there is a reference */
 } mqtt_out;
 
 typedef struct mqtt_ack { /* an acknowledgement that waits for the hub, or for one that does */
@@ -270,6 +282,7 @@ int64_t mqtt_will_delay(const mqtt_session *s); /* ms; -1: no will */
 int mqtt_queue_push(mqtt_session *s, bridge_msg *msg, const bridge_delivery *how, bool retain);
 void mqtt_queue_pump(mqtt_session *s); /* sends what may be sent */
 mqtt_out *mqtt_queue_find(mqtt_session *s, uint16_t id);
+mqtt_out *mqtt_queue_at(mqtt_session *s, uint64_t seq); /* by its number in the store; NULL: it is gone */
 void mqtt_queue_done(mqtt_session *s, mqtt_out *o);
 void mqtt_queue_release(mqtt_session *s, mqtt_out *o); /* PUBREC came: the message may go, the identifier stays */
 uint64_t mqtt_queue_unsent(const mqtt_session *s); /* while it is away: the number of the first that no connection has seen */
