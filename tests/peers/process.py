@@ -52,10 +52,10 @@ class Program:
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise TimeoutError(f"no line from {self.argv}; so far: {self.seen}") from None
+            raise TimeoutError(f"no line from {self.argv}; so far: {self.seen[-20:]}") from None
         if line is None:
             self._lines.put(None)
-            raise EOFError(f"{self.argv} ended with {self.process.wait(PATIENCE)}; it said: {self.seen}")
+            raise EOFError(f"{self.argv} ended with {self.process.wait(PATIENCE)}; it said: {self.seen[-50:]}")
         self.seen.append(line)
         return line
 
