@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-PATIENCE = 10.0
+from .process import PATIENCE
 
 CON, NON, ACK, RST = range(4)
 TYPES = ("CON", "NON", "ACK", "RST")

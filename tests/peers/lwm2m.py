@@ -15,9 +15,9 @@ import threading
 
 from . import coap
 from .coap import ACCEPT, CONTENT_FORMAT, OBSERVE, URI_PATH, URI_QUERY, Message, code, uint
+from .process import PATIENCE
 
 TEXT, LINKS, OPAQUE, CBOR, SENML_JSON, SENML_CBOR, TLV, LWM2M_JSON, LWM2M_CBOR = 0, 40, 42, 60, 110, 112, 11542, 11543, 11544
-PATIENCE = 20.0
 
 
 def tlv_value(value):

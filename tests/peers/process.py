@@ -10,7 +10,7 @@ import time
 # would slow down, but for those which are Python themselves.
 SANITIZER = os.environ.pop("LD_PRELOAD", "")
 
-PATIENCE = 20.0  # seconds until something that must happen is taken for lost; never waited for when all is well
+PATIENCE = 30.0  # seconds until something that must happen is taken for lost; never waited for when all is well
 
 
 def wait_until(is_so, what="it", patience=30.0):

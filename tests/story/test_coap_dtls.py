@@ -18,7 +18,7 @@ def client(request):
     program = need("coap-client-" + request.param)
 
     def call(port, *options, path="x", check=True):
-        return run(program, "-B", "10", *options, f"coaps://127.0.0.1:{port}/r/{path}", check=check, timeout=20)
+        return run(program, "-B", "25", *options, f"coaps://127.0.0.1:{port}/r/{path}", check=check, timeout=30)
     return call
 
 
@@ -122,13 +122,13 @@ def test_a_certificate_that_was_taken_back_is_refused(start_bridged, tmp_path):
 
     def put(with_cert, with_key, value):
         run(program, "-B", "3", "-c", with_cert, "-j", with_key, "-R", authority.file, "-m", "put", "-e", value, f"coaps://127.0.0.1:{port}/r/x",
-            check=False, timeout=20)
+            check=False, timeout=30)
 
     put(bad, bad_key, "bad")
     put(good, good_key, "good")
     put(bad, bad_key, "bad")
 
-    got = run(program, "-B", "10", "-c", good, "-j", good_key, "-R", authority.file, "-m", "get", f"coaps://127.0.0.1:{port}/r/x", timeout=20)
+    got = run(program, "-B", "25", "-c", good, "-j", good_key, "-R", authority.file, "-m", "get", f"coaps://127.0.0.1:{port}/r/x", timeout=30)
     assert got.stdout.strip() == b"good"
 
 
@@ -138,8 +138,8 @@ def test_certificates_both_ways(start_bridged, certificate):
                          f"&ca={certificate}/cert.pem").port("coaps")
     url = f"coaps://127.0.0.1:{port}/r/x"
 
-    run(program, "-B", "10", "-c", certificate / "cert.pem", "-j", certificate / "key.pem", "-n", "-m", "put", "-e", "1", url)
-    with_one = run(program, "-B", "10", "-c", certificate / "cert.pem", "-j", certificate / "key.pem", "-n", "-m", "get", url)
+    run(program, "-B", "25", "-c", certificate / "cert.pem", "-j", certificate / "key.pem", "-n", "-m", "put", "-e", "1", url)
+    with_one = run(program, "-B", "25", "-c", certificate / "cert.pem", "-j", certificate / "key.pem", "-n", "-m", "get", url)
     without = run(program, "-B", "5", "-n", "-m", "get", url, check=False)
 
     assert with_one.stdout.strip() == b"1"

@@ -12,7 +12,7 @@ from peers.coap import GET, NON, Shim, Socket, code
 from peers.coap_site import device, heard, join, listener, port_of, site  # noqa: F401: fixtures, too
 from peers.tools import Mosquitto, curl
 
-LONG = 20
+LONG = 30
 
 
 # ---- questions pass through

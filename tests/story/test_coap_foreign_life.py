@@ -12,7 +12,7 @@ from peers.coap_site import device, heard, join, listener, site  # noqa: F401: f
 from peers.libcoap import coap_server
 from peers.tools import curl
 
-LONG = 20
+LONG = 30
 
 
 # ---- health

@@ -9,7 +9,7 @@ from peers.coap import ETAG, GET, HOP_LIMIT, MAX_AGE, PROXY_SCHEME, PROXY_URI, U
 from peers.coap_site import device  # noqa: F401: a fixture
 from peers.tools import coap_client, curl
 
-LONG = 20
+LONG = 30
 
 
 @pytest.fixture

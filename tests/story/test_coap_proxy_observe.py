@@ -6,7 +6,7 @@ from peers.coap import CONTENT_FORMAT, ETAG, FETCH, GET, MAX_AGE, OBSERVE, PROXY
 from peers.coap_device import Device
 from peers.tools import coap_observe
 
-LONG = 20
+LONG = 30
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from peers import coap
 from peers.coap import ETAG, GET, MAX_AGE, PROXY_URI, Socket, uint
 
-LONG = 20
+LONG = 30
 
 
 @pytest.fixture

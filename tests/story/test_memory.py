@@ -21,7 +21,7 @@ def test_near_the_limit_new_messages_and_clients_are_refused(start_bridged):
             assert size < 60000 or i > 20
 
         status = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "PUT", "-d", "1",
-                                 f"http://127.0.0.1:{bridge.port('http')}/resources/one/more"], capture_output=True, text=True, timeout=20)
+                                 f"http://127.0.0.1:{bridge.port('http')}/resources/one/more"], capture_output=True, text=True, timeout=30)
         assert status.stdout in ("429", "503")
         with mqtt.Client(port, version=5) as late:
             late.send(mqtt.connect("late", version=5))

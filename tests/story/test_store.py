@@ -34,12 +34,12 @@ def kill(program):
 
 def put(bridged, path, data, headers=None):
     request = urllib.request.Request(f"{bridged.url('http')}/{path}", data=data.encode(), method="PUT", headers=headers or {})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return answer.status
 
 
 def get(bridged, path):
-    with urllib.request.urlopen(f"{bridged.url('http')}/{path}", timeout=20) as answer:
+    with urllib.request.urlopen(f"{bridged.url('http')}/{path}", timeout=30) as answer:
         return answer.read().decode(), dict(answer.headers)
 
 

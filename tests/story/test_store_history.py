@@ -24,13 +24,13 @@ def start(start_bridged, tmp_path):
 
 def put(bridged, path, data, kind="text/plain"):
     url = f"{bridged.url('http')}/{path}"
-    with urllib.request.urlopen(urllib.request.Request(url, data=data.encode(), method="PUT", headers={"Content-Type": kind}), timeout=20):
+    with urllib.request.urlopen(urllib.request.Request(url, data=data.encode(), method="PUT", headers={"Content-Type": kind}), timeout=30):
         pass
 
 
 def ask(bridged, question, accept=None):
     url = f"{bridged.url('http').removesuffix('/resources')}/history/{question}"
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept} if accept else {}), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept} if accept else {}), timeout=30) as answer:
         return answer.read().decode()
 
 
@@ -117,7 +117,7 @@ def test_over_coap(start):
     done = need("coap-client-notls")
     import subprocess
     url = f"{bridged.url('coap').removesuffix('/r')}/r/$history/s/c?limit=1"
-    said = subprocess.run([done, "-m", "get", url], capture_output=True, text=True, timeout=20).stdout
+    said = subprocess.run([done, "-m", "get", url], capture_output=True, text=True, timeout=30).stdout
 
     assert json.loads(said)[0]["value"] == 7
 

@@ -216,7 +216,7 @@ def turn(peers):
 
 
 def put(bridged, number):
-    c = http.client.HTTPConnection("127.0.0.1", bridged.port("http"), timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", bridged.port("http"), timeout=30)
     c.request("PUT", "/resources/http/value", body=str(number))
     status = c.getresponse().status
     c.close()
@@ -224,7 +224,7 @@ def put(bridged, number):
 
 
 def fetch(bridged, path):
-    c = http.client.HTTPConnection("127.0.0.1", bridged.port("http"), timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", bridged.port("http"), timeout=30)
     c.request("GET", "/resources/" + path)
     answer = c.getresponse()
     said = answer.read()
