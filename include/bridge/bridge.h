@@ -327,6 +327,9 @@ typedef struct bridge_owner_fns {
      * Told too of watchers that were there before it. */
     void (*interest)(void *user, const char *filter, bool wanted); /* borrow */
     void (*cancel)(void *user, bridge_call *call); /* optional: nobody waits any more; you may still answer, or just unref */
+    /* Optional.  Somebody wants to watch what a question asks for at path: a FETCH (its payload says which part), or a query.  Appends to out,
+     * NUL-terminated, where that is told, and answered, by itself: "/!composite/3.0.0".  1; 0: at path itself; negative: it cannot be watched. */
+    int (*part)(void *user, const char *path, bridge_msg *question, const char *query, char *out, size_t room); /* borrow */
 } bridge_owner_fns;
 /* As bridge_handle(), which is this with call() alone. */
 BRIDGE_API int bridge_own(bridge *b, const char *pattern, const bridge_owner_fns *fns, void *user, bridge_slot **out,

@@ -107,6 +107,24 @@ bool own_watch_began(bridge_watch *w, const pattern *p)
     return len > 0 && began(w, (text){filter, (size_t)len});
 }
 
+int bridge_peer_part(bridge_peer *peer, const char *path, bridge_msg *question, const char *query, char *out, size_t room)
+{
+    hub *h = peer->port->hub;
+    char canonical[PATH_BYTES + 1];
+    size_t len = strlen(path);
+    int known = h->tree->owners.count ? routes_path_of(h, peer->scheme, text_of(path), canonical, sizeof canonical) : 0, rc;
+    bridge_owner *o = known > 0 ? hub_owner(h, canonical, (size_t)known) : NULL;
+
+    if (!o || !o->fns.part || o->gone) return 0;
+    while (len && path[len - 1] == '/') len--; /* "lamp/" is asked like "lamp" */
+    if (len >= room) return BRIDGE_TOOBIG;
+    hub_enter(h);
+    rc = o->fns.part(o->user, canonical, question, query, out + len, room - len);
+    hub_leave(h);
+    if (rc > 0) memcpy(out, path, len);
+    return rc;
+}
+
 /* ---- watchers that were there before their owner */
 
 typedef struct search {

@@ -21,15 +21,26 @@ bridge_format msg_format(const bridge_msg *msg)
     return msg->format == BRIDGE_FORMAT_AUTO ? codec_guess(msg_data(msg), msg->len) : (bridge_format)msg->format;
 }
 
+/* Names of values begin with the path; what begins with '!' is an operation of what stands in front of it, and in no value's name. */
+static const char *base_of(const bridge_msg *msg, char **made)
+{
+    const char *path = msg->path, *op = strstr(path, "/!");
+
+    *made = op && op > path ? mem_text_len(msg->mem, path, (size_t)(op - path)) : NULL;
+    return *made ? *made : path;
+}
+
 static int make(bridge_msg *msg, bridge_format from, bridge_format to, representation **out, bridge_error *err)
 {
     representation *r = mem_new(msg->mem, representation);
+    char *made;
     buf b;
     int rc;
 
     if (!r) return fail_nomem(err);
     buf_init(&b, msg->mem, 64 * 1024 * 1024);
-    rc = codec_convert(msg->mem, msg->path, (double)msg->time / 1000, from, to, msg_data(msg), msg->len, &b, err);
+    rc = codec_convert(msg->mem, base_of(msg, &made), (double)msg->time / 1000, from, to, msg_data(msg), msg->len, &b, err);
+    mem_free(msg->mem, made);
     if (rc == 0) rc = msg_with(msg, to, b.data, b.len, &r->msg);
     buf_done(&b);
     if (rc < 0) {

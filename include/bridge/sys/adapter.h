@@ -175,6 +175,9 @@ int bridge_peer_arrived(bridge_peer *peer, bridge_verb verb, bridge_msg *msg, br
 void bridge_ticket_cancel(bridge_ticket *ticket); /* done is not called any more */
 /* The part of a value that a FETCH (RFC 8132 2) asks for: question is the message it came as, wanted AUTO or a format. */
 int bridge_peer_fetch(bridge_peer *peer, bridge_msg *value, const bridge_msg *question, bridge_format wanted, bridge_msg **out);
+/* Where what this question asks for is watched, if its owner has a path of its own for it (bridge_owner_fns.part): 1; 0: at path.  question's
+ * path does not matter; query may be NULL. */
+int bridge_peer_part(bridge_peer *peer, const char *path, bridge_msg *question, const char *query, char *out, size_t room);
 /* Kept values whose path matches, as this peer names them and may read them; a non-zero return of fn stops and is returned. */
 int bridge_peer_read(bridge_peer *peer, const char *pattern, int (*fn)(void *user, bridge_msg *msg), void *user);
 /* Paths that somebody answers for (bridge_handle), as this peer names them and may read them; patterns with captures are not told. */

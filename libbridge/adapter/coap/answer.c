@@ -205,6 +205,7 @@ void coap_answer_outcome(coap_port *cp, coap_request *r, int status, bridge_verb
         reply.observer = NULL;
     }
     coap_respond(r, &reply);
+    if (reply.observer) coap_watch_answered(coap_observer_user(reply.observer));
     buf_done(&room);
     bridge_msg_unref(made);
 }

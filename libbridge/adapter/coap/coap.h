@@ -80,7 +80,9 @@ typedef struct coap_watcher { /* one observation */
     bridge_msg *question; /* of a FETCH: which part of the value is told; or NULL */
     int accept; /* -1: as it is */
     coap_manner manner;
-    bool wild, confirm; /* wild: path is a pattern; confirm: the news since the last turn want it */
+    bool wild, confirm; /* wild: path is a pattern; confirm: the news since the last turn (wild), or what is held, want it */
+    bool unanswered;    /* its owner has yet to answer the first question: news wait behind that, in */
+    bridge_msg *held;   /* the newest of them, or NULL */
     list news_link;     /* wild, render: in cp->news */
     list place;         /* render: among those to be told */
     int (*render)(struct coap_watcher *w, buf *links); /* what is told is a list of links that we make; or NULL */
@@ -162,6 +164,7 @@ int coap_watch_made(coap_port *cp, coap_request *r, bridge_peer *peer, const cha
 void coap_watchers_again(list *among); /* those made so are told at the end of the turn, if it looks otherwise then */
 coap_watcher *coap_watch_far(coap_port *cp, coap_request *r, struct proxied *proxied); /* NULL: no place, or no memory */
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
+void coap_watch_answered(coap_watcher *w); /* no more unanswered: what is held follows.  w may be gone afterwards */
 bool coap_watcher_confirms(const coap_watcher *w, bool confirm); /* whether it shall acknowledge, and if not, confirm */
 void coap_tell_news(coap_port *cp);               /* to those who watch patterns */
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);

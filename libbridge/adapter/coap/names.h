@@ -4,7 +4,7 @@
 #include "adapter/coap/wire.h"
 #include <stddef.h>
 
-enum { COAP_SEGMENT_MAX = 255, COAP_PATH_MAX = 65535, COAP_QUERY_MAX = 4096 };
+enum { COAP_SEGMENT_MAX = 255, COAP_PATH_MAX = 65535, COAP_QUERY_MAX = 4096, COAP_PART_MAX = 4096 };
 
 /* The Uri-Path options joined with '/', NUL-terminated.  Returns the length, or SYNTAX for a segment that cannot be part of
  * a path ('/', NUL or broken UTF-8 in it), TOOBIG for one longer than max - 1.  *segments (may be NULL): how many options. */

@@ -111,6 +111,7 @@ static void wait_for_owner(const asked *a, coap_wait *w, coap_watcher *watcher)
     w->cp = a->cp;
     w->request = kept;
     w->watcher = watcher;
+    if (watcher) watcher->unanswered = true;
     w->verb = a->verb;
     w->accept = a->wish.accept;
     for (w->tag_count = 0; w->tag_count < 4 && w->tag_count < a->wish.tag_count; w->tag_count++) {
@@ -211,17 +212,37 @@ static void serve_pattern(const asked *a)
     bridge_msg_unref(question);
 }
 
-static void serve_get(const asked *a)
+/* What is watched of an owner's may have a path of its own, which is read and watched instead (bridge_owner_fns.part). */
+static int take_part(asked *a, const bridge_terms *terms, bridge_msg **question, char *room, size_t len)
+{
+    bridge_msg *plain;
+    int rc;
+
+    if (!(a->r->meta->has & COAP_HAS_OBSERVE) || a->r->meta->observe != 0) return 0;
+    rc = bridge_peer_part(a->peer, a->path, *question, terms->query, room, len);
+    if (rc <= 0) return rc;
+    rc = bridge_peer_msg(a->peer, BRIDGE_FIELDS(.path = room), &plain);
+    if (rc < 0) return rc;
+    bridge_msg_unref(*question);
+    *question = plain;
+    a->path = room;
+    return 1;
+}
+
+static void serve_get(asked *a)
 {
     bridge_terms terms = {0};
     buf query;
     coap_watcher *watcher = NULL;
     bridge_msg *question = NULL, *value = NULL;
-    bool empty;
+    char part[COAP_PART_MAX];
+    bool empty, watches = true;
     int rc = ask_what(a, a->path, &question), wishes = take_wishes(a, &terms, &query);
 
     if (rc == 0) rc = wishes;
-    if (rc == 0) rc = take_observe(a, a->r->code == COAP_FETCH ? question : NULL, &watcher);
+    if (rc == 0) rc = take_part(a, &terms, &question, part, sizeof part);
+    if (rc == BRIDGE_TOOBIG) watches = false, rc = 0; /* nobody tells news of this one: RFC 7641 4.1, answered without Observe */
+    if (rc >= 0) rc = watches ? take_observe(a, a->r->code == COAP_FETCH && rc == 0 ? question : NULL, &watcher) : 0;
     if (rc == 0) rc = ask_hub(a, question, &terms, watcher, &value);
     buf_done(&query);
     bridge_msg_unref(question);

@@ -7,6 +7,7 @@ static void watcher_free(coap_watcher *w)
     if (w->proxied) coap_proxy_unwatched(w->proxied);
     bridge_watch_close(w->watch);
     bridge_msg_unref(w->question);
+    bridge_msg_unref(w->held);
     list_remove(&w->news_link);
     list_remove(&w->place);
     if (w->topic) w->topic->subscriber_count--;
@@ -177,6 +178,25 @@ static void tell(coap_watcher *w, bridge_msg *msg, bool confirm)
     bridge_msg_unref(part);
 }
 
+/* A notification in front of the first answer would be taken for it. */
+static void hold(coap_watcher *w, bridge_msg *msg, bool confirm)
+{
+    bridge_msg_unref(w->held);
+    w->held = bridge_msg_ref(msg);
+    w->confirm |= confirm;
+}
+
+void coap_watch_answered(coap_watcher *w)
+{
+    bridge_msg *msg = w->held;
+    bool confirm = w->confirm;
+
+    w->unanswered = w->confirm = false;
+    w->held = NULL;
+    if (msg) tell(w, msg, confirm);
+    bridge_msg_unref(msg);
+}
+
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
 {
     coap_watcher *w = how->user;
@@ -195,6 +215,8 @@ void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     }
     if (how->gone)
         coap_unwatch(w, COAP_NOT_FOUND); /* RFC 7641 4.2 */
+    else if (w->unanswered)
+        hold(w, msg, how->qos > 0);
     else
         tell(w, msg, how->qos > 0);
     if (!cp->reading) turn_end_want(cp->loop, &cp->flush);

@@ -307,6 +307,25 @@ static bool wants_events(const request *r)
     return accept_asks(&a, "text/event-stream");
 }
 
+/* What ?paths= asks for of a device, and its like, is watched where its owner says (bridge_owner_fns.part). */
+static void watch_path(request *r, const char *path)
+{
+    http_conn *c = r->conn;
+    char part[4096];
+    bridge_msg *question = NULL;
+    buf query;
+    int rc = 0;
+
+    buf_init(&query, c->port->mem, 0);
+    if (r->query.len) rc = buf_put(&query, r->query.p, r->query.len);
+    if (rc == 0 && r->query.len) rc = bridge_peer_msg(c->peer, BRIDGE_FIELDS(.path = path), &question);
+    if (rc == 0 && question) rc = bridge_peer_part(c->peer, path, question, buf_cstr(&query), part, sizeof part);
+    bridge_msg_unref(question);
+    buf_done(&query);
+    if (rc < 0) answer_failure(c, rc, NULL);
+    else watch_events(r, rc > 0 ? part : path, true);
+}
+
 static void serve_pattern(request *r, const char *pattern)
 {
     bridge_error err;
@@ -362,7 +381,7 @@ void resource_serve(request *r, text below)
     } else if (path_check(name, (size_t)rc, &err) < 0) {
         answer_problem(c, 400, err.text, NULL);
     } else if (verb == BRIDGE_GET && wants_events(r)) {
-        watch_events(r, name, true);
+        watch_path(r, name);
     } else if (verb == BRIDGE_GET && query_has(r->query, "list")) {
         collect_list(r, name);
     } else {

@@ -13,7 +13,8 @@
 /* ---- Which paths? */
 
 typedef struct naming {
-    const errand *errand;
+    const lwm2m_device *d;
+    const oma_path *at;
     lwm2m_paths *out;
     bridge_error *err;
 } naming;
@@ -21,8 +22,8 @@ typedef struct naming {
 /* "/3303/0/5700"; "5700" below what was asked; "lwm2m/lamp-7/3303/0/5700", as the bridge calls it. */
 static int add_name(naming *n, text said)
 {
-    const lwm2m_device *d = n->errand->d;
-    const oma_path *at = &n->errand->at;
+    const lwm2m_device *d = n->d;
+    const oma_path *at = n->at;
     text name = said, op;
     oma_path below, *to;
     bool absolute = name.len && *name.p == '/';
@@ -62,7 +63,7 @@ static int from_query(naming *n, text query)
     int rc = 0;
     buf plain;
 
-    buf_init(&plain, n->errand->d->server->mem, 0);
+    buf_init(&plain, n->d->server->mem, 0);
     while (rc == 0 && query.len) {
         text_cut(query, '&', &word, &query);
         text_cut(word, '=', &name, &value);
@@ -78,17 +79,17 @@ static int from_query(naming *n, text query)
     return rc;
 }
 
-int lwm2m_paths_read(const errand *e, const bridge_fields *f, const char *query, lwm2m_paths *out, bridge_error *err)
+int lwm2m_paths_read(const lwm2m_device *d, const oma_path *at, const bridge_fields *f, const char *query, lwm2m_paths *out, bridge_error *err)
 {
     bridge_format format = f->format == BRIDGE_SENML_ETCH_JSON ? BRIDGE_SENML_JSON : f->format == BRIDGE_SENML_ETCH_CBOR ? BRIDGE_SENML_CBOR : f->format;
     const bridge_codec *codec = codec_find(format);
-    naming n = {e, out, err};
+    naming n = {d, at, out, err};
     scratch s;
     int rc;
 
     out->count = 0;
     if (!f->len && query) return from_query(&n, text_of(query));
-    scratch_init(&s, e->d->server->mem);
+    scratch_init(&s, d->server->mem);
     if (format == BRIDGE_SENML_JSON || format == BRIDGE_SENML_CBOR)
         rc = codec->read(&s, "", 0, f->data, f->len, on_record, &n, err);
     else
@@ -96,6 +97,26 @@ int lwm2m_paths_read(const errand *e, const bridge_fields *f, const char *query,
     scratch_done(&s);
     if (rc == 0 && !out->count) rc = fail(err, BRIDGE_UNPROCESSABLE, "a list of paths is wanted: [\"/3303/0/5700\", \"/3/0\"]");
     return rc;
+}
+
+int errand_paths(const errand *e, const bridge_fields *f, lwm2m_paths *out, bridge_error *err)
+{
+    const bridge_terms *terms = bridge_call_terms(e->call);
+    const char *path = bridge_call_capture(e->call, "path");
+    oma_path at;
+    text op;
+
+    if (path && lwm2m_path_read(e->d->server, text_of(path), &at, &op) && lwm2m_is_set(op))
+        return lwm2m_set_read(e->d, &at, op, out) ? 0 : fail(err, BRIDGE_UNPROCESSABLE, "paths are wanted: !composite/3303.0.5700,3.0");
+    return lwm2m_paths_read(e->d, &e->at, f, terms ? terms->query : NULL, out, err);
+}
+
+/* LwM2M 1.1 6.3.8, 6.3.9: composites are SenML, or (1.2) LwM2M CBOR. */
+const int *lwm2m_composite_wishes(const lwm2m_device *d)
+{
+    static const int json[] = {BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, -1}, cbor[] = {BRIDGE_SENML_CBOR, BRIDGE_SENML_JSON, -1};
+
+    return d->format == BRIDGE_SENML_CBOR || d->format == BRIDGE_LWM2M_CBOR ? cbor : json;
 }
 
 /* [{"n":"/3/0"},{"n":"/3303/0/5700"}]: without base names, which small devices do not all understand. */
@@ -270,7 +291,6 @@ static int take_values(singles *s, const bridge_fields *f, bridge_error *err)
 void lwm2m_one_by_one(errand *e)
 {
     bridge_fields f = {.size = sizeof f};
-    const bridge_terms *terms = bridge_call_terms(e->call);
     singles *s = mem_new(e->d->server->mem, singles);
     bridge_error err = {0};
     int rc;
@@ -283,7 +303,7 @@ void lwm2m_one_by_one(errand *e)
     scratch_init(&s->scratch, e->d->server->mem);
     bridge_msg_look(bridge_call_msg(e->call), &f);
     if (e->kind == READ_COMPOSITE)
-        rc = lwm2m_paths_read(e, &f, terms ? terms->query : NULL, &s->paths, &err);
+        rc = errand_paths(e, &f, &s->paths, &err);
     else
         rc = take_values(s, &f, &err);
     if (rc < 0) {

@@ -4,8 +4,10 @@
  *   rd.c        what devices ask: register, update,     event.c     !registered, !updated, ... as messages
  *               de-register, send, look up              owner.c     a question to a path becomes an operation
  *   talk.c      operations to a device, queue mode      observe.c   one observation for all who watch a path
+ *   news.c      what nobody asked for, and how it is told
  *   value.c     payloads <-> plain values               model.c     objects and resources: names, types
  *   composite.c several places of a device at once      words.c     codes and paths as outcomes and text
+ *   several.c   ... as one path that can be watched
  *   flash.h     new firmware and software: its own files
  *
  * A device is an owner of `<mount>/<endpoint>/{path...}` (bridge/sys/adapter.h).  All devices of a bridge are in one registry, whatever
@@ -137,6 +139,20 @@ typedef struct lwm2m_leaves {
     bool guessed; /* of one of them the type is not known but guessed */
 } lwm2m_leaves;
 
+/* ---- composite.c, several.c */
+enum { COMPOSITE_PATHS = 256 }; /* of one question; docs/limits.md */
+typedef struct lwm2m_paths {
+    unsigned count;
+    oma_path at[COMPOSITE_PATHS];
+} lwm2m_paths;
+/* Which are asked for: a JSON list, SenML or SenML-ETCH without values, or ?paths=/3/0,/3303/0/5700.  Below `at` only. */
+int lwm2m_paths_read(const lwm2m_device *d, const oma_path *at, const bridge_fields *f, const char *query, lwm2m_paths *out, bridge_error *err);
+int lwm2m_paths_write(const lwm2m_paths *paths, bridge_format format, buf *out); /* SenML without values */
+bool lwm2m_is_set(text op);
+bool lwm2m_set_read(const lwm2m_device *d, const oma_path *at, text op, lwm2m_paths *out); /* "composite/3.0.0,3303.0.5700"; sorted */
+int lwm2m_part(void *user, const char *path, bridge_msg *question, const char *query, char *out, size_t room); /* bridge_owner_fns.part */
+const int *lwm2m_composite_wishes(const lwm2m_device *d); /* formats to ask for several in, the best first; ends with -1 */
+
 /* ---- registry.c */
 lwm2m_server *lwm2m_server_of(bridge_port *port); /* of any port of the adapter; NULL: no memory */
 void lwm2m_server_done(lwm2m_server *s);
@@ -193,7 +209,8 @@ int lwm2m_guest(lwm2m_port *p, coap_peer *from, text endpoint, const char *ident
 /* ---- persist.c */
 void lwm2m_keep(lwm2m_device *d);
 void lwm2m_keep_not(const lwm2m_device *d);
-void lwm2m_keep_pin(lwm2m_device *d, const char *filter, int format, const void *body, size_t len); /* body: of a composite one, whose filter is "" */
+void lwm2m_keep_pin(lwm2m_device *d, const char *filter);
+void lwm2m_keep_pin_set(lwm2m_device *d, const lwm2m_paths *paths); /* a composite one: the last */
 void lwm2m_keep_pin_not(const lwm2m_device *d, const char *filter);
 void lwm2m_take_up(lwm2m_port *p); /* what is in the store for this listener */
 
@@ -205,7 +222,7 @@ void lwm2m_promises_drop(lwm2m_port *p); /* all of them; nobody is answered */
 
 /* ---- rd.c */
 void lwm2m_serve(void *user, coap_request *r);
-void lwm2m_serve_send(lwm2m_port *p, coap_request *r); /* observe.c */
+void lwm2m_serve_send(lwm2m_port *p, coap_request *r); /* news.c */
 int lwm2m_links_check(const char *links, size_t len, text *root, int *format, bridge_error *err);
 
 /* ---- list.c: "lwm2m/" */
@@ -249,10 +266,15 @@ void lwm2m_conn_lost(lwm2m_device *d); /* registry.c */
 void lwm2m_drop_ops(lwm2m_device *d, int status);
 int lwm2m_status_of(uint8_t code);   /* words.c: of an answer: 0 or negative */
 
+/* ---- news.c */
+void lwm2m_publish(lwm2m_device *d, const char *path, const oma_path *at, const lwm2m_leaves *leaves, int64_t when, bool keep);
+typedef void (*lwm2m_moment_fn)(void *user, const lwm2m_leaves *leaves, int64_t when);
+int lwm2m_each_moment(lwm2m_device *d, const lwm2m_leaves *all, bridge_scratch *s, lwm2m_moment_fn fn, void *user);
+
 /* ---- observe.c */
 void lwm2m_interest(void *user, const char *filter, bool wanted);
 void lwm2m_pin(lwm2m_device *d, const char *filter, bool wanted); /* the same, asked for by !observe and !cancel */
-int lwm2m_observe_composite(lwm2m_device *d, int format, const void *body, size_t len);
+int lwm2m_observe_composite(lwm2m_device *d, const lwm2m_paths *paths);
 bool lwm2m_cancel_composite(lwm2m_device *d); /* all of them; false: there was none */
 void lwm2m_sweep(lwm2m_device *d);
 void lwm2m_observe_again(lwm2m_device *d); /* it has forgotten: after a registration */

@@ -195,14 +195,6 @@ static const int *wishes_of(const errand *e)
 
 static bool takes_payload(kind k) { return k == WRITE || k == UPDATE || k == CREATE; }
 
-/* LwM2M 1.1 6.3.8, 6.3.9: composites are SenML, or (1.2) LwM2M CBOR. */
-static const int *composite_wishes(const lwm2m_device *d)
-{
-    static const int json[] = {BRIDGE_SENML_JSON, BRIDGE_SENML_CBOR, -1}, cbor[] = {BRIDGE_SENML_CBOR, BRIDGE_SENML_JSON, -1};
-
-    return d->format == BRIDGE_SENML_CBOR || d->format == BRIDGE_LWM2M_CBOR ? cbor : json;
-}
-
 /* A write that nobody waits for (a message over MQTT) waits for a device that sleeps as long as it lives, or queue_ttl. */
 static bool nobody_waits(const errand *e, const bridge_fields *f)
 {
@@ -220,14 +212,10 @@ static int64_t patience_of(const errand *e, const bridge_fields *f)
 
 static int composite_names(const errand *e, const bridge_fields *f, int wish, buf *out, bridge_error *err)
 {
-    const bridge_terms *terms = bridge_call_terms(e->call);
-    mem *m = e->d->server->mem;
-    lwm2m_paths *paths = mem_new(m, lwm2m_paths);
-    int rc = paths ? lwm2m_paths_read(e, f, terms ? terms->query : NULL, paths, err) : BRIDGE_NOMEM;
+    lwm2m_paths paths;
+    int rc = errand_paths(e, f, &paths, err);
 
-    if (rc == 0) rc = lwm2m_paths_write(paths, (bridge_format)wish, out);
-    mem_free(m, paths);
-    return rc;
+    return rc < 0 ? rc : lwm2m_paths_write(&paths, (bridge_format)wish, out);
 }
 
 static int payload_make(errand *e, const bridge_fields *f, lwm2m_question *q, buf *out, bridge_error *err)
@@ -318,6 +306,11 @@ static int kind_of_op(errand *e, text op)
     e->verb = lwm2m_verb_of(op);
     e->kind = FLASH;
     if (e->verb) return 0;
+    if (lwm2m_is_set(op)) {
+        e->kind = READ_COMPOSITE;
+        e->view.accept = -1; /* as it is told to those who watch it */
+        return 0;
+    }
     for (int i = 0; i < KINDS; i++)
         if (text_is(op, kind_names[i])) {
             e->kind = (kind)i;
@@ -410,15 +403,11 @@ static void pin(errand *e, bool wanted)
 
 static void observe_composite(errand *e, const bridge_fields *f)
 {
-    int format = *composite_wishes(e->d);
     bridge_error err = {0};
-    buf names;
-    int rc;
+    lwm2m_paths paths;
+    int rc = errand_paths(e, f, &paths, &err);
 
-    buf_init(&names, e->d->server->mem, 0);
-    rc = composite_names(e, f, format, &names, &err);
-    if (rc == 0) rc = lwm2m_observe_composite(e->d, format, names.data, names.len);
-    buf_done(&names);
+    if (rc == 0) rc = lwm2m_observe_composite(e->d, &paths);
     if (rc < 0)
         errand_fail(e, rc, err.text);
     else
@@ -480,9 +469,9 @@ static void on_call(void *user, bridge_call *call)
         errand_fail(e, rc, NULL);
         return;
     }
-    e->tell = op.p && !f.response;
+    e->tell = op.p && !f.response && !(e->kind == READ_COMPOSITE && bridge_call_verb(call) == BRIDGE_GET);
     if (takes_payload(e->kind)) e->wishes = wishes_of(e);
-    if (is_composite(e->kind)) e->wishes = composite_wishes(d);
+    if (is_composite(e->kind)) e->wishes = lwm2m_composite_wishes(d);
     if (e->kind == DESCRIBE)
         describe(e);
     else if (e->kind == FLASH)
@@ -507,4 +496,5 @@ const bridge_owner_fns lwm2m_owner_fns = {
     .size = sizeof(bridge_owner_fns),
     .call = on_call,
     .interest = lwm2m_interest,
+    .part = lwm2m_part,
 };

@@ -85,21 +85,27 @@ static int pin_key(const lwm2m_device *d, const char *filter, buf *key)
     return rc ? rc : buf_put(key, filter, strlen(filter));
 }
 
-void lwm2m_keep_pin(lwm2m_device *d, const char *filter, int format, const void *body, size_t len)
+static void keep_pin(lwm2m_device *d, const char *filter, const void *value, size_t len)
 {
     bridge_store *s = bridge_port_store(d->server->home);
-    buf key, value;
-    int rc;
+    buf key;
 
     if (!s || d->gone) return;
     d->pinned = true;
     buf_init(&key, d->server->mem, 0);
-    buf_init(&value, d->server->mem, 0);
-    rc = pin_key(d, filter, &key);
-    if (rc == 0 && body) rc = buf_put_be32(&value, (uint32_t)format);
-    if (rc == 0 && body) rc = buf_put(&value, body, len);
-    if (rc == 0) bridge_store_put(s, BRIDGE_KEPT_OBSERVATION, key.data, key.len, value.len ? value.data : (const uint8_t *)"", value.len);
+    if (pin_key(d, filter, &key) == 0) bridge_store_put(s, BRIDGE_KEPT_OBSERVATION, key.data, key.len, value, len);
     buf_done(&key);
+}
+
+void lwm2m_keep_pin(lwm2m_device *d, const char *filter) { keep_pin(d, filter, "", 0); }
+
+void lwm2m_keep_pin_set(lwm2m_device *d, const lwm2m_paths *paths)
+{
+    buf value;
+
+    buf_init(&value, d->server->mem, 0);
+    if (buf_put_be32(&value, BRIDGE_SENML_JSON) == 0 && lwm2m_paths_write(paths, BRIDGE_SENML_JSON, &value) == 0)
+        keep_pin(d, "", value.data, value.len);
     buf_done(&value);
 }
 
@@ -200,6 +206,15 @@ static int on_kept_pin(void *user, const void *key, size_t key_len, const void *
     return rc ? rc : buf_put(&f->all, value, len);
 }
 
+static void take_set(lwm2m_device *d, int format, const uint8_t *body, size_t len)
+{
+    static const oma_path root = {0};
+    bridge_fields f = {.size = sizeof f, .data = body, .len = len, .format = (bridge_format)format};
+    lwm2m_paths paths;
+
+    if (lwm2m_paths_read(d, &root, &f, NULL, &paths, NULL) == 0) lwm2m_observe_composite(d, &paths);
+}
+
 /* NAME NUL FILTER NUL [format, paths] */
 static void take_pin(lwm2m_port *p, const uint8_t *at, const uint8_t *end)
 {
@@ -212,7 +227,7 @@ static void take_pin(lwm2m_port *p, const uint8_t *at, const uint8_t *end)
     if (nul[1])
         lwm2m_pin(d, (const char *)nul + 1, true);
     else if (end - more > 5)
-        lwm2m_observe_composite(d, more[3] << 8 | more[4], more + 5, (size_t)(end - more - 5));
+        take_set(d, more[3] << 8 | more[4], more + 5, (size_t)(end - more - 5));
 }
 
 void lwm2m_take_up(lwm2m_port *p)

@@ -552,11 +552,15 @@ void lwm2m_fly_again(lwm2m_device *d)
 
 void lwm2m_op_cancel(lwm2m_op *op, bool tell)
 {
+    lwm2m_device *d = op ? op->d : NULL;
+
     if (!op || op->over) return;
     op->over = true;
     op->done = NULL;
     if (op->first) return; /* it goes with another, and is freed with it */
-    if (op->ask) coap_ask_cancel(op->ask, tell && !op->d->gone);
+    tell &= !d->gone;
+    if (op->ask) coap_ask_cancel(op->ask, tell);
+    if (op->ask && tell) turn_end_want(d->server->loop, &d->port->coap.flush); /* nothing else may go out in this turn */
     op->ask = NULL;
     op_end(op, BRIDGE_CANCELED, NULL);
 }
