@@ -36,6 +36,7 @@ typedef enum bridge_kept {
     BRIDGE_KEPT_RESPONDER = 13,   /* MQTT client id NUL filter: what it answers for */
     BRIDGE_KEPT_UPLINK_SESSION = 14, /* name of an uplink: whose session, the numbers of its queues */
     BRIDGE_KEPT_BODIES = 15,      /* adapter: the queue of its messages that several queues refer to */
+    BRIDGE_KEPT_UPDATE = 16,      /* LwM2M device, or campaign, NUL row: an update under way */
     BRIDGE_KEPT_OTHER = 64        /* from here on: adapters that are not in this tree */
 } bridge_kept;
 

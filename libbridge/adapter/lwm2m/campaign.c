@@ -8,47 +8,17 @@
  *         \--stop (what has not been triggered ends)--> stopped          over, stopped --retry: what failed or was left--> running
  *
  * "do" is the last part of the path that would do the same for one device.  What happens is told at NAME/!progress. */
-#include "adapter/lwm2m/flash.h"
+#include "adapter/lwm2m/campaign.h"
 #include "base/status.h"
 #include "codec/json.h"
 #include "codec/scratch.h"
 #include <stdio.h>
 
-enum { CAMPAIGNS_MAX = 64, CAMPAIGN_AT_ONCE = 10, CAMPAIGN_AT_ONCE_MAX = 1000, CAMPAIGN_RETRIES_MAX = 100 }; /* docs/limits.md */
-
-typedef enum state { RUNNING, PAUSED, STOPPED, FINISHED } state;
-typedef enum fate { WAITING, BUSY, DONE, FAILED, LEFT, FATES } fate;
 static const char *const fates[FATES] = {"waiting", "busy", "done", "failed", "left"};
-
-typedef struct target {
-    list link; /* of campaign->waiting */
-    struct campaign *campaign;
-    char *endpoint, *name, *why;
-    fate fate;
-    unsigned tries;
-    int64_t result;
-} target;
-
-typedef struct campaign {
-    list link; /* in server->campaigns */
-    lwm2m_server *server;
-    char *path;  /* "lwm2m/!campaigns/NAME" */
-    const lwm2m_verb *verb;
-    lwm2m_order order;
-    lwm2m_parts *parts;
-    state state;
-    target *targets;
-    size_t count, room, of[FATES];
-    list waiting;
-    uint64_t at_once, retries;
-    timer turn; /* the next ones begin in a turn of their own: an outcome may come from anywhere */
-    unsigned holds;
-    bool gone;
-} campaign;
 
 /* ---- Life */
 
-static void campaign_free(campaign *c)
+void campaign_free(campaign *c)
 {
     mem *m = c->server->mem;
 
@@ -84,7 +54,7 @@ static void forget(campaign *c)
     release(c);
 }
 
-static campaign *find(lwm2m_server *s, const char *path)
+campaign *campaign_find(lwm2m_server *s, const char *path)
 {
     list_each (it, &s->campaigns)
         if (strcmp(list_of(it, campaign, link)->path, path) == 0) return list_of(it, campaign, link);
@@ -152,6 +122,22 @@ static void become(target *t, fate to)
 
 static void on_turn(timer *turn);
 
+static void on_triggers(void *user)
+{
+    target *t = user;
+
+    t->triggered = true;
+    campaign_keep_target(t);
+}
+
+static void on_said(void *user, const lwm2m_parts_state *so_far)
+{
+    target *t = user;
+
+    t->is = *so_far;
+    campaign_keep_target(t);
+}
+
 static void ended(target *t, const char *failed, int64_t result)
 {
     campaign *c = t->campaign;
@@ -162,41 +148,65 @@ static void ended(target *t, const char *failed, int64_t result)
     t->why = failed ? mem_text(c->server->mem, failed) : NULL;
     t->result = result;
     become(t, !failed ? DONE : again ? WAITING : FAILED);
-    timer_start(&c->turn, c->server->loop, 0, on_turn);
+    campaign_keep_target(t);
+    if (!c->gathers) timer_start(&c->turn, c->server->loop, 0, on_turn);
     tell(c, t);
     release(c);
 }
 
 static void on_outcome(void *user, const char *failed, int64_t result) { ended(user, failed, result); }
 
+static lwm2m_order order_for(target *t)
+{
+    lwm2m_order order = t->campaign->order;
+
+    order.done = on_outcome;
+    order.triggers = on_triggers;
+    order.user = t;
+    return order;
+}
+
 static void begin(target *t)
 {
     campaign *c = t->campaign;
     lwm2m_device *d = lwm2m_find(c->server, t->name);
-    lwm2m_order order = c->order;
+    lwm2m_order order = order_for(t);
     int rc;
 
     become(t, BUSY);
     t->tries++;
-    order.done = on_outcome;
-    order.user = t;
-    if (!d) {
-        ended(t, "not registered", 0);
+    t->triggered = false;
+    t->is = (lwm2m_parts_state){0};
+    campaign_keep_target(t);
+    if (!d || (!c->parts && !lwm2m_is_packed(&order))) {
+        ended(t, d ? LWM2M_UNPACKED : "not registered", 0);
         return;
     }
-    rc = c->parts ? lwm2m_parts_begin(d, c->parts, on_outcome, t) : lwm2m_flash_begin(d, &order);
+    rc = c->parts ? lwm2m_parts_begin(d, c->parts, &(lwm2m_parts_how){on_outcome, on_said, t}) : lwm2m_flash_begin(d, &order);
     if (rc < 0) ended(t, rc == BRIDGE_CONFLICT ? "another update is under way" : bridge_status_text(rc), 0);
+}
+
+void campaign_resume(target *t)
+{
+    campaign *c = t->campaign;
+    lwm2m_order order = order_for(t);
+    int rc = c->parts ? lwm2m_parts_resume(c->server, t->name, c->parts, &t->is, &(lwm2m_parts_how){on_outcome, on_said, t})
+                      : lwm2m_flash_resume(c->server, t->name, &order, t->triggered);
+
+    if (rc < 0) ended(t, bridge_status_text(rc), 0);
 }
 
 static void on_turn(timer *turn)
 {
     campaign *c = list_of(turn, campaign, turn);
 
+    c->gathers = false;
     c->holds++;
     while (!c->gone && c->state == RUNNING && c->of[BUSY] < c->at_once && !list_empty(&c->waiting))
         begin(list_of(c->waiting.next, target, link));
     if (!c->gone && c->state == RUNNING && !c->of[BUSY] && !c->of[WAITING]) {
         c->state = FINISHED;
+        campaign_keep_state(c);
         tell(c, NULL);
     }
     release(c);
@@ -205,7 +215,8 @@ static void on_turn(timer *turn)
 static void set(campaign *c, state to)
 {
     c->state = to;
-    if (to == RUNNING) timer_start(&c->turn, c->server->loop, 0, on_turn);
+    campaign_keep_state(c);
+    if (to == RUNNING && !c->gathers) timer_start(&c->turn, c->server->loop, 0, on_turn);
     tell(c, NULL);
 }
 
@@ -213,7 +224,13 @@ static void stop(campaign *c)
 {
     c->holds++;
     c->state = STOPPED;
-    while (!list_empty(&c->waiting)) become(list_of(c->waiting.next, target, link), LEFT);
+    campaign_keep_state(c);
+    while (!list_empty(&c->waiting)) {
+        target *t = list_of(c->waiting.next, target, link);
+
+        become(t, LEFT);
+        campaign_keep_target(t);
+    }
     for (size_t i = 0; i < c->count && !c->gone; i++) {
         if (c->targets[i].fate != BUSY) continue;
         lwm2m_flash_abandon(c->server, &c->targets[i], "stopped");
@@ -231,6 +248,7 @@ static void retry(campaign *c)
         if (t->fate != FAILED && t->fate != LEFT) continue;
         t->tries = 0;
         become(t, WAITING);
+        campaign_keep_target(t);
     }
     set(c, RUNNING);
 }
@@ -245,7 +263,7 @@ static uint64_t number(const node *body, const char *name, uint64_t otherwise, u
     return (uint64_t)n->it.i > most ? most : (uint64_t)n->it.i;
 }
 
-static int add(campaign *c, const lwm2m_port *p, text endpoint)
+int campaign_add(campaign *c, const lwm2m_port *p, text endpoint)
 {
     mem *m = c->server->mem;
     target *t;
@@ -264,9 +282,20 @@ static int add_all(campaign *c, const lwm2m_port *p)
     list_each (it, &c->server->devices) {
         const lwm2m_device *d = list_of(it, lwm2m_device, link);
 
-        if (rc == 0 && strncmp(d->name, p->mount, len) == 0 && d->name[len] == '/') rc = add(c, p, text_of(d->endpoint));
+        if (rc == 0 && strncmp(d->name, p->mount, len) == 0 && d->name[len] == '/') rc = campaign_add(c, p, text_of(d->endpoint));
     }
     return rc;
+}
+
+void campaign_settle(campaign *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        target *t = &c->targets[i];
+
+        list_init(&t->link);
+        if (t->fate == WAITING) list_push(&c->waiting, &t->link);
+        c->of[t->fate]++;
+    }
 }
 
 static int take_targets(campaign *c, const lwm2m_port *p, const node *body)
@@ -277,13 +306,9 @@ static int take_targets(campaign *c, const lwm2m_port *p, const node *body)
     for (const node *n = said ? said->first : NULL; n && rc == 0; n = n->next) {
         if (n->it.kind != ITEM_STRING) rc = BRIDGE_UNPROCESSABLE;
         else if (c->count >= p->limits.max_devices) rc = BRIDGE_TOOBIG;
-        else rc = add(c, p, (text){n->it.p, n->it.len});
+        else rc = campaign_add(c, p, (text){n->it.p, n->it.len});
     }
-    for (size_t i = 0; i < c->count; i++) { /* they stay where they are from now on */
-        list_init(&c->targets[i].link);
-        list_push(&c->waiting, &c->targets[i].link);
-    }
-    c->of[WAITING] = c->count;
+    campaign_settle(c);
     return rc;
 }
 
@@ -308,21 +333,37 @@ static int take_order(campaign *c, const lwm2m_port *p, const node *body, const 
     return rc;
 }
 
-static int campaign_new(const lwm2m_port *p, const char *path, const node *body, campaign **out, const char **why)
+campaign *campaign_alloc(const lwm2m_port *p, const char *path)
 {
     campaign *c = mem_new(p->server->mem, campaign);
-    int rc = c ? 0 : BRIDGE_NOMEM;
 
-    if (!c) return rc;
+    if (!c) return NULL;
     c->server = p->server;
     list_init(&c->link);
     list_init(&c->waiting);
+    c->path = mem_text(c->server->mem, path);
+    if (c->path) return c;
+    mem_free(p->server->mem, c);
+    return NULL;
+}
+
+void campaign_enter(campaign *c, int64_t wait)
+{
+    list_push(&c->server->campaigns, &c->link);
+    c->server->campaign_count++;
+    timer_start(&c->turn, c->server->loop, wait, on_turn);
+}
+
+static int campaign_new(const lwm2m_port *p, const char *path, const node *body, campaign **out, const char **why)
+{
+    campaign *c = campaign_alloc(p, path);
+    int rc;
+
+    if (!c) return BRIDGE_NOMEM;
     c->at_once = number(body, "at_once", CAMPAIGN_AT_ONCE, CAMPAIGN_AT_ONCE_MAX);
     if (!c->at_once) c->at_once = 1;
     c->retries = number(body, "retries", 0, CAMPAIGN_RETRIES_MAX);
-    c->path = mem_text(c->server->mem, path);
-    if (!c->path) rc = BRIDGE_NOMEM;
-    if (rc == 0) rc = take_order(c, p, body, why);
+    rc = take_order(c, p, body, why);
     if (rc == 0 && (rc = take_targets(c, p, body)) == BRIDGE_UNPROCESSABLE) *why = "devices: a list of endpoint names, or \"all\", is wanted";
     if (rc < 0)
         campaign_free(c);
@@ -331,10 +372,16 @@ static int campaign_new(const lwm2m_port *p, const char *path, const node *body,
     return rc;
 }
 
+static void discard(campaign *c)
+{
+    lwm2m_rows_drop(c->server, c->path);
+    forget(c);
+}
+
 static int create(lwm2m_port *p, const bridge_fields *f, const char **why)
 {
     lwm2m_server *s = p->server;
-    campaign *before = find(s, f->path), *c = NULL;
+    campaign *before = campaign_find(s, f->path), *c = NULL;
     bridge_scratch room;
     node *root = NULL;
     int rc;
@@ -347,9 +394,9 @@ static int create(lwm2m_port *p, const bridge_fields *f, const char **why)
     if (rc == 0) rc = campaign_new(p, f->path, root, &c, why);
     scratch_done(&room);
     if (rc < 0) return rc;
-    if (before) forget(before);
-    list_push(&s->campaigns, &c->link);
-    s->campaign_count++;
+    if (before) discard(before);
+    campaign_enter(c, 0);
+    campaign_keep(c);
     set(c, RUNNING);
     return BRIDGE_OK;
 }
@@ -403,7 +450,7 @@ static int put_all(const lwm2m_port *p, const char *path, buf *out)
 static int read_out(const lwm2m_port *p, const char *path, bool all, bridge_msg **out)
 {
     bridge_fields f = {.size = sizeof f, .path = path, .format = BRIDGE_JSON};
-    const campaign *c = find(p->server, path);
+    const campaign *c = campaign_find(p->server, path);
     buf b;
     int rc;
 
@@ -427,13 +474,13 @@ static int change(lwm2m_port *p, bridge_verb verb, const bridge_fields *f, const
     op = strchr(op, '/');
     snprintf(path, sizeof path, "%.*s", op ? (int)(op - f->path) : 1000, f->path);
     if (!op && verb == BRIDGE_POST) return create(p, f, why);
-    c = find(p->server, path);
+    c = campaign_find(p->server, path);
     if (!c) return BRIDGE_NOTFOUND;
     if (op) return verb == BRIDGE_POST || verb == BRIDGE_PUT ? order(c, op + 1) : BRIDGE_METHOD;
     if (verb != BRIDGE_DELETE) return BRIDGE_METHOD;
     c->holds++;
     if (c->state < STOPPED) stop(c);
-    if (!c->gone) forget(c);
+    if (!c->gone) discard(c);
     release(c);
     return BRIDGE_OK;
 }
@@ -455,7 +502,10 @@ static void on_call(void *user, bridge_call *call)
     said.data = why;
     said.len = why ? strlen(why) : 0;
     if (rc < 0 && why) bridge_peer_msg(p->lister, &said, &msg);
-    bridge_call_reply(call, rc, msg);
+    if (rc >= 0 && !msg)
+        lwm2m_reply_kept(p, call, rc);
+    else
+        bridge_call_reply(call, rc, msg);
     bridge_msg_unref(msg);
 }
 

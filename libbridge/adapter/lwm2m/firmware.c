@@ -9,6 +9,7 @@
  *      an order to BRING ends where it would be executed, one to FLASH_TRIGGER begins there
  *
  * State and Result are observed meanwhile; a device that restarts in between registers again, and is observed anew.
+ * Over a restart of ours (flash_keep.c): what was not triggered is looked at again, of what was the outcome is waited for.
  * Each step is told at DEVICE/!firmware and DEVICE/!software. */
 #include "adapter/lwm2m/flash.h"
 #include "base/clock.h"
@@ -72,10 +73,32 @@ static void leave(lwm2m_flash *u)
     lwm2m_release(d);
 }
 
+/* How far it is; the order itself is there already. */
+static void keep_state(lwm2m_flash *u, bool triggered)
+{
+    uint8_t state = triggered;
+
+    if (u->kept) lwm2m_row_put(u->server, u->name, LWM2M_ROW_STATE, 0, &state, 1);
+}
+
+static void keep(lwm2m_flash *u)
+{
+    buf out;
+
+    buf_init(&out, u->server->mem, 0);
+    if (buf_put_u8(&out, LWM2M_KEPT_FLASH) == 0 && lwm2m_put_order(u->server, u->name, 0, &u->order, &out) == 0) {
+        u->kept = true;
+        lwm2m_row_put(u->server, u->name, LWM2M_ROW_ORDER, 0, out.data, out.len);
+        keep_state(u, false);
+    }
+    buf_done(&out);
+}
+
 static void flash_free(lwm2m_flash *u)
 {
     mem *m = u->server->mem;
 
+    bridge_store_forget(&u->disk);
     lwm2m_way_close(u);
     lwm2m_order_done(m, &u->order);
     mem_free(m, u->name);
@@ -101,6 +124,7 @@ static void finish(lwm2m_flash *u, const char *failed)
     if (d) lwm2m_hold(d);
     if (d) d->update = NULL; /* who is told may begin the next one at once */
     if (d && !d->gone && u->pinned) pin(u, false);
+    if (u->kept) lwm2m_rows_drop(u->server, u->name);
     if (!u->server->closing) tell(u, failed ? "failed" : step_name(u), failed);
     update_free(u);
     if (order.done) order.done(order.user, failed, result);
@@ -112,13 +136,19 @@ void lwm2m_flash_end(lwm2m_device *d, const char *why)
     if (d->update) finish(d->update, why);
 }
 
-/* The device leaves.  One that was told to update will be back; else that was it. */
-void lwm2m_flash_leave(lwm2m_device *d)
+/* The device leaves.  One that was told to update will be back, one whose listener closes may be; else that was it. */
+void lwm2m_flash_leave(lwm2m_device *d, bool closing)
 {
     lwm2m_flash *u = d->update;
 
     if (!u) return;
-    if (u->step == FLASH_TRIGGER || u->step == FLASH_UPDATING) {
+    if (closing && u->step < FLASH_TRIGGER) {
+        lwm2m_way_close(u);
+        u->step = FLASH_LOOK;
+        u->again = true;
+        leave(u);
+    } else if (u->step == FLASH_TRIGGER || u->step == FLASH_UPDATING) {
+        u->again |= u->disk.next != NULL; /* not yet told */
         u->step = FLASH_UPDATING;
         leave(u);
     } else {
@@ -126,17 +156,31 @@ void lwm2m_flash_leave(lwm2m_device *d)
     }
 }
 
-/* A device has come: is it one that went away to update? */
+/* u may be gone afterwards */
+static void come_back(lwm2m_flash *u, lwm2m_device *d)
+{
+    lwm2m_hold(d);
+    u->d = d;
+    d->update = u;
+    if (!u->again) {
+        pin(u, true);
+    } else if (u->step == FLASH_UPDATING) {
+        pin(u, true);
+        go(u, FLASH_UPDATING);
+    } else {
+        u->again = false;
+        go(u, u->order.leg == LWM2M_TRIGGER ? FLASH_TRIGGER : FLASH_LOOK);
+    }
+}
+
+/* A device has come: is it one that went away to update, or that was being updated before a restart? */
 void lwm2m_flash_back(lwm2m_device *d)
 {
     list_each_safe (it, &d->server->updates) {
         lwm2m_flash *u = list_of(it, lwm2m_flash, link);
 
-        if (u->d || strcmp(u->name, d->name) != 0) continue;
-        lwm2m_hold(d);
-        u->d = d;
-        d->update = u;
-        pin(u, true);
+        if (u->d || d->update || strcmp(u->name, d->name) != 0) continue;
+        come_back(u, d);
         return;
     }
 }
@@ -204,6 +248,13 @@ static bool only_pulls(const lwm2m_flash *u, int status)
            (status == BRIDGE_NOTFOUND || status == BRIDGE_METHOD);
 }
 
+/* Nobody knows whether it heard of it before the restart; it has not done it. */
+static void trigger_again(lwm2m_flash *u)
+{
+    u->again = false;
+    go(u, FLASH_TRIGGER);
+}
+
 static void on_step(void *user, int status, const coap_answer *answer)
 {
     lwm2m_flash *u = user;
@@ -225,7 +276,10 @@ static void on_step(void *user, int status, const coap_answer *answer)
         int64_t said = status >= 0 ? number_of(u, u->plan->check, answer, -1) : -1;
 
         if (said >= 0) *(u->plan->check == u->plan->active ? &u->active : &u->state) = said;
-        look(u);
+        if (u->again && !u->plan->is_done(u->state, u->result, u->active))
+            trigger_again(u);
+        else
+            look(u);
     } else if (status < 0) {
         snprintf(why, sizeof why, "%s: %s", step_name(u), bridge_status_text(status));
         finish(u, why);
@@ -270,6 +324,8 @@ static void look(lwm2m_flash *u)
     if (u->step != FLASH_DOWNLOADING && u->step != FLASH_UPDATING) return;
     if (failed)
         finish(u, failed);
+    else if (u->again && u->state >= 0 && u->state == u->plan->ready)
+        trigger_again(u);
     else if (u->plan->is_done(u->state, u->result, u->active) && (u->step == FLASH_UPDATING || u->plan->kind != LWM2M_FIRMWARE))
         finish(u, NULL);
     else if (u->step == FLASH_DOWNLOADING && u->state == u->plan->ready && u->order.leg == LWM2M_BRING)
@@ -289,6 +345,24 @@ static void reset(lwm2m_flash *u)
         ask(u, COAP_PUT, u->plan->uri, BRIDGE_TEXT, NULL, 0);
     else
         ask(u, COAP_POST, SOFTWARE_UNINSTALL, replaces ? BRIDGE_TEXT : -1, replaces ? "1" : NULL, replaces);
+}
+
+static void on_kept(bridge_store_wait *w, int status)
+{
+    lwm2m_flash *u = list_of(w, lwm2m_flash, disk);
+
+    if (status != BRIDGE_CLOSED && u->step == FLASH_TRIGGER && u->d) ask(u, COAP_POST, u->plan->trigger, -1, NULL, 0); /* a disk that is full holds up nothing */
+}
+
+/* The store knows of it before the device does. */
+static void trigger(lwm2m_flash *u)
+{
+    bridge_store *s = bridge_port_store(u->server->home);
+
+    keep_state(u, true);
+    if (u->order.triggers) u->order.triggers(u->order.user);
+    u->disk.fn = on_kept;
+    bridge_store_when(s, &u->disk);
 }
 
 static void go(lwm2m_flash *u, flash_step next)
@@ -313,7 +387,7 @@ static void go(lwm2m_flash *u, flash_step next)
         break;
     case FLASH_TRIGGER:
         if (u->order.leg == LWM2M_TRIGGER) pin(u, true);
-        ask(u, COAP_POST, u->plan->trigger, -1, NULL, 0);
+        trigger(u);
         break;
     case FLASH_UPDATING:
         if (u->plan->check >= 0) {
@@ -367,33 +441,66 @@ static int take_order(lwm2m_flash *u, const lwm2m_order *order)
     return 0;
 }
 
-int lwm2m_flash_begin(lwm2m_device *d, const lwm2m_order *order)
+static int flash_new(lwm2m_server *s, const char *name, const lwm2m_order *order, lwm2m_flash **out)
 {
-    mem *m = d->server->mem;
-    lwm2m_flash *u;
+    lwm2m_flash *u = mem_new(s->mem, lwm2m_flash);
     int rc;
 
-    if (d->update) return BRIDGE_CONFLICT;
-    u = mem_new(m, lwm2m_flash);
     if (!u) return BRIDGE_NOMEM;
-    u->d = d;
-    u->server = d->server;
+    u->server = s;
     u->plan = lwm2m_plan_of(order->kind);
     u->pull = order->way >= LWM2M_PULL;
     u->state = u->active = u->before = -1;
     list_init(&u->link);
     lwm2m_random_name(u->token);
-    u->name = mem_text(m, d->name);
+    u->name = mem_text(s->mem, name);
     rc = u->name ? take_order(u, order) : BRIDGE_NOMEM;
-    if (rc < 0) {
+    if (rc < 0)
         flash_free(u);
-        return rc;
-    }
+    else
+        *out = u;
+    return rc;
+}
+
+int lwm2m_flash_begin(lwm2m_device *d, const lwm2m_order *order)
+{
+    lwm2m_flash *u;
+    int rc = d->update ? BRIDGE_CONFLICT : flash_new(d->server, d->name, order, &u);
+
+    if (rc < 0) return rc;
+    u->d = d;
     lwm2m_hold(d);
     d->update = u;
     list_push(&d->server->updates, &u->link);
     timer_start(&u->patience, d->server->loop, (int64_t)d->port->limits.update_timeout * 1000, on_patience);
+    if (!order->done && !order->triggers) keep(u);
     go(u, order->leg == LWM2M_TRIGGER ? FLASH_TRIGGER : FLASH_LOOK);
+    return BRIDGE_OK;
+}
+
+/* Without its package it cannot begin again, and says so. */
+int lwm2m_flash_resume(lwm2m_server *s, const char *name, const lwm2m_order *order, bool triggered)
+{
+    const lwm2m_port *p = list_of(s->ports.next, lwm2m_port, link);
+    lwm2m_order whole = *order;
+    lwm2m_device *d = lwm2m_find(s, name);
+    lwm2m_flash *u;
+    bool packed = triggered || lwm2m_is_packed(order);
+    int rc;
+
+    if (triggered || !packed) whole.leg = LWM2M_TRIGGER; /* its package is not needed any more */
+    rc = flash_new(s, name, &whole, &u);
+    if (rc < 0) return rc;
+    u->order.leg = order->leg;
+    u->kept = !order->done && !order->triggers;
+    u->again = true;
+    u->step = triggered ? FLASH_UPDATING : FLASH_LOOK;
+    list_push(&s->updates, &u->link);
+    timer_start(&u->patience, s->loop, (int64_t)p->limits.update_timeout * 1000, on_patience);
+    if (!packed)
+        finish(u, LWM2M_UNPACKED);
+    else if (d && !d->update)
+        come_back(u, d);
     return BRIDGE_OK;
 }
 
@@ -403,7 +510,7 @@ void lwm2m_flash_abandon(lwm2m_server *s, const void *user, const char *why)
         lwm2m_flash *u = list_of(it, lwm2m_flash, link);
 
         if (!u->order.done || u->order.user != user) continue;
-        if (!why) u->order.done = NULL;
+        if (!why) u->order.done = NULL, u->order.triggers = NULL;
         if (why && u->step < FLASH_TRIGGER) finish(u, why);
     }
 }

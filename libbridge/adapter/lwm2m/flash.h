@@ -3,10 +3,11 @@
  *   flash_ask.c   a question to a device's path becomes an order       flash_plan.c  which resources of which object mean what
  *   firmware.c    the machine that carries it out                      flash_way.c   pushed, or fetched from us, and by which protocol
  *   parts.c       several orders of one device: all are brought, then all are triggered
- *   campaign.c    one order for many devices */
+ *   campaign.c    one order for many devices               flash_keep.c  what of all this outlives the process */
 #ifndef LWM2M_FLASH_H
 #define LWM2M_FLASH_H
 #include "adapter/lwm2m/lwm2m.h"
+#include "bridge/sys/store.h"
 #include "codec/node.h"
 #include "hub/handout.h"
 
@@ -55,6 +56,7 @@ typedef struct lwm2m_order {
     bridge_msg *package; /* or NULL: uri */
     char *uri;
     lwm2m_flash_fn done; /* once, maybe before lwm2m_flash_begin() returns; or NULL */
+    void (*triggers)(void *user); /* before it is triggered: what is said to the store here is there first; or NULL */
     void *user;
 } lwm2m_order;
 
@@ -72,7 +74,9 @@ struct lwm2m_flash {
     flash_step step;
     lwm2m_op *op;
     timer patience;
-    bool pull, pinned;
+    bridge_store_wait disk; /* it is triggered when that is there */
+    bool pull, pinned, kept; /* kept: it is in the store under its own name */
+    bool again;        /* it was under way before a restart, and its device has yet to say how it stands */
     unsigned protocols; /* bits: 5/0/8; 0: not known */
     int64_t state, result, active, before; /* -1: not said yet; before: the State that it was found in */
 };
@@ -81,6 +85,9 @@ struct lwm2m_flash {
 int lwm2m_flash_begin(lwm2m_device *d, const lwm2m_order *order); /* CONFLICT: one is under way.  Takes references and copies of its own */
 /* Those with this user end with why, unless they were triggered; without why they go on, and nobody is told. */
 void lwm2m_flash_abandon(lwm2m_server *s, const void *user, const char *why);
+
+/* One of before the restart; its device may not be there yet.  Takes references and copies of its own. */
+int lwm2m_flash_resume(lwm2m_server *s, const char *name, const lwm2m_order *order, bool triggered);
 
 /* ---- flash_way.c */
 bool lwm2m_way_read(text word, lwm2m_way *out);              /* "push", "pull", "coap", "http" */
@@ -105,9 +112,56 @@ void lwm2m_order_done(mem *m, lwm2m_order *order);
 
 /* ---- parts.c */
 typedef struct lwm2m_parts lwm2m_parts;
+typedef struct lwm2m_parts_state { /* how far it is */
+    uint8_t at;
+    bool triggers, installed; /* all are brought; the one at hand is installed, and is to be activated */
+    bool triggered;           /* the one at hand */
+} lwm2m_parts_state;
+typedef struct lwm2m_parts_how { /* who wants it */
+    lwm2m_flash_fn done;
+    void (*said)(void *user, const lwm2m_parts_state *state); /* it is so far: to be kept; or NULL */
+    void *user;
+} lwm2m_parts_how;
 int lwm2m_parts_read(lwm2m_parts **out, lwm2m_server *s, bridge_peer *voice, const node *body, const char **why); /* for one device, or several */
 void lwm2m_parts_free(lwm2m_parts *parts);
-int lwm2m_parts_begin(lwm2m_device *d, lwm2m_parts *parts, lwm2m_flash_fn done, void *user); /* CONFLICT; takes a reference */
+int lwm2m_parts_begin(lwm2m_device *d, lwm2m_parts *parts, const lwm2m_parts_how *how); /* CONFLICT; takes a reference */
+int lwm2m_parts_resume(lwm2m_server *s, const char *name, lwm2m_parts *parts, const lwm2m_parts_state *state, const lwm2m_parts_how *how);
 void lwm2m_parts_abandon(lwm2m_server *s, const void *user, const char *why);
 void lwm2m_parts_done(lwm2m_server *s);
+int lwm2m_parts_put(const lwm2m_parts *parts, lwm2m_server *s, const char *name, buf *out); /* and its packages into the store */
+
+/* ---- flash_keep.c.  Rows of the store under NAME NUL: a device's, or a campaign's path */
+enum { LWM2M_ROW_ORDER = 'o', LWM2M_ROW_PACKAGE = 'p', LWM2M_ROW_STATE = 's', LWM2M_ROW_TARGET = 't' };
+typedef struct lwm2m_row {
+    const char *name;
+    uint8_t row;
+    uint32_t number;
+    text value;
+} lwm2m_row;
+typedef struct lwm2m_rows { /* of one name, in order */
+    const lwm2m_row *at;
+    size_t count;
+} lwm2m_rows;
+void lwm2m_row_put(lwm2m_server *s, const char *name, uint8_t row, uint32_t number, const void *data, size_t len);
+void lwm2m_rows_drop(lwm2m_server *s, const char *name); /* all of that name */
+const lwm2m_row *lwm2m_row_of(const lwm2m_rows *rows, uint8_t row, uint32_t number); /* or NULL */
+
+enum { LWM2M_KEPT_FLASH = 'F', LWM2M_KEPT_PARTS = 'P', LWM2M_KEPT_CAMPAIGN = 'C' }; /* the first byte of an order's row */
+int lwm2m_put_text(buf *out, const char *words); /* NULL is "" */
+int lwm2m_put_order(lwm2m_server *s, const char *name, uint32_t number, const lwm2m_order *order, buf *out); /* its package goes into a row */
+typedef struct lwm2m_taking { /* a row that is being read; what does not fit makes it bad, and is 0 */
+    text left;
+    bool bad;
+} lwm2m_taking;
+uint8_t lwm2m_take_u8(lwm2m_taking *t);
+uint32_t lwm2m_take_u32(lwm2m_taking *t);
+text lwm2m_take_text(lwm2m_taking *t);
+/* A package that is not there any more leaves the order without one. */
+int lwm2m_take_order(lwm2m_server *s, bridge_peer *voice, const lwm2m_rows *rows, uint32_t number, lwm2m_taking *t, lwm2m_order *out);
+int lwm2m_take_parts(lwm2m_parts **out, lwm2m_server *s, bridge_peer *voice, const lwm2m_rows *rows, lwm2m_taking *t);
+int lwm2m_take_campaign(lwm2m_port *p, const lwm2m_rows *rows, lwm2m_taking *t); /* campaign_keep.c */
+bool lwm2m_is_packed(const lwm2m_order *order); /* it has all that its kind needs */
+#define LWM2M_UNPACKED "the package is gone"
+/* bridge_call_reply(), once all that was said is in the store. */
+void lwm2m_reply_kept(lwm2m_port *p, bridge_call *call, int status);
 #endif

@@ -122,7 +122,7 @@ static int ask_parts(lwm2m_device *d, bridge_msg *msg, const char **why)
     rc = node_read(&s, BRIDGE_JSON, f.data, f.len, &root, NULL);
     if (rc < 0) *why = "JSON is wanted: {\"components\":[{\"at\":\"/9/1\",\"uri\":...}]}";
     if (rc == 0) rc = lwm2m_parts_read(&parts, d->server, d->peer, root, why);
-    if (rc == 0) rc = lwm2m_parts_begin(d, parts, NULL, NULL);
+    if (rc == 0) rc = lwm2m_parts_begin(d, parts, &(lwm2m_parts_how){0});
     lwm2m_parts_free(parts);
     scratch_done(&s);
     return rc;

@@ -29,6 +29,7 @@ lwm2m_server *lwm2m_server_of(bridge_port *port)
     list_init(&s->updates);
     list_init(&s->parts);
     list_init(&s->campaigns);
+    list_init(&s->words);
     list_init(&s->guests);
     map_init(&s->by_name, s->mem, seed);
     map_init(&s->by_location, s->mem, seed);

@@ -82,6 +82,7 @@ struct lwm2m_server { /* the home port's state */
     mem *mem;
     loop *loop;
     list ports, devices, updates, parts, campaigns, guests; /* guests: are being bootstrapped */
+    list words; /* flash_keep.c: answers that wait for the disk */
     unsigned campaign_count;
     unsigned guest_count;
     unsigned port_count;
@@ -185,10 +186,12 @@ void lwm2m_random_name(char *out); /* LWM2M_LOCATION characters and a NUL */
 
 /* ---- firmware.c; what else there is of updates is in flash.h */
 void lwm2m_flash_end(lwm2m_device *d, const char *why);
-void lwm2m_flash_leave(lwm2m_device *d);
+void lwm2m_flash_leave(lwm2m_device *d, bool closing); /* closing: its listener; it may be back at another one */
 void lwm2m_flash_back(lwm2m_device *d);
 void lwm2m_flash_news(lwm2m_device *d, const lwm2m_leaves *leaves);
 void lwm2m_flash_done(lwm2m_server *s);
+void lwm2m_flash_take_up(lwm2m_port *p); /* flash_keep.c: what was under way when the bridge ended */
+void lwm2m_words_drop(lwm2m_server *s);
 bool lwm2m_serve_package(lwm2m_port *p, coap_request *r, text token); /* flash_way.c; false: there is none */
 
 /* ---- campaign.c: "lwm2m/!campaigns/NAME" */

@@ -58,13 +58,19 @@ static void tell_result(const errand *e, int status, const bridge_fields *reply)
     buf_done(&out);
 }
 
-void errand_reply(errand *e, int status, bridge_msg *msg)
+/* It has been answered. */
+static void errand_over(errand *e, int status, bridge_msg *msg)
 {
     bridge_fields f = {.size = sizeof f};
 
-    bridge_call_reply(e->call, status, msg);
     if (e->tell && !e->d->gone) tell_result(e, status, msg ? bridge_msg_look(msg, &f) : NULL);
     errand_free(e);
+}
+
+void errand_reply(errand *e, int status, bridge_msg *msg)
+{
+    bridge_call_reply(e->call, status, msg);
+    errand_over(e, status, msg);
 }
 
 void errand_fail(errand *e, int status, const char *why)
@@ -439,7 +445,12 @@ static void flash(errand *e, const bridge_terms *terms)
     const char *why = NULL;
     int rc = lwm2m_flash_ask(e->d, e->verb, &e->at, terms ? terms->query : NULL, bridge_call_msg(e->call), &why);
 
-    errand_fail(e, rc, why);
+    if (rc < 0) {
+        errand_fail(e, rc, why);
+        return;
+    }
+    lwm2m_reply_kept(e->d->port, e->call, rc);
+    errand_over(e, rc, NULL);
 }
 
 static void on_call(void *user, bridge_call *call)

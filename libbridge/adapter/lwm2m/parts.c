@@ -31,10 +31,8 @@ typedef struct run {
     lwm2m_server *server;
     lwm2m_parts *parts;
     char *name; /* of the device */
-    unsigned at;
-    bool triggers, installed; /* triggers: all are there; installed: the one at hand, which is to be activated */
-    lwm2m_flash_fn done;
-    void *user;
+    lwm2m_parts_state is;
+    lwm2m_parts_how how;
 } run;
 
 static void next(run *r);
@@ -115,14 +113,14 @@ static int put_places(buf *b, const run *r, const char *name, unsigned from, uns
 static void tell(run *r, const char *state, const char *why, int64_t result)
 {
     lwm2m_device *d = lwm2m_find(r->server, r->name);
-    unsigned count = r->parts->count, done = r->triggers ? r->at : 0;
+    unsigned count = r->parts->count, done = r->is.triggers ? r->is.at : 0;
     buf b;
     int rc;
 
     buf_init(&b, r->server->mem, 0);
     rc = buf_print(&b, ",\"components\":\"%s\",\"result\":%lld", state, (long long)result);
-    if (rc == 0 && r->at < count) {
-        const lwm2m_order *o = &r->parts->all[r->at].order;
+    if (rc == 0 && r->is.at < count) {
+        const lwm2m_order *o = &r->parts->all[r->is.at].order;
         rc = buf_print(&b, ",\"at\":\"/%u/%u\"", (unsigned)o->object, (unsigned)o->instance);
     }
     if (rc == 0 && why) rc = buf_text(&b, ",\"why\":");
@@ -148,35 +146,66 @@ static void run_free(run *r)
 
 static void over(run *r, const char *why, int64_t result)
 {
-    lwm2m_flash_fn done = r->done;
-    void *user = r->user;
+    lwm2m_parts_how how = r->how;
 
     tell(r, why ? "failed" : "updated", why, result);
+    if (!how.done && !how.said) lwm2m_rows_drop(r->server, r->name);
     run_free(r);
-    if (done) done(user, why, result);
+    if (how.done) how.done(how.user, why, result);
+}
+
+/* How far it is, for whoever keeps it. */
+static void say(run *r)
+{
+    uint8_t row[] = {r->is.at, r->is.triggers, r->is.installed, r->is.triggered};
+
+    if (r->how.said)
+        r->how.said(r->how.user, &r->is);
+    else if (!r->how.done)
+        lwm2m_row_put(r->server, r->name, LWM2M_ROW_STATE, 0, row, sizeof row);
+}
+
+static void on_triggers(void *user)
+{
+    run *r = user;
+
+    r->is.triggered = true;
+    say(r);
 }
 
 static void on_part(void *user, const char *failed, int64_t result)
 {
     run *r = user;
-    const part *p = &r->parts->all[r->at];
+    const part *p = &r->parts->all[r->is.at];
 
     if (failed) {
         over(r, failed, result);
         return;
     }
-    r->installed = r->triggers && p->activates && !r->installed;
-    if (!r->installed) r->at++;
+    r->is.installed = r->is.triggers && p->activates && !r->is.installed;
+    if (!r->is.installed) r->is.at++;
     next(r);
 }
 
 /* The next that has something to be brought; then the first again, to be triggered. */
 static void skip(run *r)
 {
-    while (!r->triggers && r->at < r->parts->count && r->parts->all[r->at].order.kind == LWM2M_ENABLE) r->at++;
-    if (r->triggers || r->at < r->parts->count) return;
-    r->triggers = true;
-    r->at = 0;
+    while (!r->is.triggers && r->is.at < r->parts->count && r->parts->all[r->is.at].order.kind == LWM2M_ENABLE) r->is.at++;
+    if (r->is.triggers || r->is.at < r->parts->count) return;
+    r->is.triggers = true;
+    r->is.at = 0;
+}
+
+static lwm2m_order order_at_hand(run *r)
+{
+    lwm2m_order order = r->parts->all[r->is.at].order;
+
+    order.leg = !r->is.triggers ? LWM2M_BRING : order.kind == LWM2M_ENABLE ? LWM2M_ALL_OF_IT : LWM2M_TRIGGER;
+    order.done = on_part;
+    order.triggers = on_triggers;
+    order.user = r;
+    if (r->is.installed) order.kind = LWM2M_ACTIVATE, order.leg = LWM2M_ALL_OF_IT;
+    return order;
 }
 
 /* r may be gone afterwards */
@@ -187,7 +216,7 @@ static void next(run *r)
     int rc;
 
     skip(r);
-    if (r->at == r->parts->count) {
+    if (r->is.at == r->parts->count) {
         over(r, NULL, 0);
         return;
     }
@@ -195,47 +224,121 @@ static void next(run *r)
         over(r, "the device has left", 0);
         return;
     }
-    order = r->parts->all[r->at].order;
-    order.leg = !r->triggers ? LWM2M_BRING : order.kind == LWM2M_ENABLE ? LWM2M_ALL_OF_IT : LWM2M_TRIGGER;
-    order.done = on_part;
-    order.user = r;
-    if (r->installed) order.kind = LWM2M_ACTIVATE, order.leg = LWM2M_ALL_OF_IT;
-    tell(r, r->triggers ? "activating" : "downloading", NULL, 0);
+    order = order_at_hand(r);
+    r->is.triggered = false;
+    say(r);
+    tell(r, r->is.triggers ? "activating" : "downloading", NULL, 0);
     rc = lwm2m_flash_begin(d, &order);
     if (rc < 0) over(r, bridge_status_text(rc), 0);
 }
 
-int lwm2m_parts_begin(lwm2m_device *d, lwm2m_parts *parts, lwm2m_flash_fn done, void *user)
+static run *run_new(lwm2m_server *s, const char *name, lwm2m_parts *parts, const lwm2m_parts_how *how)
+{
+    run *r = mem_new(s->mem, run);
+
+    if (!r) return NULL;
+    list_init(&r->link);
+    r->server = s;
+    r->name = mem_text(s->mem, name);
+    if (!r->name) {
+        mem_free(s->mem, r);
+        return NULL;
+    }
+    r->parts = parts;
+    r->parts->refs++;
+    r->how = *how;
+    list_push(&s->parts, &r->link);
+    return r;
+}
+
+static void keep(run *r)
+{
+    buf out;
+
+    buf_init(&out, r->server->mem, 0);
+    if (buf_put_u8(&out, LWM2M_KEPT_PARTS) == 0 && lwm2m_parts_put(r->parts, r->server, r->name, &out) == 0)
+        lwm2m_row_put(r->server, r->name, LWM2M_ROW_ORDER, 0, out.data, out.len);
+    buf_done(&out);
+}
+
+int lwm2m_parts_begin(lwm2m_device *d, lwm2m_parts *parts, const lwm2m_parts_how *how)
 {
     run *r;
 
     if (d->update) return BRIDGE_CONFLICT;
-    r = mem_new(d->server->mem, run);
+    r = run_new(d->server, d->name, parts, how);
     if (!r) return BRIDGE_NOMEM;
-    list_init(&r->link);
-    r->server = d->server;
-    r->name = mem_text(d->server->mem, d->name);
-    if (!r->name) {
-        mem_free(d->server->mem, r);
-        return BRIDGE_NOMEM;
-    }
-    r->parts = parts;
-    r->parts->refs++;
-    r->done = done;
-    r->user = user;
-    list_push(&d->server->parts, &r->link);
+    if (!how->done) keep(r);
     next(r);
     return BRIDGE_OK;
 }
+
+/* The one at hand goes on when its device is there; r may be gone afterwards */
+int lwm2m_parts_resume(lwm2m_server *s, const char *name, lwm2m_parts *parts, const lwm2m_parts_state *state, const lwm2m_parts_how *how)
+{
+    run *r = run_new(s, name, parts, how);
+    lwm2m_order order;
+    int rc;
+
+    if (!r) return BRIDGE_NOMEM;
+    r->is = *state;
+    if (r->is.at < parts->count) skip(r);
+    if (r->is.at >= parts->count) {
+        over(r, NULL, 0);
+        return BRIDGE_OK;
+    }
+    order = order_at_hand(r);
+    tell(r, r->is.triggers ? "activating" : "downloading", NULL, 0);
+    rc = lwm2m_flash_resume(s, name, &order, r->is.triggered);
+    if (rc < 0) over(r, bridge_status_text(rc), 0);
+    return BRIDGE_OK;
+}
+
+/* ---- Over a restart */
+
+int lwm2m_parts_put(const lwm2m_parts *parts, lwm2m_server *s, const char *name, buf *out)
+{
+    int rc = buf_put_u8(out, (uint8_t)parts->count);
+
+    for (unsigned i = 0; i < parts->count && rc == 0; i++) {
+        rc = buf_put_u8(out, parts->all[i].activates);
+        if (rc == 0) rc = lwm2m_put_order(s, name, i, &parts->all[i].order, out);
+    }
+    return rc;
+}
+
+int lwm2m_take_parts(lwm2m_parts **out, lwm2m_server *s, bridge_peer *voice, const lwm2m_rows *rows, lwm2m_taking *t)
+{
+    unsigned count = lwm2m_take_u8(t);
+    lwm2m_parts *p = mem_new(s->mem, lwm2m_parts);
+    int rc = !p ? BRIDGE_NOMEM : count && count <= PARTS_MAX ? 0 : BRIDGE_SYNTAX;
+
+    if (!p) return rc;
+    p->mem = s->mem;
+    p->refs = 1;
+    for (unsigned i = 0; i < count && rc == 0; i++) {
+        part *one = &p->all[p->count++];
+
+        one->activates = lwm2m_take_u8(t);
+        rc = lwm2m_take_order(s, voice, rows, i, t, &one->order);
+    }
+    if (rc < 0)
+        lwm2m_parts_free(p);
+    else
+        *out = p;
+    return rc;
+}
+
+static void said_to_nobody(void *user, const lwm2m_parts_state *state) { (void)user, (void)state; }
 
 void lwm2m_parts_abandon(lwm2m_server *s, const void *user, const char *why)
 {
     list_each_safe (it, &s->parts) {
         run *r = list_of(it, run, link);
 
-        if (!r->done || r->user != user) continue;
-        if (!why) r->done = NULL;
-        if (why && !r->triggers) lwm2m_flash_abandon(s, r, why); /* else it has begun to change: it goes on to its end */
+        if (!r->how.done || r->how.user != user) continue;
+        if (!why) r->how = (lwm2m_parts_how){.said = said_to_nobody};
+        if (why && !r->is.triggers) lwm2m_flash_abandon(s, r, why); /* else it has begun to change: it goes on to its end */
     }
 }
 

@@ -235,4 +235,5 @@ void lwm2m_take_up(lwm2m_port *p)
     if (!bridge_port_store(p->coap.port)) return;
     take_each(p, BRIDGE_KEPT_REGISTRATION, on_kept, take_up);
     take_each(p, BRIDGE_KEPT_OBSERVATION, on_kept_pin, take_pin);
+    lwm2m_flash_take_up(p);
 }

@@ -519,7 +519,7 @@ void lwm2m_remove(lwm2m_device *d, lwm2m_why why)
         s->guest_count--;
     else
         s->device_count--;
-    lwm2m_flash_leave(d);
+    lwm2m_flash_leave(d, why == LWM2M_GONE_CLOSED);
     lwm2m_drop_ops(d, BRIDGE_UNREACHABLE);
     lwm2m_observe_done(d);
     snprintf(more, sizeof more, ",\"reason\":\"%s\"", reasons[why]);
@@ -552,6 +552,7 @@ void lwm2m_server_done(lwm2m_server *s)
     lwm2m_campaigns_done(s);
     lwm2m_flash_done(s);
     lwm2m_parts_done(s);
+    lwm2m_words_drop(s);
     while (!list_empty(&s->guests)) lwm2m_remove(list_of(s->guests.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
     while (!list_empty(&s->devices)) lwm2m_remove(list_of(s->devices.next, lwm2m_device, link), LWM2M_GONE_CLOSED);
     map_done(&s->by_name);
