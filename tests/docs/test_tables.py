@@ -170,7 +170,7 @@ def constants():
         for name, value in re.findall(r"\b([A-Z][A-Z0-9_]{3,}) = ([^,}\n]+)", text) + re.findall(r"#define ([A-Z_]{4,}) (\(.+\))$", text, re.M):
             try:
                 known[name] = evaluate(value, known)
-            except (AssertionError, KeyError, SyntaxError):
+            except (AssertionError, KeyError, SyntaxError, ValueError):
                 pass
     for name, value in re.findall(r"^    X\((\w+), ([^,]+), ", source("adapter/mqtt/mqtt.c"), re.M):
         known[f"mqtt {name}"] = evaluate(value, known)

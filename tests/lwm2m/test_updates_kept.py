@@ -115,9 +115,10 @@ def test_a_campaign_goes_on_after_a_restart(site):
     site.campaign("lamp-0", "lamp-1", "lamp-2", at_once=1)
     slow.reached("firmware")
 
-    site.again()
+    port = site.end()
     slow.slow.clear()
     slow.log.clear()                                                 # it had not been triggered: from the beginning
+    site.again(port)
     site.gathered()
     assert site.spring.wait(timeout=60) == {"lamp-0": None, "lamp-1": None, "lamp-2": None}
     assert slow.log == [("firmware", PACKAGE), "update"]

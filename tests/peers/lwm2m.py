@@ -105,6 +105,7 @@ class Device:
         self.blocks = {}
         self.deaf = False
         self._answers, self._wait = {}, threading.Condition()
+        self._replies = {}
         self._sequence = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._running = True
@@ -238,6 +239,10 @@ class Device:
             self.unread.append(self.requests.get_nowait())
 
     def _request(self, message):
+        again = self._replies.get((message.id, message.token))
+        if again and message.type == coap.CON:                       # RFC 7252 4.5: heard before, and answered as before
+            self.socket.send(again)
+            return
         request = Request(message)
         if message.option(coap.BLOCK1) is not None and not self._block(request):
             return
@@ -274,6 +279,7 @@ class Device:
         if asked.option(coap.BLOCK1) is not None and answer.option(coap.BLOCK1) is None:
             num, more, size = asked.block(coap.BLOCK1)
             answer.options.append((coap.BLOCK1, coap.block(num, False, size)))
+        self._replies[asked.id, asked.token] = answer
         self.socket.send(answer)
 
     def ids(self, path):
