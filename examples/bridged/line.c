@@ -113,6 +113,7 @@ static bool member(line *l, const char *key, char **at)
     else if (strcmp(key, "origin") == 0 && s) l->origin = s;
     else if (strcmp(key, "user") == 0 && s) l->user = s;
     else if (strcmp(key, "listener") == 0 && s) l->listener = s;
+    else if (strcmp(key, "name") == 0 && s) l->name = strlen(s) == len && len ? s : NULL;
     else if (strcmp(key, "payload") == 0 && s) l->data = (unsigned char *)s, l->len = len;
     else if (strcmp(key, "base64") == 0 && s) {
         l->data = (unsigned char *)s;
@@ -121,6 +122,7 @@ static bool member(line *l, const char *key, char **at)
     else if (strcmp(key, "qos") == 0) l->qos = number == 1 ? 1 : number == 2 ? 2 : 0;
     else if (strcmp(key, "retain") == 0) l->retain = number != 0;
     else if (strcmp(key, "gone") == 0) l->gone = number != 0;
+    else if (strcmp(key, "copied") == 0) l->copied = number != 0;
     else if (strcmp(key, "format") == 0) l->format = number >= 0 && number < 65535 ? (int)number : BRIDGE_FORMAT_AUTO;
     return true; /* what is not known is passed over */
 }
@@ -209,6 +211,13 @@ static bool is_text(const unsigned char *p, size_t len)
     return true;
 }
 
+static void write_member(FILE *f, const char *name, const char *said)
+{
+    if (!said) return;
+    fprintf(f, ",\"%s\":", name);
+    write_string(f, (const unsigned char *)said, strlen(said));
+}
+
 void line_write(FILE *f, const line *l)
 {
     bool as_text = is_text(l->data, l->len);
@@ -221,9 +230,10 @@ void line_write(FILE *f, const line *l)
     if (l->retain) fputs(",\"retain\":true", f);
     if (l->gone) fputs(",\"gone\":true", f);
     if (l->format != BRIDGE_FORMAT_AUTO) fprintf(f, ",\"format\":%d", l->format);
-    if (l->origin) {
-        fputs(",\"origin\":", f);
-        write_string(f, (const unsigned char *)l->origin, strlen(l->origin));
-    }
+    if (l->copied) fputs(",\"copied\":true", f);
+    write_member(f, "origin", l->origin);
+    write_member(f, "user", l->user);
+    write_member(f, "listener", l->listener);
+    write_member(f, "name", l->name);
     fputs("}\n", f);
 }

@@ -8,11 +8,11 @@ enum { LINE_MAX_BYTES = 2 * 1024 * 1024 };
 
 typedef struct line { /* texts are the line's, and die with it */
     int64_t time;
-    char *path, *origin, *user, *listener; /* all but path may be NULL */
+    char *path, *origin, *user, *listener, *name; /* all but path may be NULL; name: what the origin's protocol calls it */
     unsigned char *data;
     size_t len;
     int qos;
-    bool retain, gone;
+    bool retain, gone, copied;
     int format;
 } line;
 

@@ -11,8 +11,10 @@ static bridge_verb verb_of(const bridge_msg *msg)
 static int publish(bridge *b, bridge_msg *msg)
 {
     bridge_verb verb = verb_of(msg);
-    int rc = bridge_peer_submit(b->hub->app, verb, msg, NULL, NULL, NULL, NULL, NULL);
+    int rc = b->hub->offline && msg->origin ? offline_heard(b->hub, msg) : BRIDGE_NOTFOUND;
 
+    if (rc != BRIDGE_NOTFOUND) return rc;
+    rc = bridge_peer_submit(b->hub->app, verb, msg, NULL, NULL, NULL, NULL, NULL);
     return rc > 0 || (verb == BRIDGE_DELETE && rc == BRIDGE_NOTFOUND) ? 0 : rc;
 }
 

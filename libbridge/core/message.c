@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "core/path.h"
 #include <stdalign.h>
-#include <stdio.h>
 
 origin *origin_new(mem *m, const char *scheme, const char *who)
 {
@@ -14,7 +13,7 @@ origin *origin_new(mem *m, const char *scheme, const char *who)
     atomic_init(&o->refs, 1);
     o->mem = mem_ref(m);
     o->scheme_len = (uint16_t)(scheme_len > UINT16_MAX ? UINT16_MAX : scheme_len);
-    o->account = 0;
+    o->account = o->user = o->door = 0;
     at = o->text;
     if (scheme) {
         memcpy(at, scheme, scheme_len);
@@ -25,18 +24,30 @@ origin *origin_new(mem *m, const char *scheme, const char *who)
     return o;
 }
 
-origin *origin_counted(mem *m, const origin *o, const char *kind, const char *account)
+/* Behind the name and its NUL; what would stand too far back is not known. */
+static uint16_t part(origin *o, size_t *at, const char *said)
 {
-    size_t len = strlen(o->text), more = strlen(kind) + strlen(account) + 2;
-    origin *out = len < UINT16_MAX ? mem_alloc(m, sizeof *out + len + 1 + more) : NULL;
+    size_t here = *at, len = said ? strlen(said) + 1 : 0;
+
+    if (!said || here > UINT16_MAX) return 0;
+    memcpy(o->text + here, said, len);
+    *at += len;
+    return (uint16_t)here;
+}
+
+origin *origin_known(mem *m, const origin *o, const char *account, const char *user, const char *door)
+{
+    size_t len = strlen(o->text) + 1, more = (account ? strlen(account) + 1 : 0) + (user ? strlen(user) + 1 : 0) + (door ? strlen(door) + 1 : 0);
+    origin *out = mem_alloc(m, sizeof *out + len + more);
 
     if (!out) return NULL;
     atomic_init(&out->refs, 1);
     out->mem = mem_ref(m);
     out->scheme_len = o->scheme_len;
-    out->account = (uint16_t)(len + 1);
-    memcpy(out->text, o->text, len + 1);
-    snprintf(out->text + len + 1, more, "%s:%s", kind, account);
+    memcpy(out->text, o->text, len);
+    out->account = part(out, &len, account);
+    out->user = part(out, &len, user);
+    out->door = part(out, &len, door);
     return out;
 }
 

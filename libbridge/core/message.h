@@ -16,6 +16,7 @@ typedef struct origin { /* who sent it: one object a peer, shared by its message
     mem *mem;
     uint16_t scheme_len; /* "mqtt" of "mqtt:client-7" */
     uint16_t account;    /* where in text it stands by what this one is counted, when that is not its name; 0: it is */
+    uint16_t user, door; /* likewise: the name that it has proved; the listener through which it came.  0: none */
     char text[];
 } origin;
 
@@ -68,7 +69,9 @@ static inline const uint8_t *msg_data(const bridge_msg *m)
 static inline text msg_path(const bridge_msg *m) { return (text){m->path, m->path_len}; }
 
 origin *origin_new(mem *m, const char *scheme, const char *who); /* "scheme:who"; scheme NULL: who has it already */
-origin *origin_counted(mem *m, const origin *o, const char *kind, const char *account); /* the same, counted as "kind:account" */
+/* The same with what else is known of it, each of them or NULL: "user:alice" or "host:10.0.0.7" by which it is counted, "alice", "mqtt://:1883". */
+origin *origin_known(mem *m, const origin *o, const char *account, const char *user, const char *door);
+static inline const char *origin_part(const origin *o, uint16_t at) { return at ? o->text + at : NULL; }
 origin *origin_ref(origin *o);
 void origin_unref(origin *o);
 

@@ -14,7 +14,7 @@
  *   explain.c   why a path goes where it goes       stats.c     numbers
  *   app.c       the application as a peer           sys.c       the numbers as values under $SYS
  *   history.c   values have a past (history.h)       offline.c   whom we would ask
- *   handout.c   messages for whoever knows their name
+ *   handout.c   messages for whoever knows their name   whence.c    where a message came from
  *   keep.c      what outlives the process           keep_level.c   what is promised about it
  * Everything belongs to the loop's thread unless it says [any]. */
 #ifndef HUB_HUB_H
@@ -228,6 +228,8 @@ extern const bridge_adapter *const adapter_table[]; /* made by meson */
 int offline_connect(bridge_port *p, const url *u, bridge_error *err); /* somebody who answers for what `as=` in its URL says */
 int offline_listen(bridge_port *p, const url *u); /* nobody comes in; its rules may be asked of: bridge_may() */
 void offline_sent(hub *h, const char *uplink, bridge_verb verb, const bridge_msg *msg);
+void offline_denied(hub *h, const char *uplink, const bridge_msg *msg);
+int offline_heard(hub *h, bridge_msg *msg); /* as from the uplink that its origin names; NOTFOUND: that takes no such thing */
 
 /* ---- peer.c */
 void peer_destroy(bridge_peer *p);

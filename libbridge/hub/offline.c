@@ -20,9 +20,36 @@ static void say(hub *h, const bridge_msg *msg, const char *format, ...)
     log_line(&h->log, BRIDGE_LOG_ERROR, "dry-run", "%s%s%.*s%s", line, len ? " " : "", len, (const char *)msg_data(msg), msg->len > SHOWN ? "..." : "");
 }
 
+static void say_sent(hub *h, const char *uplink, const bridge_msg *msg, const char *path, bool retain, bool gone)
+{
+    say(h, msg, "uplink %.100s is sent %.200s%s", uplink, path, gone ? " (removed)" : retain ? " (kept)" : "");
+}
+
 void offline_sent(hub *h, const char *uplink, bridge_verb verb, const bridge_msg *msg)
 {
-    say(h, msg, "uplink %s is sent %.200s%s", uplink, msg->path, verb == BRIDGE_DELETE ? " (removed)" : msg->retain ? " (kept)" : "");
+    say_sent(h, uplink, msg, msg->path, msg->retain, verb == BRIDGE_DELETE);
+}
+
+void offline_denied(hub *h, const char *uplink, const bridge_msg *msg)
+{
+    say(h, msg, "uplink %.100s may not read %.200s:", uplink, msg->path);
+}
+
+void bridge_port_rehearsed(bridge_port *port, const char *name, const bridge_msg *msg, const char *path, bool retain, bool gone)
+{
+    say_sent(port->hub, name, msg, path, retain, gone);
+}
+
+int offline_heard(hub *h, bridge_msg *msg)
+{
+    list_each(it, &h->ports)
+    {
+        bridge_port *p = list_of(it, bridge_port, link);
+        const bridge_adapter *a = p->adapter;
+        if (!p->uplink || !a->rehearse_in || list_empty(&p->peers)) continue;
+        if (strcmp(bridge_peer_name(list_of(p->peers.next, bridge_peer, link)), msg->origin->text) == 0) return a->rehearse_in(p, msg);
+    }
+    return BRIDGE_NOTFOUND;
 }
 
 static void on_call(void *user, bridge_call *call)
@@ -62,7 +89,6 @@ int offline_connect(bridge_port *p, const url *u, bridge_error *err)
 
     if (!as) return 0;
     p->adapter = &nobody;
-    p->stand_in = true;
     if (bridge_peer_new(&peer, p, u->host, NULL, BRIDGE_PEER_CANONICAL, NULL) < 0) return BRIDGE_NOMEM;
     return own(peer, as, &fns, p, &o, err);
 }

@@ -4,6 +4,19 @@
 #include "hub/port.h"
 #include <stdio.h>
 
+/* What messages from now on say of it.  Without memory they go on to say what they did. */
+static void know(bridge_peer *p, const char *account, const bridge_port *via)
+{
+    const char *door = via->uplink || via->home || !via->url ? NULL : via->name;
+    origin *was = p->origin, *now;
+
+    if (!was || !(account || p->user || door)) return;
+    now = origin_known(p->port->hub->mem, was, account, p->user, door);
+    if (!now) return;
+    p->origin = now;
+    origin_unref(was);
+}
+
 int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const char *user, unsigned flags, void *state)
 {
     hub *h = port->hub;
@@ -28,6 +41,7 @@ int bridge_peer_new(bridge_peer **out, bridge_port *port, const char *who, const
     p->since = loop_calendar(h->loop);
     p->origin = origin_new(h->mem, port->adapter->scheme, who);
     p->user = mem_text(h->mem, user);
+    know(p, NULL, port);
     if (!p->origin || (user && !p->user)) {
         bridge_peer_free(p);
         return BRIDGE_NOMEM;
@@ -47,18 +61,20 @@ void bridge_peer_via(bridge_peer *peer, bridge_port *port, const char *user)
     if (user && !name) return; /* the old name has no more rights than the new one may have: both were proved */
     mem_free(port->hub->mem, peer->user);
     peer->user = name;
+    know(peer, origin_part(peer->origin, peer->origin->account), port);
 }
 
 void peer_counts_as(bridge_peer *peer, const char *user, const char *address)
 {
-    char host[256];
+    char account[512];
     const char *colon = strrchr(address, ':');
     size_t len = colon && strspn(colon + 1, "0123456789") == strlen(colon + 1) ? (size_t)(colon - address) : strlen(address);
     origin *was = peer->origin, *now;
 
-    snprintf(host, sizeof host, "%.*s", (int)(len < sizeof host ? len : sizeof host - 1), address);
-    if (was->account && strcmp(was->text + was->account + 5, user ? user : host) == 0 && (was->text[was->account] == 'u') == (user != NULL)) return;
-    now = origin_counted(peer->port->hub->mem, was, user ? "user" : "host", user ? user : host);
+    if (user) snprintf(account, sizeof account, "user:%s", user);
+    else snprintf(account, sizeof account, "host:%.*s", (int)(len < 256 ? len : 255), address);
+    if (was->account && strcmp(was->text + was->account, account) == 0) return;
+    now = origin_known(peer->port->hub->mem, was, account, origin_part(was, was->user), origin_part(was, was->door));
     if (!now) return; /* counted by its name */
     peer->origin = now;
     origin_unref(was);

@@ -135,6 +135,8 @@ static int open_port(bridge_port *p, const url *u, bool connect, bridge_error *e
     if (connect) {
         if (!p->hub->offline) return a->connect(p, u, err);
         rc = a->check_connect ? a->check_connect(u, err) : 0;
+        p->stand_in = true;
+        if (rc == 0 && !url_get(u, "as") && a->rehearse) return a->rehearse(p, u, err);
         return rc == 0 ? offline_connect(p, u, err) : rc;
     }
     rc = take_rules(p, u, err);

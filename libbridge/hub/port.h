@@ -72,6 +72,15 @@ int peer_answer(bridge_peer *asker, bridge_msg *msg);
 /* A value of the bridge's own, below $SYS: what an adapter has to tell that is no number. */
 void port_say(bridge_port *port, const char *topic, const char *words);
 
+/* ---- whence.c: where a message came from, for a peer that may know it (the right to read HUB_PEERS) */
+#define HUB_PEERS "$SYS/bridge/peers"
+typedef struct whence { /* borrow; NULL: not known */
+    const char *origin, *user, *listener; /* "coap:10.0.0.7:40000"; the name it has proved; the URL it came in by */
+    const char *name; /* what it is called by the origin's protocol, when that is not what it is called here */
+    bool copied; /* a route has brought it here from another path */
+} whence;
+void peer_whence(bridge_peer *peer, const bridge_msg *msg, char room[65536], whence *out);
+
 /* ---- roster.c: who and what there is, for people who look.  Each fn is called until it returns false; borrow what it is given. */
 typedef struct roster_peer {
     const char *name, *scheme, *user, *address; /* "mqtt:client-7"; user NULL: anonymous; address NULL: nowhere now */

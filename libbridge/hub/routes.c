@@ -248,7 +248,10 @@ void routes_carry_one(hub *h, bridge_peer *from, ptrie_entry *e, bridge_msg *msg
     }
     len = route_fill(r, forth, forth ? r->from : r->to, msg_path(msg), path, sizeof path);
     if (len >= 0 && source && !target && (len = far_may(source, verb, path)) == 0) len = (int)strlen(path);
-    if (len >= 0 && target && !source && far_may(target, BRIDGE_NOTIFY, msg->path) < 0) return;
+    if (len >= 0 && target && !source && far_may(target, BRIDGE_NOTIFY, msg->path) < 0) {
+        if (h->offline) offline_denied(h, far_name(target), msg);
+        return;
+    }
     if (len >= 0) route_carry(from, r, forth, msg, (text){path, (size_t)len}, (int)verb, &here);
     else
         log_limited(&h->log, &r->budget, loop_now(h->loop), BRIDGE_LOG_WARN, "route", "%s: %s was not carried over: %s", r->label,

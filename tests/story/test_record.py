@@ -8,6 +8,7 @@ import pytest
 
 from conftest import Bridged
 from peers.certificates import Authority
+from peers.tools import need
 
 BRIDGED = Bridged.program
 pytestmark = pytest.mark.skipif(not BRIDGED.exists(), reason="bridged is not in this build")
@@ -125,7 +126,7 @@ CONFIG = """{"listen": ["mqtt://127.0.0.1:1883"], "routes": [
 
 
 def test_a_dry_run_asks_the_rules_and_names_whom_it_would_ask(tmp_path):
-    (tmp_path / "acl").write_text("topic read open/#\nuser plc\ntopic write lines/#\n")
+    (tmp_path / "acl").write_text("topic read open/#\nuser plc\ntopic write lines/#\nuser cloud\ntopic read lines/#\n")
     (tmp_path / "c.json").write_text("""{"listen": ["mqtt://127.0.0.1:1883"], "allow": "acl",
       "connect": ["coap://device.invalid?as=lamps/{path...}", "mqtt://cloud.invalid?name=cloud"], "routes": [
       {"source": "lines/{line}/raw", "target": "uplink.cloud:site7/{line}", "transform": "pick $.t"},
@@ -182,6 +183,92 @@ def test_explaining_says_who_may_do_what_through_which_listener(tmp_path):
         "through http://127.0.0.1:3000/resources plc may read, watch, write, remove"], done.stderr
     done = run("-c", "c.json", "--explain", "lines/1", "--listener", "mqtt://127.0.0.1:1884", cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "through mqtt://127.0.0.1:1884 nobody (--as USER) may read, watch, may not write, remove", done.stderr
+
+
+def test_a_dry_run_says_what_maps_of_uplinks_would_do(tmp_path):
+    (tmp_path / "acl").write_text("topic readwrite #\nuser cloud\ntopic readwrite shared/#\ntopic read own/#\ntopic readwrite telemetry/#\ntopic write commands/#\n")
+    (tmp_path / "c.json").write_text("""{"listen": ["mqtt://127.0.0.1:1883"], "allow": "acl", "connect": [{"url": "mqtt://cloud.invalid", "name": "cloud",
+      "out": [{"source": "telemetry/{p...}", "target": "site7/telemetry/{p...}", "retain": true}], "both": ["shared/{x}>common/{x}"],
+      "in": ["site7-commands/{c}>commands/{c}", "others/{o}"]}],
+      "routes": [{"source": "uplink.cloud:raw/{x}", "target": "commands/{x}", "transform": "pick $.v"}, {"source": "own/{x}", "target": "uplink.cloud:route/{x}"},
+      {"source": "secret", "target": "uplink.cloud:secret"}]}""")
+    lines = [{"path": "telemetry/hall", "payload": "21.5"}, {"path": "telemetry/hall", "payload": "", "retain": True},
+             {"path": "telemetry/hall", "payload": "19", "origin": "uplink:cloud"}, {"path": "own/1", "payload": "a", "origin": "uplink:cloud"},
+             {"path": "own/1", "payload": "b"}, {"path": "site7-commands/lamp", "payload": "on", "origin": "uplink:cloud", "retain": True},
+             {"path": "raw/lamp", "payload": '{"v": 7}', "origin": "uplink:cloud"}, {"path": "others/x", "payload": "no", "origin": "uplink:cloud"},
+             {"path": "secret", "payload": "1"}, {"path": "telemetry/hall", "payload": "a copy", "copied": True}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    done = run("-c", "c.json", "--dry-run", "m.jsonl", cwd=tmp_path)
+
+    assert done.stdout.splitlines() == [
+        "telemetry/hall 21.5", "  -> uplink cloud is sent site7/telemetry/hall (kept) 21.5",
+        "telemetry/hall (nothing) (kept)", "  nothing comes of it",
+        "telemetry/hall 19", "own/1 a", "own/1 b", "  -> uplink cloud is sent route/1 b",
+        "site7-commands/lamp on (kept)", "  -> commands/lamp on (kept)", 'raw/lamp {"v": 7}', "  -> commands/lamp 7",
+        "others/x no", "  refused: not allowed", "secret 1", "  -> uplink cloud may not read secret: 1", "end: what was held back"], done.stderr
+
+
+def test_a_dry_run_uses_the_name_that_was_recorded(tmp_path):
+    (tmp_path / "c.json").write_text("""{"routes": [{"source": "coap:a/{x}", "target": "b/{x}"}, {"source": "coap:b/{x}", "target": "c/{x}"}]}""")
+    lines = [{"path": "b/1", "name": "a/1", "payload": "x", "origin": "coap:10.0.0.7"}, {"path": "b/1", "payload": "y", "origin": "coap:10.0.0.7"}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    done = run("-c", "c.json", "--dry-run", "m.jsonl", cwd=tmp_path)
+
+    assert done.stdout.splitlines() == ["a/1 x", "  -> b/1 x", "b/1 y", "  -> c/1 y", "end: what was held back"], done.stderr
+
+
+def test_who_published_is_recorded_and_told_apart_in_a_replay(start_bridged, tmp_path):
+    config = """{"listen": ["mqtt://127.0.0.1:0?password_file=passwords&anonymous=allow", "coap://127.0.0.1:0/r", "http://127.0.0.1:0/resources"],
+      "routes": [{"source": "coap:{room}/temp", "target": "home/{room}/temperature"}, {"source": "home/{room}/temperature", "target": "copies/{room}"}]}"""
+    (tmp_path / "c.json").write_text(config)
+    subprocess.run([need("mosquitto_passwd"), "-c", "-b", str(tmp_path / "passwords"), "plc", "pw"], check=True, timeout=LONG)
+    it = start_bridged(options=["-c", "c.json"], listeners=3)
+    file, mqtt = tmp_path / "m.jsonl", it.port("mqtt")
+    recorder = recording("-u", it.url("mqtt"), "-o", file, "-n", 4, "home/#", "copies/#")
+
+    client = subprocess.run([need("mosquitto_pub"), "-p", str(mqtt), "-i", "plc-7", "-u", "plc", "-P", "pw", "-V", "5", "-q", "1", "-r", "-t", "home/hall/temperature",
+                             "-m", "1", "-D", "publish", "user-property", "bridge-user", "root"], timeout=LONG)
+    coap = subprocess.run([need("coap-client-notls"), "-m", "put", "-e", "2", f"coap://127.0.0.1:{it.port('coap')}/r/kitchen/temp"], timeout=LONG)
+
+    assert (client.returncode, coap.returncode, recorder.wait(LONG)) == (0, 0, 0)
+    lines = {(line["path"], line["payload"]): line for line in map(json.loads, file.read_text().splitlines())}
+    by_plc, by_coap = lines["home/hall/temperature", "1"], lines["home/kitchen/temperature", "2"]
+    assert (by_plc["origin"], by_plc["user"], by_plc["listener"], by_plc["retain"]) == ("mqtt:plc-7", "plc", f"mqtt://127.0.0.1:{mqtt}", True)
+    assert "name" not in by_plc and "copied" not in by_plc
+    assert by_coap["origin"].startswith("coap:127.0.0.1:") and "user" not in by_coap
+    assert (by_coap["listener"], by_coap["name"]) == (f"coap://127.0.0.1:{it.port('coap')}/r", "kitchen/temp")
+    assert lines["copies/hall", "1"]["copied"] and lines["copies/kitchen", "2"]["copied"] and "name" not in lines["copies/kitchen", "2"]
+    for words, paths in [(("--user", "plc"), ["home/hall/temperature"]), (("--origin", "coap"), ["home/kitchen/temperature"]),
+                         (("--listener", by_plc["listener"], "--copies"), ["home/hall/temperature", "copies/hall"])]:
+        other = start_bridged("mqtt://127.0.0.1:0")
+        again = recording("-u", other.url("mqtt"), "-n", len(paths))
+        assert run("replay", "-u", other.url("mqtt"), "-s", "0", *words, file).returncode == 0
+        assert again.wait(LONG) == 0
+        assert sorted(json.loads(line)["path"] for line in again.stdout) == sorted(paths)
+
+
+def test_who_may_not_know_who_is_there_is_not_told_who_publishes(start_bridged, tmp_path):
+    (tmp_path / "acl").write_text("topic readwrite a/#\n")
+    (tmp_path / "c.json").write_text('{"listen": ["mqtt://127.0.0.1:0"], "allow": "acl"}')
+    it = start_bridged(options=["-c", "c.json"], listeners=1)
+    program = subprocess.Popen([BRIDGED, "record", "-u", it.url("mqtt"), "-n", "1", "a/#"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    assert "it does not tell us" in program.stderr.readline()
+    assert run("replay", "-u", it.url("mqtt"), "-", stdin='{"path": "a/b", "payload": "1", "qos": 1}').returncode == 0
+
+    assert program.wait(LONG) == 0
+    assert set(json.loads(program.stdout.read())) == {"time", "path", "payload", "qos"}
+
+
+def test_a_broker_that_is_no_bridge_is_recorded_too(broker, tmp_path):
+    program = recording("-u", f"mqtt://127.0.0.1:{broker.port}", "-n", 1, "a/#")
+
+    assert run("replay", "-u", f"mqtt://127.0.0.1:{broker.port}", "-", stdin='{"path": "a/b", "payload": "1", "qos": 1}').returncode == 0
+
+    assert program.wait(LONG) == 0
+    assert json.loads(program.stdout.read())["path"] == "a/b"
 
 
 def test_a_dry_run_says_what_would_come_of_it(tmp_path):

@@ -81,6 +81,10 @@ typedef struct bridge_adapter {
     int (*change)(bridge_port *port, const bridge_url *url, bridge_error *err);
     /* Optional: where a peer is, when its name does not say so: "127.0.0.1:40000"; NULL: nowhere now.  In room[len], or a borrow. */
     const char *(*address)(void *state, char *room, size_t len);
+    /* Optional, in a bridge that reaches nobody (bridge_options.offline): as connect(), but nothing leaves; what would be sent is said by
+     * bridge_port_rehearsed().  rehearse_in() takes a message as if the other side had sent it; NOTFOUND: it asks for no such thing there. */
+    int (*rehearse)(bridge_port *port, const bridge_url *url, bridge_error *err);
+    int (*rehearse_in)(bridge_port *port, bridge_msg *msg);
 } bridge_adapter;
 
 /* ---- Ports */
@@ -102,6 +106,8 @@ int bridge_port_hand_over(bridge_port *port, const char *scheme, struct stream *
 void bridge_port_log(bridge_port *port, int level, const char *peer, const char *format, ...)
     __attribute__((format(printf, 4, 5))); /* one line "scheme peer text"; rate-limited per port */
 int bridge_port_post(bridge_port *port, void (*fn)(bridge_port *, void *), void *user); /* [any] run fn on the loop */
+/* Of a rehearsal (bridge_adapter.rehearse): msg would have been sent to `name`. */
+void bridge_port_rehearsed(bridge_port *port, const char *name, const bridge_msg *msg, const char *path, bool retain, bool gone);
 /* After reading from a descriptor of yours and before acting on it: what other threads published before those bytes were sent is done. */
 void bridge_port_catch_up(bridge_port *port);
 int bridge_port_fd(bridge_port *port, int fd, unsigned events, void (*fn)(void *, unsigned), void *user,

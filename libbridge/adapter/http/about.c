@@ -109,7 +109,7 @@ void about_peers(request *r)
 {
     page p;
 
-    if (!about_may(r, "$SYS/bridge/peers") || !page_begin(&p, r, "peers")) return;
+    if (!about_may(r, HUB_PEERS) || !page_begin(&p, r, "peers")) return;
     if (*p.part) {
         roster_peers(r->conn->port->port, 0, add_peer, &p);
     } else { /* only this page is looked at */

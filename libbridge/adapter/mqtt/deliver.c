@@ -116,7 +116,7 @@ static uint8_t first_byte(const mqtt_out *o)
     return (uint8_t)(WIRE_PUBLISH << 4 | (o->again ? 8 : 0) | o->qos << 1 | o->retain);
 }
 
-/* ---- one of its own: subscription identifiers, a topic alias */
+/* ---- one of its own: subscription identifiers, a topic alias, who said it */
 
 /* A small table by hash: the newest topic of a slot has the alias, so nothing has to be searched or aged [5: 3.3.2.3.4]. */
 static mqtt_alias_out *alias_slot(mqtt_client *c, const bridge_msg *msg, unsigned *number)
@@ -147,6 +147,7 @@ static int own_out(mqtt_client *c, bridge_msg *msg, const mqtt_out *o)
     unsigned alias = 0;
     const uint32_t *ids = o->id_count > 1 ? o->ids.many : &o->ids.one;
     int rc = mqtt_msg_out(sh, &p, msg, mqtt_msg_ttl(sh, msg), ids, o->id_count);
+    if (rc == 0 && c->tells) rc = mqtt_tell_origin(c, &p, msg);
     if (rc < 0) return rc;
     p.id = o->id;
     p.publish.qos = o->qos;
@@ -181,7 +182,7 @@ int mqtt_publish_out(mqtt_client *c, bridge_msg *msg, const mqtt_out *o)
     mqtt_shared *sh = c->port->shared;
     bool v5 = c->version == WIRE_V5;
     sh->count.messages_out++;
-    if (v5 && (o->id_count || c->alias_max_out)) return own_out(c, msg, o);
+    if (v5 && (o->id_count || c->alias_max_out || c->tells)) return own_out(c, msg, o);
     const mqtt_encoding *e = encoding_of(sh, msg, v5, o->qos > 0);
     if (!e || (size_t)e->len + e->payload > c->max_packet) return BRIDGE_TOOBIG;
     uint8_t *at = stream_reserve(c->stream, e->len);

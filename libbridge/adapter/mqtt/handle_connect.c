@@ -171,6 +171,19 @@ static int say_welcome(mqtt_client *c, const wire_packet *k, bool present, bool 
     return mqtt_persist_welcome(c->session, k, !present);
 }
 
+/* It asked to be told who published: yes, says the same property. */
+static int tell_welcome(mqtt_client *c, wire_props *props)
+{
+    static const wire_slice name = {(const uint8_t *)"tell-origin", 11}, yes = {(const uint8_t *)"true", 4};
+    buf *b = &c->port->shared->extra;
+    buf_clear(b);
+    uint8_t *at = buf_reserve(b, wire_user_size(name.len, yes.len));
+    if (!at) return BRIDGE_NOMEM;
+    wire_user_write(at, name, yes);
+    props->extra = (wire_slice){b->data, (uint32_t)b->len};
+    return 0;
+}
+
 static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool wiped, bool assigned)
 {
     const mqtt_limits *most = &c->port->limits;
@@ -190,6 +203,7 @@ static int welcome(mqtt_client *c, const wire_packet *p, bool present, bool wipe
     if (c->keep_alive != p->connect.keep_alive)
         props->has |= WIRE_HAS_SERVER_KEEP_ALIVE, props->server_keep_alive = c->keep_alive;
     if (c->auth) mqtt_auth_props(c, props);
+    if (c->tells && tell_welcome(c, props) < 0) return BRIDGE_NOMEM;
     if (assigned) props->has |= WIRE_HAS_ASSIGNED_ID, props->assigned_id = (wire_slice){(uint8_t *)s->id, s->id_len};
     return say_welcome(c, &k, present, wiped);
 }
@@ -242,6 +256,7 @@ static int enter(mqtt_client *c, const wire_packet *p, const login *l, bool assi
     if (rc < 0) return refuse(c, WIRE_UNSPECIFIED, "out of memory");
     c->state = MQTT_ONLINE;
     c->session->expiry = expiry_of(c, p);
+    c->tells = c->version == WIRE_V5 && mqtt_says_yes(p, "tell-origin") && peer_may(c->session->peer, BRIDGE_GET, HUB_PEERS) == 0;
     rc = mqtt_will_set(c->session, p);
     if (rc < 0) return refuse(c, mqtt_reason(rc), c->why ? c->why : "the will cannot be taken");
     c->port->shared->count.connects++;

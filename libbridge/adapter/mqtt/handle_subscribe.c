@@ -40,16 +40,6 @@ static uint8_t code_of(int status, unsigned version)
     }
 }
 
-/* The user property `responder: true`: not to listen, but to answer for it. */
-static bool wants_to_respond(const wire_packet *p)
-{
-    wire_slice rest = p->props.raw, name, value;
-    bool yes = false;
-    while ((p->props.has & WIRE_HAS_USER) && wire_next_user(&rest, &name, &value))
-        if (text_is((text){(const char *)name.p, name.len}, "responder")) text_to_bool((text){(const char *)value.p, value.len}, &yes);
-    return yes;
-}
-
 static uint8_t refused(mqtt_client *c, int rc)
 {
     if (rc == BRIDGE_EXISTS) mqtt_say(c, "another client answers for this already");
@@ -86,7 +76,7 @@ static uint8_t subscribe_one(mqtt_client *c, const wire_packet *p, const wire_fi
     if (rc == 0 && !mqtt_topic_fits(c, filter, strlen(filter))) rc = BRIDGE_INVALID;
     if (rc == 0) rc = has_room(c, filter, group);
     if (rc == 0 && mqtt_persists(s)) rc = bridge_store_ready(s->shared->store);
-    if (rc == 0 && wants_to_respond(p)) {
+    if (rc == 0 && mqtt_says_yes(p, "responder")) {
         rc = group ? BRIDGE_UNSUPPORTED : mqtt_respond(s, filter, (uint8_t)qos);
         if (rc == 0) mqtt_persist_responder(s, filter, (uint8_t)qos);
     } else if (rc == 0) {

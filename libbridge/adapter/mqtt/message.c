@@ -108,6 +108,15 @@ void mqtt_msg_restamp(mqtt_shared *sh, bridge_msg *msg)
     msg->time = now;
 }
 
+bool mqtt_says_yes(const wire_packet *p, const char *property)
+{
+    wire_slice rest = p->props.raw, name, value;
+    bool yes = false;
+    while ((p->props.has & WIRE_HAS_USER) && wire_next_user(&rest, &name, &value))
+        if (text_is((text){(const char *)name.p, name.len}, property)) text_to_bool((text){(const char *)value.p, value.len}, &yes);
+    return yes;
+}
+
 /* ---- out */
 
 int64_t mqtt_msg_ttl(const mqtt_shared *sh, const bridge_msg *msg)
@@ -188,4 +197,28 @@ int mqtt_msg_out(mqtt_shared *sh, wire_packet *packet, const bridge_msg *msg, in
     }
     p->extra = (wire_slice){sh->extra.data, (uint32_t)sh->extra.len};
     return 0;
+}
+
+static int add_user(buf *b, const char *name, const char *said)
+{
+    wire_slice n = slice_of(name), v = slice_of(said ? said : "");
+    uint8_t *at = v.len && v.len <= UINT16_MAX ? buf_reserve(b, wire_user_size(n.len, v.len)) : NULL;
+    if (at) wire_user_write(at, n, v);
+    return at || !v.len || v.len > UINT16_MAX ? 0 : BRIDGE_NOMEM;
+}
+
+/* To a connection that is told who published: docs/mapping.md 12. */
+int mqtt_tell_origin(mqtt_client *c, wire_packet *packet, const bridge_msg *msg)
+{
+    buf *b = &c->port->shared->extra;
+    char room[UINT16_MAX + 1];
+    whence w;
+    peer_whence(c->session->peer, msg, room, &w);
+    int rc = add_user(b, "bridge-origin", w.origin ? w.origin : "?"); /* always, and first: what stands before it somebody else has said */
+    if (rc == 0) rc = add_user(b, "bridge-user", w.user);
+    if (rc == 0) rc = add_user(b, "bridge-listener", w.listener);
+    if (rc == 0) rc = add_user(b, "bridge-name", w.name);
+    if (rc == 0) rc = add_user(b, "bridge-copied", w.copied ? "true" : NULL);
+    packet->props.extra = (wire_slice){b->data, (uint32_t)b->len};
+    return rc;
 }

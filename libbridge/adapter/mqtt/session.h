@@ -149,6 +149,7 @@ struct mqtt_client {
     uint16_t keep_alive, window, alias_max_out;
     uint8_t version, state;
     bool problem_info, bridge;
+    bool tells; /* it is told who published: the user property `tell-origin` of its CONNECT */
     uint8_t over; /* it came over a limit and only waits to be told: MQTT_OVER_* */
     bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first; while ENTERING: CONNACK does */
     bool pumping; /* queue.c is at work */
@@ -318,6 +319,8 @@ void mqtt_responders_free(mqtt_session *s);
 int mqtt_msg_new(mqtt_session *s, bridge_msg **out, wire_slice topic, wire_slice payload, uint8_t qos, bool retain,
                  const wire_props *props);
 /* Fills in packet from msg; its slices point into msg and into shared->extra. */
+int mqtt_tell_origin(mqtt_client *c, wire_packet *packet, const bridge_msg *msg); /* adds to what mqtt_msg_out() made */
+bool mqtt_says_yes(const wire_packet *p, const char *property); /* a user property: "true" */
 int mqtt_msg_out(mqtt_shared *sh, wire_packet *packet, const bridge_msg *msg, int64_t ttl, const uint32_t *ids,
                  unsigned id_count);
 void mqtt_msg_restamp(mqtt_shared *sh, bridge_msg *msg); /* of a message that nobody else has seen: its time is now */

@@ -101,3 +101,22 @@ int uplink_receive(uplink *u, const arrival *a, link_ack *ack)
             return uplink_submit(u, a, &t->lines[i], u->name_room, ack);
     return list_empty(&u->wants) ? 0 : uplink_submit(u, a, &by_route, a->topic, ack);
 }
+
+/* ---- nothing is connected: is this what would come? */
+
+int uplink_rehearse_in(bridge_port *port, bridge_msg *msg)
+{
+    uplink *u = bridge_port_state(port);
+    const map_table *t = &u->options.maps;
+    const bridge_fields *f = bridge_msg_look(msg, BRIDGE_FIELDS());
+    const arrival a = {.topic = f->path, .topic_len = msg->path_len, .data = f->data, .len = f->len, .qos = f->qos, .retain = f->retain,
+                       .props = f->props, .prop_count = f->prop_count, .content_type = f->media_type};
+    bool taken = wants_has(u, a.topic, a.topic_len);
+    int rc;
+
+    for (size_t i = 0; i < t->count && !taken; i++)
+        taken = !t->lines[i].out && map_name(&t->lines[i], a.topic, a.topic_len, u->name_room) >= 0;
+    if (!taken) return BRIDGE_NOTFOUND;
+    rc = uplink_receive(u, &a, NULL);
+    return rc < 0 && rc != BRIDGE_NOTFOUND ? rc : 0;
+}

@@ -32,11 +32,12 @@ void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     const map_line *l = how->user;
     const msg_extra *x = msg_extra_of(msg);
     parcel *p;
+    bool retain;
     int len;
 
     if (u->state == UPLINK_CLOSING) return;
-    if (how->retained && came_from_there(u, msg)) return; /* kept here, and older than what the broker has by now */
-    if (how->qos == 0 && !u->options.queue_qos0 && u->state != UPLINK_UP) return;
+    if ((how->retained || u->rehearsal) && came_from_there(u, msg)) return; /* kept here, and older than what the broker has by now */
+    if (how->qos == 0 && !u->options.queue_qos0 && u->state != UPLINK_UP && !u->rehearsal) return;
     if (x && x->prop_count && uplink_hops(u, x->props, x->prop_count) < 0) {
         u->count.loops++;
         return;
@@ -47,6 +48,11 @@ void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
         if (len != BRIDGE_NOTFOUND) u->count.rejected++;
         return;
     }
+    retain = (l && l->retain == BRIDGE_KEEP_ALWAYS) || ((!l || l->retain == BRIDGE_KEEP_AS_IS) && (how->retained || how->gone || msg->retain));
+    if (u->rehearsal) {
+        bridge_port_rehearsed(u->port, u->options.name, msg, u->name_room, retain, how->gone);
+        return;
+    }
     p = parcel_new(u->mem, msg, u->name_room, (size_t)len);
     if (!p) {
         u->count.rejected++;
@@ -54,7 +60,7 @@ void uplink_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     }
     p->qos = l ? least(how->qos, l->qos) : how->qos;
     p->gone = how->gone;
-    p->retain = (l && l->retain == BRIDGE_KEEP_ALWAYS) || ((!l || l->retain == BRIDGE_KEEP_AS_IS) && (how->retained || how->gone || msg->retain));
+    p->retain = retain;
     uplink_send(u, p);
 }
 

@@ -65,7 +65,7 @@ static bool is_alone(uplink_home *home, const uplink *u)
     return true;
 }
 
-static int uplink_connect(bridge_port *port, const url *where, bridge_error *err)
+static int open_uplink(bridge_port *port, const url *where, bool rehearsal, bridge_error *err)
 {
     uplink *u = bridge_port_state(port);
     uplink_home *home = home_of(port);
@@ -77,6 +77,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     u->mem = port_mem(port);
     u->home = home;
     u->hop = home->hop;
+    u->rehearsal = rehearsal;
     list_init(&u->wants);
     turn_end_init(&u->feed, on_turn_end);
     rc = options_read(&u->options, u->mem, where, err);
@@ -93,7 +94,7 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     if (rc == 0) uplink_tell_room(u); /* what was left may fill it */
     if (rc == 0 && (rc = bridge_peer_reach(u->peer, u->options.name)) < 0) fail_nomem(err);
     if (rc == 0 && u->options.mirror) rc = mirror_new(u, err);
-    if (rc == 0 && (rc = uplink_begin(u)) < 0) fail(err, rc, "%s", bridge_status_text(rc));
+    if (rc == 0 && !rehearsal && (rc = uplink_begin(u)) < 0) fail(err, rc, "%s", bridge_status_text(rc));
     if (rc < 0) {
         turn_end_cancel(&u->feed);
         uplink_free(u);
@@ -102,6 +103,16 @@ static int uplink_connect(bridge_port *port, const url *where, bridge_error *err
     snprintf(name, sizeof name, "%s://%s:%d", where->scheme, u->options.brokers[0].host, u->options.brokers[0].port);
     bridge_port_named(port, name);
     return 0;
+}
+
+static int uplink_connect(bridge_port *port, const url *where, bridge_error *err)
+{
+    return open_uplink(port, where, false, err);
+}
+
+static int uplink_rehearse(bridge_port *port, const url *where, bridge_error *err)
+{
+    return open_uplink(port, where, true, err);
 }
 
 void uplink_leave_home(uplink_home *home)
@@ -113,8 +124,15 @@ static void uplink_close(bridge_port *port)
 {
     uplink *u = bridge_port_state(port);
 
-    if (!u->is_home) {
+    if (!u->is_home && !u->rehearsal) {
         uplink_end(u);
+        return;
+    }
+    if (!u->is_home) {
+        uplink_home *home = u->home;
+        uplink_free(u);
+        bridge_port_closed(port);
+        uplink_leave_home(home);
         return;
     }
     ((uplink_home *)u)->closing = true;
@@ -158,4 +176,6 @@ const bridge_adapter uplink_adapter = {
     .connect = uplink_connect,
     .check_connect = uplink_check,
     .want = uplink_want,
+    .rehearse = uplink_rehearse,
+    .rehearse_in = uplink_rehearse_in,
 };

@@ -78,6 +78,7 @@ typedef struct uplink {
     int version; /* of this attempt */
     bool can_not_5; /* the broker said so: 3.1.1 from now on (version=auto) */
     bool was_up;             /* and subscribed */
+    bool rehearsal;          /* bridge_adapter.rehearse: nothing is connected */
     bool turning;            /* nothing more is given: it goes back to the first broker (failback.c) */
     bridge_event *look_back; /* when to look for the first broker */
     broker_link *probe;
@@ -115,6 +116,7 @@ void uplink_idle(uplink *u); /* state.c: closes when all is sent and it is to cl
 /* in.c */
 /* Its outcome, or BRIDGE_PENDING: then the ack is given later.  ack: NULL at QoS 0. */
 int uplink_receive(uplink *u, const arrival *a, link_ack *ack);
+int uplink_rehearse_in(bridge_port *port, bridge_msg *msg);
 int uplink_submit(uplink *u, const arrival *a, const map_line *l, const char *path, link_ack *ack);
 int uplink_hops(const uplink *u, const bridge_prop *props, size_t count); /* bridges crossed so far; negative: it came from us, or too far */
 
@@ -128,6 +130,7 @@ uint64_t uplink_keep_in(void *user, uint16_t id, bool is_taken);
 /* wants.c */
 int uplink_want(bridge_port *port, const char *filter, uint8_t qos, bool wanted, bridge_error *err);
 unsigned wants_ask(uplink *u, bool quiet); /* subscribes to all of them; how many */
+bool wants_has(const uplink *u, const char *topic, size_t len);
 void wants_free(uplink *u);
 
 /* failback.c: at another broker than the first, looks now and then whether that one is there again */

@@ -99,6 +99,13 @@ unsigned wants_ask(uplink *u, bool quiet)
     return n;
 }
 
+bool wants_has(const uplink *u, const char *topic, size_t len)
+{
+    list_each(it, &u->wants)
+        if (pattern_match(list_of(it, want, link)->pattern, topic, len, NULL)) return true;
+    return false;
+}
+
 void wants_free(uplink *u)
 {
     while (u->wants.next && !list_empty(&u->wants)) want_free(u, list_of(u->wants.next, want, link));
