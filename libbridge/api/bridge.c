@@ -47,6 +47,14 @@ static void close_ports(bridge *b)
         loop_turn(b->loop, 20);
 }
 
+/* What routes hold back goes on, while all who are to hear it are there: slots close one after the other, in no order that routes know. */
+static void settle(bridge *b)
+{
+    if (b->hub->offline) return;
+    routes_flush(b->hub);
+    loop_turn(b->loop, 0); /* and leaves */
+}
+
 void bridge_free(bridge *b)
 {
     mem *m;
@@ -62,6 +70,7 @@ void bridge_free(bridge *b)
         loop_take(b->loop);
         loop_turn(b->loop, 0); /* what other threads have said before */
     }
+    if (b->hub && b->loop) settle(b);
     if (b->config_free) b->config_free(b, b->config);
     if (b->hub) {
         while (!list_empty(&b->slots))

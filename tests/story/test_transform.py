@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from peers.mqtt import Client
+
 pytest.importorskip("libbridge.testing")
 from libbridge import Bridge, Clock, Format, Invalid  # noqa: E402
 
@@ -334,6 +336,18 @@ def test_what_is_remembered_is_bounded(bridge):
         bridge.publish(f"in/{n}/t", 1)
     bridge.settle()
     assert bridge.stats()["bridge_routes_held_paths"] == 10000
+
+
+def test_what_a_window_holds_is_heard_at_the_end_by_those_who_came_before_the_route():
+    with Bridge("mqtt://127.0.0.1:0") as b, Client(int(b.listeners[0].rpartition(":")[2])) as client:
+        client.connect("listener")
+        client.subscribe("out/#")
+        b.route("in/{x}", "out/{x}", transform="window 1h mean")
+        b.publish("in/1", 10)
+        b.publish("in/1", 20)
+        b.close()
+        heard = client.message()
+    assert (heard.topic, heard.payload) == ("out/1", b"15")
 
 
 def test_two_routes_with_windows_do_not_play_ping_pong_for_ever(bridge, clock):

@@ -331,6 +331,30 @@ static void a_hundred_times(void)
     }
 }
 
+static void on_mean(void *user, bridge_msg *msg)
+{
+    bridge_fields f = *bridge_msg_look(msg, BRIDGE_FIELDS());
+
+    CHECK(f.len == 2 && memcmp(f.data, "15", 2) == 0);
+    atomic_fetch_add((atomic_int *)user, 1);
+}
+
+/* Whether who hears it came before the route or after it. */
+static void what_a_window_holds_is_heard_at_the_end(void)
+{
+    atomic_int seen = 0;
+    bridge *b = fresh();
+
+    CHECK(bridge_subscribe(b, "out/#", on_mean, &seen, NULL, NULL) == 0);
+    CHECK(bridge_route_add(b, BRIDGE_ROUTE(.source = "in/{x}", .target = "out/{x}", .transform = "window 1h mean"), NULL, NULL) == 0);
+    CHECK(bridge_subscribe(b, "out/1", on_mean, &seen, NULL, NULL) == 0);
+    say(b, "in/1", "10");
+    say(b, "in/1", "20");
+    CHECK(atomic_load(&seen) == 0);
+    bridge_free(b);
+    CHECK(atomic_load(&seen) == 2);
+}
+
 static void ten_share_nothing(void)
 {
     bridge *b[10];
@@ -361,6 +385,7 @@ int main(void)
     an_open_request_is_canceled_by_the_end();
     a_slot_cancels_its_request();
     a_hundred_times();
+    what_a_window_holds_is_heard_at_the_end();
     ten_share_nothing();
     return check_done();
 }
