@@ -94,12 +94,14 @@ static const client_hooks hooks = {on_room, on_up, on_end, on_reset, on_done, on
 
 static void publish(end *e, uint8_t kind)
 {
+    static const char *const topics[] = {"a/b", "plant/7/raw", "plant/8", "plant/9", "plant/10", "plant/11/raw", "plant/12", "a/rather/long/one"};
+    const char *topic = topics[kind >> 3 & 7]; /* more than there are aliases for */
     bridge_msg *msg = NULL;
     parcel *p;
 
     if (!client_may(e->c, kind % 3)) return;
-    if (bridge_msg_new(&msg, BRIDGE_FIELDS(.path = "a/b", .data = "x", .len = 1, .response = kind & 64 ? "r" : NULL)) < 0) abort();
-    p = parcel_new(mem_default(), msg, "a/b", 3);
+    if (bridge_msg_new(&msg, BRIDGE_FIELDS(.path = topic, .data = "x", .len = 1, .response = kind & 64 ? "r" : NULL)) < 0) abort();
+    p = parcel_new(mem_default(), msg, topic, strlen(topic));
     bridge_msg_unref(msg);
     p->qos = kind % 3;
     if (client_publish(e->c, p, e->now, e->now) < 0 || p->qos == 0) parcel_free(mem_default(), p);
@@ -150,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     end e = {.now = 1000};
 
     if (len < 1) return 0;
-    e.s = (link_settings){.client_id = (char *)"me", .version = data[0] & 1 ? 5 : 4, .clean = data[0] & 2, .keep_alive = data[0] >> 4, .max_packet = 4096};
+    e.s = (link_settings){.client_id = (char *)"me", .version = data[0] & 1 ? 5 : 4, .clean = data[0] & 2, .keep_alive = data[0] >> 4, .max_packet = 4096, .topic_aliases = 3};
     e.batch = data[0] >> 3 & 1;
     list_init(&e.parcels);
     if (client_new(&e.c, mem_default(), 4, &hooks, &e) < 0) abort();

@@ -13,6 +13,7 @@ int client_new(client **out, mem *m, unsigned window, const client_hooks *hooks,
     list_init(&c->acks);
     buf_init(&c->props, m, 0);
     buf_init(&c->texts, m, 0);
+    aliases_out_init(&c->aliases_out, m);
     *out = c;
     return 0;
 }
@@ -25,6 +26,8 @@ void client_free(client *c)
     client_drop_in(c, true);
     buf_done(&c->props);
     buf_done(&c->texts);
+    aliases_out_done(&c->aliases_out);
+    aliases_in_begin(&c->aliases_in, c->mem, 0);
     mem_free(c->mem, c->slots);
     mem_free(c->mem, c->uncertain);
     mem_free(c->mem, c->user_props);
@@ -109,6 +112,7 @@ static void fill_connect(const link_settings *s, wire_packet *p)
     p->props.has = WIRE_HAS_RECEIVE_MAX | WIRE_HAS_MAX_PACKET;
     p->props.receive_max = CLIENT_RECEIVE;
     p->props.max_packet = (uint32_t)s->max_packet;
+    if (s->topic_aliases) p->props.has |= WIRE_HAS_ALIAS_MAX, p->props.alias_max = s->topic_aliases;
     if (s->clean) return;
     p->props.has |= WIRE_HAS_SESSION_EXPIRY;
     p->props.session_expiry = s->session_expiry;
@@ -121,6 +125,9 @@ void client_begin(client *c, const link_settings *s, int64_t now, int64_t calend
     c->clean = s->clean;
     c->fresh = s->fresh;
     c->max_in = s->max_packet;
+    c->most_aliases = s->version == WIRE_V5 ? s->topic_aliases : 0;
+    aliases_out_begin(&c->aliases_out, 0);
+    aliases_in_begin(&c->aliases_in, c->mem, c->most_aliases);
     c->version = (unsigned)s->version;
     c->max_packet = 0;
     c->now = c->heard = c->said = now;
@@ -142,6 +149,7 @@ static void take_terms(client *c, const wire_props *p, link_up *up) /* what the 
     if (p->has & WIRE_HAS_MAX_QOS) up->max_qos = p->max_qos;
     if (p->has & WIRE_HAS_RETAIN_OK) up->no_retain = !p->retain_ok;
     if (p->has & WIRE_HAS_MAX_PACKET) c->max_packet = p->max_packet;
+    if (p->has & WIRE_HAS_ALIAS_MAX) aliases_out_begin(&c->aliases_out, p->alias_max < c->most_aliases ? p->alias_max : c->most_aliases);
     if (p->has & WIRE_HAS_SERVER_KEEP_ALIVE) c->keep_alive = (int64_t)p->server_keep_alive * 1000; /* [5: 3.1.2-21] */
 }
 

@@ -150,16 +150,16 @@ static int put_users(client *c, const wire_props *p, size_t *count)
 }
 
 /* The packet as an arrival: texts with a NUL behind them, all of it good until the next packet. */
-static int arrival_of(client *c, const wire_packet *p, arrival *a)
+static int arrival_of(client *c, const wire_packet *p, text name, arrival *a)
 {
     const wire_publish *m = &p->publish;
     const wire_props *x = &p->props;
     size_t topic, type = 0, response = 0;
     int rc;
 
-    *a = (arrival){.topic_len = m->topic.len, .data = m->payload.p, .len = m->payload.len, .qos = m->qos, .retain = m->retain};
+    *a = (arrival){.topic_len = name.len, .data = m->payload.p, .len = m->payload.len, .qos = m->qos, .retain = m->retain};
     buf_clear(&c->texts);
-    rc = put_text(&c->texts, m->topic, &topic);
+    rc = put_text(&c->texts, (wire_slice){(const uint8_t *)name.p, (uint32_t)name.len}, &topic);
     if (rc == 0 && x->has & WIRE_HAS_CONTENT_TYPE) rc = put_text(&c->texts, x->content_type, &type);
     if (rc == 0 && x->has & WIRE_HAS_RESPONSE_TOPIC) rc = put_text(&c->texts, x->response_topic, &response);
     if (rc == 0 && x->has & WIRE_HAS_USER) rc = put_users(c, x, &a->prop_count);
@@ -225,10 +225,12 @@ static int take_acked(client *c, const wire_packet *p, const arrival *message)
 
 int client_handle_publish(client *c, const wire_packet *p)
 {
+    text topic = {(const char *)p->publish.topic.p, p->publish.topic.len};
     arrival a;
+    int rc = p->props.has & WIRE_HAS_ALIAS ? aliases_in_resolve(&c->aliases_in, p->props.alias, &topic) : topic.len ? 0 : WIRE_PROTOCOL_ERROR;
 
-    if (p->props.has & WIRE_HAS_ALIAS || p->publish.topic.len == 0) return WIRE_BAD_ALIAS; /* we have allowed none [5: 3.2.2-17] */
-    if (arrival_of(c, p, &a) < 0) return WIRE_UNSPECIFIED;
+    if (rc) return rc;
+    if (arrival_of(c, p, topic, &a) < 0) return WIRE_UNSPECIFIED;
     if (p->publish.qos) return take_acked(c, p, &a);
     c->hooks->on_message(c->user, &a, NULL);
     return 0;

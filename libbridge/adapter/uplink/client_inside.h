@@ -2,6 +2,7 @@
 #ifndef ADAPTER_UPLINK_CLIENT_INSIDE_H
 #define ADAPTER_UPLINK_CLIENT_INSIDE_H
 #include "adapter/mqtt/wire.h"
+#include "adapter/uplink/aliases.h"
 #include "adapter/uplink/client.h"
 #include "base/buf.h"
 #include <string.h>
@@ -57,6 +58,9 @@ struct client {
     unsigned asked;
     uint32_t max_packet;
     buf props; /* user properties of the message being written */
+    unsigned most_aliases;
+    aliases_out aliases_out;
+    aliases_in aliases_in;
     bool session;       /* we know of one at the broker */
     uint8_t *uncertain; /* a bit for each packet identifier that the broker may have of QoS 2 from before our time; NULL: none */
     /* in */

@@ -84,6 +84,25 @@ static int fill_properties(client *c, wire_props *to, const parcel *what, int64_
     return rc;
 }
 
+/* An alias counts once the packet that says what it stands for is written. */
+static int write_aliased(client *c, wire_packet *p)
+{
+    wire_slice topic = p->publish.topic;
+    alias_use use = aliases_out_use(&c->aliases_out, (text){(const char *)topic.p, topic.len});
+    int rc;
+
+    if (!use.number) return client_write(c, p);
+    p->props.has |= WIRE_HAS_ALIAS;
+    p->props.alias = (uint16_t)use.number;
+    if (use.known) p->publish.topic.len = 0;
+    rc = client_write(c, p);
+    if (rc == 0) aliases_out_said(&c->aliases_out, &use);
+    else aliases_out_unsaid(&c->aliases_out, &use);
+    if (rc != BRIDGE_TOOBIG || use.known) return rc;
+    p->props.has &= ~(uint64_t)WIRE_HAS_ALIAS; /* these bytes may be the ones too many */
+    return client_write(c, p);
+}
+
 static int write_publish(client *c, const parcel *p, bool again)
 {
     wire_packet packet = {.type = WIRE_PUBLISH, .version = (uint8_t)c->version, .id = p->id};
@@ -92,7 +111,7 @@ static int write_publish(client *c, const parcel *p, bool again)
     if (rc < 0) return rc;
     packet.publish = (wire_publish){.qos = p->qos, .retain = p->retain, .dup = again, .topic = slice_text(p->topic)};
     if (!p->gone) packet.publish.payload = (wire_slice){msg_data(p->msg), (uint32_t)p->msg->len};
-    return client_write(c, &packet);
+    return c->aliases_out.most ? write_aliased(c, &packet) : client_write(c, &packet);
 }
 
 static int write_release(client *c, uint16_t id)

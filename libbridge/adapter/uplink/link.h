@@ -59,6 +59,7 @@ typedef struct link_settings { /* for one attempt; all texts are in `mem`; freed
     int port, version, keep_alive, connect_timeout; /* seconds */
     uint32_t session_expiry; /* seconds, MQTT 5 */
     uint64_t max_packet;
+    uint16_t topic_aliases; /* at most, each way, MQTT 5; 0: none */
     uint8_t will_qos;
     bool tls, ws, verify, clean, will_retain;
     bool fresh; /* another broker: once it has answered, forget what the link knows of a session */

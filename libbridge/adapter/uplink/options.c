@@ -17,7 +17,8 @@
     X(drain_rate, 20000, UINT32_MAX)                                                                                   \
     X(linger, 1000, 60000)                                                                                             \
     X(fail_back, 0, 86400)                                                                                             \
-    X(max_packet, 67108864, 268435460)
+    X(max_packet, 67108864, 268435460)                                                                                 \
+    X(topic_aliases, 64, UINT16_MAX)
 
 #define WORD(name, otherwise, most) #name,
 static const char *const own[] = {SETTINGS(WORD) "name", "broker", "client_id", "user_file", "token_file", "version", "clean", "will",

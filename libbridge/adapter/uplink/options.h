@@ -23,7 +23,7 @@ typedef struct uplink_options { /* texts are borrowed from the URL, which the po
     char *client_id;
     uplink_version version;
     bool clean, mirror; /* mirror: the other side is a bridge */
-    uint64_t fail_back, max_packet;
+    uint64_t fail_back, max_packet, topic_aliases;
     const char *ca, *cert, *key, *ciphers, *psk_file, *alpn;
     bool verify;
     const char *will, *will_payload, *status, *mirror_as;

@@ -112,6 +112,7 @@ int uplink_settings(uplink *u, unsigned which, link_settings **out, bridge_error
     s->keep_alive = (int)o->keep_alive;
     s->connect_timeout = (int)o->connect_timeout;
     s->max_packet = o->max_packet;
+    s->topic_aliases = (uint16_t)o->topic_aliases;
     s->verify = o->verify;
     s->ca = o->ca;
     s->cert = o->cert;

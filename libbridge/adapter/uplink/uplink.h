@@ -7,7 +7,7 @@
  *   mirror.c    another bridge at the other end          wants.c    what routes want of the broker
  *   session.c   QoS 2, over the end of the process     failback.c  back to the first broker
  *   link.c      names, addresses, TLS; ws_client.c: WebSocket
- *   client.c, client_out.c, client_in.c, reasons.c   MQTT's client side, without I/O */
+ *   client.c, client_out.c, client_in.c, aliases.c, reasons.c   MQTT's client side, without I/O */
 #ifndef ADAPTER_UPLINK_UPLINK_H
 #define ADAPTER_UPLINK_UPLINK_H
 #include "adapter/uplink/buffer.h"
