@@ -56,6 +56,25 @@ static inline void *pathcache_find(pathcache *c, const char *path, size_t len, u
     return NULL;
 }
 
+/* A find is going to come: its place is asked for; then, a little later, is there a chance?  The plan is asked for. */
+static inline uint64_t pathcache_near(const pathcache *c, const char *path, size_t len)
+{
+    uint64_t hash = hash_bytes(path, len, c->seed);
+
+    if (c->places) __builtin_prefetch(&c->places[hash & (c->room - 1)]);
+    return hash;
+}
+
+static inline bool pathcache_knows(const pathcache *c, uint64_t hash)
+{
+    const pathcache_place *p = c->places ? &c->places[hash & (c->room - 1)] : NULL;
+
+    if (!p || !p->plan || p->hash != hash) return false;
+    __builtin_prefetch(p->plan);
+    __builtin_prefetch(p->path);
+    return true;
+}
+
 /* After a find in vain: is it worth keeping? */
 static inline bool pathcache_wants(const pathcache *c)
 {

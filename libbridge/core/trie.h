@@ -12,7 +12,7 @@
 #include "core/pattern.h"
 #include <assert.h>
 
-enum { TRIE_INLINE = 28, TRIE_CHUNK = 256, TRIE_PINS = 8191 };
+enum { TRIE_INLINE = 28, TRIE_CHUNK = 256, TRIE_PINS = 8191, TRIE_AHEAD = 16 };
 
 typedef struct trie_node {
     uint32_t parent, next, prev; /* siblings: of the literal children, or of the wildcards */
@@ -85,6 +85,9 @@ int trie_spell(const trie *t, uint32_t node, char *out, size_t room);
  * Stops when fn answers other than 0, and returns that. */
 typedef int (*trie_walk_fn)(void *user, trie_node *node);
 int trie_walk(const trie *t, const char *path, size_t len, trie_walk_fn fn, void *user);
+
+/* These paths (TRIE_AHEAD of them) will be walked soon: what is on the way is brought near, for all at once.  trie_ahead.c */
+void trie_foresee(const trie *t, const text *paths, unsigned count);
 
 /* The walk over what is below: nodes with data whose path of literal segments matches p, in no particular order.
  *      for (trie_cursor c = trie_below(t, p); trie_next(&c);) ... c.node ...

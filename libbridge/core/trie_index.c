@@ -2,10 +2,11 @@
  *
  * Slots carry the whole hash, so a probe that fails touches no node, and growing touches none either.  A slot's place
  * is the top bits of the hash.  Growing is spread over the following changes: lookups that miss in `slots` look in
- * `old`, from which each change moves MOVE_AT_ONCE slots. */
+ * `old`, from which each change moves MOVE_AT_ONCE slots: many, because a trie that stops growing in the middle looks in both
+ * for ever, and cheaply, because the order stays the same in a table of another size. */
 #include "core/trie.h"
 
-enum { FIRST_BITS = 4, MOVE_AT_ONCE = 16 };
+enum { FIRST_BITS = 4, MOVE_AT_ONCE = 128 };
 
 static void put(trie *t, trie_slot slot)
 {

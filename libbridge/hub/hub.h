@@ -103,16 +103,16 @@ struct bridge_peer {
 
 struct bridge_watch {
     sub sub; /* its place in the tree; first, so that one is the other */
-    list link; /* in peer->watches; later in hub->graves */
-    bridge_peer *peer;
+    bridge_peer *peer; /* what a delivery looks at comes first: of 100,000 none is near */
     void *user;
-    bridge_ticket *ask; /* its owner is being asked for the first value */
-    struct interest *interest; /* own.c: its owner knows of it; or NULL */
-    struct replay *replay;     /* replay.c: kept values are still on their way; or NULL */
     uint64_t mark;
     uint32_t id;
     uint8_t qos;
     bool no_local, keep_retain, wild, gone;
+    list link; /* in peer->watches; later in hub->graves */
+    bridge_ticket *ask; /* its owner is being asked for the first value */
+    struct interest *interest; /* own.c: its owner knows of it; or NULL */
+    struct replay *replay;     /* replay.c: kept values are still on their way; or NULL */
 };
 
 struct bridge_owner { /* who answers for a pattern: the application, or another peer */
@@ -160,6 +160,7 @@ struct hub {
     struct hit *hits; /* of the fan-outs under way, a stack */
     size_t hit_count, hit_room;
     pathcache plans; /* plan.c */
+    unsigned strangers; /* how many paths of late were in no plan: plan.c */
     uint64_t mark;
     bool ending;  /* the application is leaving: it is told nothing any more */
     bool offline; /* listeners are looked at, not opened */

@@ -7,7 +7,7 @@
 #include "hub/hub.h"
 #include "hub/plan.h"
 
-enum { PLACES = 4096, MOST = 65536 };
+enum { PLACES = 4096, MOST = 65536, MANY = 1024, BIG = 12 };
 
 static void drop(void *user, void *p)
 {
@@ -26,7 +26,32 @@ void plans_done(hub *h)
 
 plan *plan_find(hub *h, const bridge_msg *msg)
 {
-    return pathcache_find(&h->plans, msg->path, msg->path_len, h->tree->changes + routes_changes(h));
+    plan *p = pathcache_find(&h->plans, msg->path, msg->path_len, h->tree->changes + routes_changes(h));
+
+    if (!p && h->strangers < MANY) h->strangers++;
+    return p;
+}
+
+/* Worth its time where most paths are in no plan, and the tree is larger than what is near anyway. */
+bool port_wants_notice(const bridge_port *port)
+{
+    const hub *h = port->hub;
+
+    return h->strangers >= MANY / 2 && h->tree->subs.bits >= BIG;
+}
+
+void port_notice(bridge_port *port, const text *names, unsigned count)
+{
+    hub *h = port->hub;
+    uint64_t hash[HUB_NOTICE];
+    unsigned known = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        hash[i] = pathcache_near(&h->plans, names[i].p, names[i].len);
+    trie_foresee(&h->tree->subs, names, count);
+    for (unsigned i = 0; i < count; i++)
+        known += pathcache_knows(&h->plans, hash[i]);
+    h->strangers -= known < h->strangers ? known : h->strangers;
 }
 
 static void place(plan *p, char **at, const bridge_msg *named, const void *by, unsigned i)

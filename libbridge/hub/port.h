@@ -18,6 +18,12 @@ typedef struct limits {
     size_t max_client_names; /* 0: not counted */
 } limits;
 
+/* plan.c: names that are going to be published to in this turn, as many as HUB_NOTICE: what has to be looked up for them is fetched
+ * from memory meanwhile.  Only a hint, and only worth its time while somebody wants it. */
+enum { HUB_NOTICE = 16 };
+bool port_wants_notice(const bridge_port *port);
+void port_notice(bridge_port *port, const text *names, unsigned count);
+
 /* Which limit the last call refused with BUSY or TOOBIG was over, in a sentence with its number; NULL: it was no limit of the bridge. */
 const char *port_why(const bridge_port *port);
 bool port_passes(const bridge_port *port); /* the last call was refused because somebody who was to have it is full now */

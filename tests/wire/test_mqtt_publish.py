@@ -325,3 +325,24 @@ def test_the_end_of_the_session_does_not_wait_for_the_delay(mqtt_port):  # 3.1.3
         heir.nothing()
         with Client(mqtt_port, 5).connect("ewill", clean=True):
             assert heir.message().payload == b"late"
+
+
+@ALL
+@pytest.mark.parametrize("qos", [0, 1])
+def test_names_that_are_looked_up_ahead(mqtt_port, version, qos):
+    """Of many names that come at once, among many filters, the way is looked up for several at a time: nothing else may differ."""
+    many, top = 4000, f"ahead/{version}/{qos}"
+    with Client(mqtt_port, version).connect(f"{top}/r") as r, Client(mqtt_port, version).connect(f"{top}/w") as w:
+        for begin in range(0, many, 1000):
+            assert r.subscribe(*((f"{top}/{n}/+/#", qos) for n in range(begin, begin + 1000))) == [qos] * 1000
+        sent = [(f"{top}/{n * 7 % many}/x/{n}", n + 1) for n in range(2 * many)]
+        w.send(*(publish(topic, b"", qos, pid % 1000 + 1 if qos else None, version=version) for topic, pid in sent[:900]))
+        w.send(packet(0xC0), *(publish(topic, b"", 0, version=version) for topic, _ in sent[900:]))
+        for topic, _ in sent:
+            m = r.message()
+            assert m.topic == topic
+        w.ping()
+        w.send(publish(sent[0][0], b"", 0, version=version), packet(0x30, b"\xff\xff" + top.encode()))  # a name that is longer than its packet
+        assert r.message().topic == sent[0][0]
+        w.closed(0x81 if version == 5 else None)
+        r.unsubscribe(*(f"{top}/{n}/+/#" for n in range(many)))

@@ -1,5 +1,6 @@
 /* adapter/mqtt/client.c - a connection: packets out of bytes, keep-alive, and goodbyes. */
 #include "adapter/mqtt/session.h"
+#include "hub/port.h"
 
 const char *mqtt_client_name(const mqtt_client *c)
 {
@@ -210,16 +211,36 @@ void mqtt_client_rest(mqtt_client *c)
     if (c->state != MQTT_GONE && timer_start(&c->rest, c->stream->loop, 1, on_rested) == 0) mqtt_client_listen(c, false);
 }
 
+/* The names that come next in what has been read are told to the hub, a handful at a time.  Returns the end of what was looked at. */
+static const uint8_t *look_ahead(const mqtt_client *c, const uint8_t *p, const uint8_t *end)
+{
+    text names[HUB_NOTICE];
+    unsigned count = 0, header;
+    while (p < end && count < HUB_NOTICE) {
+        int64_t n = wire_frame(p, (size_t)(end - p), &header);
+        if (n <= 0 || n > end - p) break;
+        if (p[0] >> 4 == WIRE_PUBLISH && n >= header + 2) {
+            text name = {(const char *)p + header + 2, (size_t)(p[header] << 8 | p[header + 1])};
+            if (name.len && name.len <= (size_t)n - header - 2) names[count++] = name; /* none: an alias */
+        }
+        p += n;
+    }
+    port_notice(c->via, names, count);
+    return p;
+}
+
 static size_t on_data(void *user, const uint8_t *data, size_t len)
 {
     mqtt_client *c = user;
     mqtt_port *port = c->port;
-    const uint8_t *p = data, *end = data + len;
+    const uint8_t *p = data, *end = data + len, *seen = data;
     unsigned header;
     if (c->resting) return 0;
+    if (c->state != MQTT_ONLINE || !port_wants_notice(c->via)) seen = end;
     c->turn = 0;
     c->seen = loop_now(c->stream->loop);
     while (p < end && c->state != MQTT_GONE && !c->resting) {
+        if (p >= seen) seen = look_ahead(c, p, end);
         int64_t n = wire_frame(p, (size_t)(end - p), &header);
         if (n < 0) {
             mqtt_kick(c, WIRE_MALFORMED, "the remaining length is no number");
