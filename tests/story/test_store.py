@@ -184,6 +184,25 @@ def test_a_session_keeps_its_listeners_limits_until_it_is_back(start):
     sleeper.nothing()
 
 
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_session_keeps_whether_qos_0_waits_for_it(start, version):
+    urls = ("mqtt://127.0.0.1:0?queue_qos0=yes",)
+    one = start(*urls)
+    sleeper = client(one, "sleeper", version)
+    sleeper.subscribe(("news", 0))
+    sleeper.disconnect()
+    kill(one)
+    two = start(*urls)
+    publisher = client(two, "publisher")
+    publisher.publish("news", b"1")
+    publisher.ping()
+
+    sleeper = client(two, "sleeper", version)
+
+    assert sleeper.message().payload == b"1"
+    sleeper.nothing()
+
+
 def test_qos_2_is_not_doubled_by_a_kill_at_any_step(start):
     one = start()
     listener = client(one, "listener")

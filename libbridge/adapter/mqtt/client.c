@@ -99,6 +99,7 @@ static void on_keep_alive(timer *t)
 {
     mqtt_client *c = list_of(t, mqtt_client, timer);
     int64_t patience = (int64_t)c->keep_alive * 1500, idle = loop_now(c->stream->loop) - c->seen;
+    if (c->held) idle = 0; /* it may have spoken: nobody listens */
     if (idle < patience) {
         timer_start(t, c->stream->loop, patience - idle, on_keep_alive);
         return;
@@ -227,6 +228,15 @@ static const uint8_t *look_ahead(const mqtt_client *c, const uint8_t *p, const u
     }
     port_notice(c->via, names, count);
     return p;
+}
+
+void mqtt_client_hold(mqtt_client *c, bool on)
+{
+    c->held = on;
+    if (on)
+        mqtt_client_listen(c, false);
+    else if (timer_start(&c->rest, c->stream->loop, 0, on_rested) < 0) /* a later turn: whoever lets it go has not finished */
+        mqtt_client_listen(c, true);
 }
 
 static size_t on_data(void *user, const uint8_t *data, size_t len)

@@ -61,24 +61,40 @@ static void acknowledge(mqtt_session *s, const mqtt_ack *a, const char *why)
         refuse(c, type, a->id, a->reason, why);
 }
 
+/* What waits for an owner or the disk takes memory here and a place among the bridge's calls there.  MQTT 5 clients are told how many
+ * may (Receive Maximum); 3.1 and 3.1.1 have no word for that: of those no more is read, and TCP tells them. */
+static bool is_full(const mqtt_session *s, const mqtt_client *c)
+{
+    return (c->version == WIRE_V5 ? s->acks_muted : s->acks_pending) >= c->port->limits.receive_max;
+}
+
+static void let_go(mqtt_client *c, unsigned pending)
+{
+    uint64_t most = c->port->limits.receive_max;
+    if (pending < most - most / 8) mqtt_client_hold(c, false); /* not for each single one */
+}
+
 static void flush_acks(mqtt_session *s)
 {
     while (!list_empty(&s->acks)) {
         mqtt_ack *a = list_of(s->acks.next, mqtt_ack, link);
-        if (!a->done) return;
+        if (!a->done) break;
         list_remove(&a->link);
         s->acks_pending--;
+        s->acks_muted -= a->muted;
         mqtt_shared *sh = s->shared;
         bool last = !a->muted && a->unkept && s->client && s->client->version != WIRE_V5; /* the session may go with it */
         if (!a->muted) acknowledge(s, a, NULL);
         mem_free(sh->mem, a);
         if (last) return;
     }
+    if (s->client && s->client->held) let_go(s->client, s->acks_pending);
 }
 
 void mqtt_acks_forget(mqtt_session *s)
 {
     list_each(it, &s->acks) list_of(it, mqtt_ack, link)->muted = true;
+    s->acks_muted = s->acks_pending;
     flush_acks(s);
 }
 
@@ -122,6 +138,7 @@ static int wait_in_line(mqtt_session *s, mqtt_ack *a)
     list_push(&s->acks, &a->link);
     s->acks_pending++;
     if (s->shared->spare == a) s->shared->spare = NULL;
+    if (s->client && is_full(s, s->client)) mqtt_client_hold(s->client, true);
     return 0;
 }
 
@@ -194,7 +211,7 @@ static int publish_acked(mqtt_client *c, const wire_packet *p, wire_slice topic)
     mqtt_shared *sh = s->shared;
     const wire_publish *m = &p->publish;
     bool again = m->qos == 2 && in_find(s, p->id) < s->in_count; /* [5: 4.3.3-10] we have it already */
-    if (!again && c->version == WIRE_V5 && s->acks_pending + s->in_count >= c->port->limits.receive_max)
+    if (!again && c->version == WIRE_V5 && s->acks_pending - s->acks_muted + s->in_count >= c->port->limits.receive_max)
         return receive_max_exceeded(c); /* [5: 3.3.4-8] */
     if (!sh->spare && !(sh->spare = mem_new(sh->mem, mqtt_ack))) return WIRE_UNSPECIFIED;
     if (!again && m->qos == 2 && mqtt_in_add(s, p->id) < 0) return WIRE_UNSPECIFIED;

@@ -2,7 +2,7 @@
 #include "hub/port.h"
 #include "store/store.h"
 
-enum { SESSION_VERSION = 3, PLACE_MOST = 0x7fffffff };
+enum { SESSION_VERSION = 4, PLACE_MOST = 0x7fffffff };
 
 typedef struct mqtt_later { /* a packet that waits for the disk */
     bridge_store_wait wait;
@@ -43,6 +43,7 @@ void mqtt_persist_session(mqtt_session *s)
     if (rc == 0) rc = buf_put_be64(&b, since ? mqtt_queue_unsent(s) : UINT64_MAX);
     if (rc == 0) rc = buf_put_be32(&b, s->max_queue);
     if (rc == 0) rc = buf_put_be64(&b, s->max_queue_bytes);
+    if (rc == 0) rc = buf_put_u8(&b, s->queue_qos0);
     if (rc == 0) rc = buf_put_be32(&b, user ? (uint32_t)strlen(user) : UINT32_MAX);
     if (rc == 0 && user) rc = buf_put(&b, user, strlen(user));
     if (rc == 0) mqtt_will_pack(s, &b);

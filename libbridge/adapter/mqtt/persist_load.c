@@ -140,7 +140,7 @@ static int read_session(loading *l, const void *id, size_t id_len, bytes *b, int
     int rc;
 
     unsigned version = (unsigned)take(b, 1);
-    if (version < 1 || version > 3) return BRIDGE_SYNTAX;
+    if (version < 1 || version > 4) return BRIDGE_SYNTAX;
     expiry = (uint32_t)take(b, 4);
     queue = take(b, 8);
     *since = (int64_t)take(b, 8);
@@ -149,6 +149,7 @@ static int read_session(loading *l, const void *id, size_t id_len, bytes *b, int
         max_queue = take(b, 4);
         max_bytes = take(b, 8);
     }
+    bool queue_qos0 = version >= 4 && take(b, 1) != 0;
     user_len = (uint32_t)take(b, 4);
     if (b->bad || queue == 0 || id_len > UINT16_MAX) return BRIDGE_SYNTAX;
     if (user_len != UINT32_MAX) {
@@ -165,6 +166,7 @@ static int read_session(loading *l, const void *id, size_t id_len, bytes *b, int
     l->session->first_seq = 1;
     l->session->max_queue = (unsigned)max_queue;
     l->session->max_queue_bytes = (size_t)max_bytes;
+    l->session->queue_qos0 = queue_qos0;
     return b->at < b->end ? mqtt_will_unpack(l->session, b->at, (size_t)(b->end - b->at)) : 0;
 }
 

@@ -154,6 +154,7 @@ struct mqtt_client {
     bool corked;  /* while SUBSCRIBE is handled: SUBACK goes first; while ENTERING: CONNACK does */
     bool pumping; /* queue.c is at work */
     bool resting;
+    bool held; /* so many of its PUBLISHes wait for others that no more is read: handle_publish.c */
 };
 
 typedef enum mqtt_out_state { OUT_WAITING, OUT_SENT, OUT_RELEASED, OUT_DONE } mqtt_out_state;
@@ -214,7 +215,7 @@ struct mqtt_session {
     list acks;          /* mqtt_ack, in order of PUBLISH */
     uint16_t *in_ids;   /* QoS 2 PUBLISHes not yet released */
     uint32_t in_count, in_room;
-    unsigned acks_pending;
+    unsigned acks_pending, acks_muted; /* how many those are; and of them, for connections that are gone */
     uint16_t next_id;
     list asked;             /* what it wants to know */
     list responders, calls; /* what it answers for, and is to answer now */
@@ -248,6 +249,7 @@ void mqtt_send_ack(mqtt_client *c, wire_type type, uint16_t id, uint8_t reason);
 void mqtt_kick(mqtt_client *c, uint8_t reason, const char *why);
 /* Lets everybody else have a turn before this client's next packet, or the rest of this one. */
 void mqtt_client_rest(mqtt_client *c);
+void mqtt_client_hold(mqtt_client *c, bool on); /* what it sends waits until it is let go */
 void mqtt_client_listen(mqtt_client *c, bool on); /* off: what it sends waits.  On: what has waited is taken now */
 void mqtt_client_arm(mqtt_client *c); /* keep-alive begins */
 /* Adds a reason string, if the client wants one and it fits. */
