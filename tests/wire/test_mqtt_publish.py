@@ -295,6 +295,8 @@ def test_the_will_has_properties(mqtt_port):  # MQTT-3.1.3-10
         heir.subscribe("pwill")
         gone(mqtt_port, 5, WAYS["dropped"], client_id="pwill", will=("pwill", "text", 0, False, props))
         assert heir.message().props == props
+        assert heir.subscribe("pwill") == [0]
+        heir.nothing()  # MQTT-3.1.2-14: it is not kept
 
 
 def test_a_will_waits_for_its_delay(mqtt_port):  # MQTT-3.1.3-9
@@ -315,6 +317,21 @@ def test_who_is_back_in_time_does_not_leave(mqtt_port):  # MQTT-3.1.3-9
             assert c.connack.session_present
             c.disconnect()
         heir.nothing()
+
+
+@pytest.mark.parametrize("clean, delay, published", [(False, 60, False), (True, 60, True), (False, 0, True)])
+def test_a_takeover_and_the_delay(mqtt_port, clean, delay, published):  # 3.1.4.3, MQTT-3.1.3-9: a session that goes on takes the will along
+    topic = f"takeover/{clean}/{delay}"
+    props = {"session_expiry": 100}
+    with Client(mqtt_port, 5).connect(f"{topic}/heir") as heir:
+        heir.subscribe(topic)
+        with Client(mqtt_port, 5).connect(topic, props=props, will=(topic, "x", 0, False, {"will_delay": delay})) as first:
+            with Client(mqtt_port, 5).connect(topic, clean=clean, props=props) as second:
+                first.closed(0x8E)
+                second.ping()
+                if published:
+                    assert heir.message().payload == b"x"
+                heir.nothing()
 
 
 def test_the_end_of_the_session_does_not_wait_for_the_delay(mqtt_port):  # 3.1.3.2.2

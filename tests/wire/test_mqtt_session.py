@@ -5,8 +5,8 @@ import pytest
 
 from peers.process import run
 from peers.tools import need
-from peers.mqtt import (CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Client, Closed, ack, connect, publish,
-                        subscribe)
+from peers.mqtt import (CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, Client, Closed, ack, connect,
+                        publish, subscribe)
 
 VERSIONS = pytest.mark.parametrize("version", [3, 4, 5])
 FOR_EVER = {"session_expiry": 0xFFFFFFFF}
@@ -387,10 +387,17 @@ def test_the_end_of_the_server_is_told(start_bridged):
         c.closed(0x8B)
 
 
-def test_no_reason_string_for_who_does_not_want_one(mqtt_port):  # MQTT-3.1.2-29
-    with Client(mqtt_port, 5).connect("terse", props={"problem_info": 0}) as c:
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_no_reason_string_for_who_does_not_want_one(start_bridged, wanted):  # MQTT-3.1.2-29
+    port = start_bridged("mqtt://127.0.0.1:0?max_topic=5&max_subscriptions=1").port("mqtt")
+    with Client(port, 5).connect("terse", props={"problem_info": wanted}) as c:
+        assert c.publish("too/long", qos=1).props.keys() == ({"reason_string"} if wanted else set())
+        assert c.publish("too/long", qos=2).props.keys() == ({"reason_string"} if wanted else set())
+        c.send(subscribe(7, ("a", 0), ("b", 0), version=5))
+        assert c.expect(SUBACK, pid=7, codes=[0, 0x97]).props.keys() == ({"reason_string"} if wanted else set())
+    with Client(port, 5).connect("terse", props={"problem_info": wanted}) as c:
         c.send(publish("a/#", version=5))
-        assert c.closed(0x81)[-1].props == {}
+        assert c.closed(0x81)[-1].props.keys() == ({"reason_string"} if wanted else set())
 
 
 def test_a_lower_maximum_qos(start_bridged):  # MQTT-3.2.2-9 to -12

@@ -1,7 +1,8 @@
 """SUBSCRIBE and UNSUBSCRIBE, matching, shared subscriptions, identifiers - MQTT 5.0 3.8 to 3.11, 4.7, 4.8."""
 import pytest
 
-from peers.mqtt import PINGREQ, PINGRESP, PUBACK, PUBLISH, SUBACK, UNSUBACK, Client, ack, packet, publish, subscribe, unsubscribe
+from peers.mqtt import (PINGREQ, PINGRESP, PUBACK, PUBLISH, PUBREC, SUBACK, UNSUBACK, Client, ack, packet, publish, subscribe,
+                        unsubscribe)
 
 ALL = pytest.mark.parametrize("version", [3, 4, 5])
 
@@ -269,3 +270,32 @@ def test_what_a_member_leaves_goes_to_another(mqtt_port):  # MQTT-4.8.2-4, -5
 
         assert [stayer.message().topic for _ in range(3)] == ["leave/0", "leave/2", "leave/4"]
         stayer.nothing()
+
+
+def test_qos_2_that_was_begun_is_completed_with_the_same_member(mqtt_port):  # MQTT-4.8.2-4
+    with Client(mqtt_port, 5).connect("other-of-two") as other, Client(mqtt_port, 5).connect("writer-to-two") as w:
+        one = Client(mqtt_port, 5).connect("one-of-two", props={"session_expiry": 100})
+        one.subscribe(("$share/two/two/t", 2))
+        w.publish("two/t", "x", qos=2)
+        pid = one.expect(PUBLISH).pid
+        other.subscribe(("$share/two/two/t", 2))
+        one.drop()
+        with Client(mqtt_port, 5).connect("one-of-two", clean=False) as one:
+            again = one.message()
+            assert (again.pid, again.dup, again.payload) == (pid, True, b"x")
+        other.nothing()
+
+
+@pytest.mark.parametrize("qos, kind", [(1, PUBACK), (2, PUBREC)])
+def test_what_a_member_refuses_is_not_given_to_another(mqtt_port, qos, kind):  # MQTT-4.8.2-6
+    with Client(mqtt_port, 5).connect("content") as content, Client(mqtt_port, 5).connect("refuser", props={"receive_max": 1}) as refuser, \
+            Client(mqtt_port, 5).connect("refuser-w") as w:
+        refuser.subscribe((f"$share/refuse/refuse/{qos}", qos))
+        w.publish(f"refuse/{qos}", "unwanted", qos=qos)
+        pid = refuser.expect(PUBLISH).pid
+        content.subscribe((f"$share/refuse/refuse/{qos}", qos))
+        refuser.send(ack(kind, pid, 0x83))
+        refuser.ping()
+        content.nothing()
+        refuser.disconnect()
+        content.nothing()
