@@ -190,8 +190,8 @@ def test_limits(make_house):
     house.device("two", {(3300, n, 0): 0 for n in range(20)}, register=False).register(expect="4.13")
 
 
-def test_a_rate_of_registrations(make_house):
-    house = make_house("lwm2m://127.0.0.1:0?max_register_rate=3")
+def test_a_rate_of_registrations(make_house, still):
+    house = make_house("lwm2m://127.0.0.1:0?max_register_rate=3", clock=still)
     says = [house.device(f"lamp-{n}", register=False, links="</3/0>") for n in range(5)]
     answers = [d.ask(POST, "rd", b"</3/0>", [(CONTENT_FORMAT, uint(40))], d.register_query()).says for d in says]
 

@@ -44,10 +44,10 @@ def told_without_answer(bridge, watch, text):
     return news
 
 
-def test_too_many_requests_are_refused_with_the_time_to_come_again(make_bridge):
-    bridge = make_bridge("coap://127.0.0.1:0/r?max_rate=10")
+def test_too_many_requests_are_refused_with_the_time_to_come_again(make_bridge, still):
+    bridge = make_bridge("coap://127.0.0.1:0/r?max_rate=10", clock=still)
     with Socket(bridge.port("coap")) as client, Socket(bridge.port("coap")) as other:
-        answers = [client.put("r/x", str(n)) for n in range(20)]            # the clock stands
+        answers = [client.put("r/x", str(n)) for n in range(20)]
         assert [a.says for a in answers] == ["2.01"] + ["2.04"] * 9 + ["4.29"] * 10
         assert answers[-1].uint(coap.MAX_AGE) == 1 and answers[-1].type == ACK
         client.send(client.request(coap.GET, "r/x"))                        # not answered at all
