@@ -166,6 +166,12 @@ def still():
 
 
 @pytest.fixture
+def make(make_bridge):
+    """Bridges for the stories of uplinks: without listeners unless they are named, on the system's clock."""
+    return lambda *urls, **options: make_bridge(*urls, clock=None, patience=30.0, **options)
+
+
+@pytest.fixture
 def wires():
     """wires(port) gives a Wire to that port, which can be cut, stalled and refused."""
     from libbridge._wire import Wire

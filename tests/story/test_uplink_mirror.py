@@ -9,11 +9,6 @@ LONG = 30.0
 QUICK = "retry_min=20&retry_max=200"
 
 
-@pytest.fixture
-def make(make_bridge):
-    return lambda *urls, **options: make_bridge(*urls, clock=None, patience=LONG, **options)
-
-
 def join(upper, lower, name):
     """`upper` has the tree of `lower` below `name`."""
     uplink = upper.connect(f"bridge+{lower.listeners[0]}?as={name}/{{path...}}&name={name}&{QUICK}")

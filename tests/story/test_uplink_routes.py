@@ -12,11 +12,6 @@ LONG = 30.0
 QUICK = "name=cloud&retry_min=20&retry_max=200"
 
 
-@pytest.fixture
-def make(make_bridge):
-    return lambda *urls, **options: make_bridge(*urls, clock=None, patience=LONG, **options)
-
-
 def connect(bridge, broker, more="version=5"):
     uplink = bridge.connect(f"{broker.url(more)}&{QUICK}")
     uplink.wait_up(LONG)
