@@ -3,79 +3,45 @@
  * client stops reading, 0x12 it goes on, 0x13 somebody publishes, 0x14 the bridge closes the listener.  What is written must be whole frames. */
 #include "adapter/http/server.h"
 #include "api/bridge.h"
-#include <stdlib.h>
+#include "fuzz_pipe.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { RAW = 0x10, STALL, READ, PUBLISH, CLOSE, KINDS };
-typedef struct pipe_end { /* a stream without a socket */
-    stream s;
-    turn_end goodbye;
-    bool stalled, gone;
-    uint8_t head[9]; /* of the frame that is being written */
+typedef struct frames { /* what is being written */
+    uint8_t head[9];
     size_t have, rest;
-} pipe_end;
+} frames;
 
 extern const bridge_adapter http_adapter;
 static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
 static bridge *b;
 static pipe_end *end;
+static frames out;
 
 /* Frames begin where the one before ends, and none is larger than the client allows (RFC 9113 4.2). */
 static void check(pipe_end *e, const uint8_t *p, size_t n)
 {
+    (void)e;
     for (; n > 0; p++, n--) {
-        if (e->rest > 0) {
-            e->rest--;
+        if (out.rest > 0) {
+            out.rest--;
             continue;
         }
-        e->head[e->have++] = *p;
-        if (e->have < 9) continue;
-        e->rest = (size_t)e->head[0] << 16 | (size_t)e->head[1] << 8 | e->head[2];
-        if (e->rest >= 1 << 24 || e->head[3] > 9) abort();
-        e->have = 0;
+        out.head[out.have++] = *p;
+        if (out.have < 9) continue;
+        out.rest = (size_t)out.head[0] << 16 | (size_t)out.head[1] << 8 | out.head[2];
+        if (out.rest >= 1 << 24 || out.head[3] > 9) abort();
+        out.have = 0;
     }
 }
 
-static ptrdiff_t take(stream *s, const struct iovec *iov, unsigned count)
+static void on_gone(pipe_end *e)
 {
-    pipe_end *e = list_of(s, pipe_end, s);
-    size_t n = 0;
-
-    if (e->stalled) return 0;
-    for (unsigned i = 0; i < count; ++i) {
-        check(e, iov[i].iov_base, iov[i].iov_len);
-        n += iov[i].iov_len;
-    }
-    return (ptrdiff_t)n;
-}
-
-static void nothing(stream *s)
-{
-    (void)s;
-}
-
-static void reading(stream *s, bool on)
-{
-    (void)s, (void)on;
-}
-
-static void on_goodbye(turn_end *t)
-{
-    pipe_end *e = list_of(t, pipe_end, goodbye);
-
+    (void)e;
     end = NULL;
-    stream_closed(&e->s);
-    free(e);
 }
-
-static void shut(stream *s)
-{
-    turn_end_want(s->loop, &list_of(s, pipe_end, s)->goodbye);
-}
-
-static const stream_ops ops = {.write = take, .want_write = nothing, .read = reading, .close = shut};
 
 static void begin(void)
 {
@@ -86,10 +52,10 @@ static void begin(void)
         bridge_port *at = list_of(it, bridge_port, link);
         if (at->adapter == &http_adapter) port = at;
     }
-    end = calloc(1, sizeof *end);
-    if (!end || !port) abort();
-    turn_end_init(&end->goodbye, on_goodbye);
-    stream_init(&end->s, &ops, b->loop);
+    if (!port) abort();
+    out = (frames){0};
+    end = pipe_new(b->loop, on_gone);
+    end->wrote = check;
     conn_accept(bridge_port_state(port), &end->s);
     stream_feed(&end->s, preface, sizeof preface);
 }
