@@ -5,9 +5,7 @@
 #include "codec/json.h"
 #include "codec/senml.h"
 
-enum { MAX_STEPS = 5000000 }; /* pairs of records compared */
-
-typedef struct reader {
+typedef struct etch_question {
     senml_reader senml;
     collector records;
     uint8_t removes[CODEC_MAX_RECORDS / 8 + 1];
@@ -81,7 +79,7 @@ static int apply(collector *target, const bridge_record *by, bool removes)
 
 static int too_many(const collector *target, const reader *r, bridge_error *err)
 {
-    if ((target->count + r->records.count) * r->records.count <= MAX_STEPS) return 0;
+    if ((target->count + r->records.count) * r->records.count <= ETCH_STEPS) return 0;
     return fail(err, BRIDGE_TOOBIG, "too many records to compare");
 }
 
@@ -97,21 +95,33 @@ int etch_patch(scratch *s, const char *path, double now, bool json, const void *
     return rc;
 }
 
+int etch_read(scratch *s, const char *path, double now, bool json, const void *data, size_t len, etch_question **out, bridge_error *err)
+{
+    *out = scratch_new(s, reader);
+    return *out ? read_etch(s, path, now, json, data, len, *out, err) : scratch_fail(s, err);
+}
+
+size_t etch_pick(const etch_question *q, collector *target)
+{
+    size_t kept = 0, compared = target->count * q->records.count;
+
+    for (size_t i = 0; i < target->count; i++) {
+        size_t k = 0;
+        while (k < q->records.count && !picks(&q->records.records[k], &target->records[i]))
+            k++;
+        if (k < q->records.count) target->records[kept++] = target->records[i];
+    }
+    target->count = kept;
+    return compared;
+}
+
 int etch_fetch(scratch *s, const char *path, double now, bool json, const void *data, size_t len, collector *target,
                bridge_error *err)
 {
-    reader *r = scratch_new(s, reader);
-    int rc = r ? read_etch(s, path, now, json, data, len, r, err) : scratch_fail(s, err);
-    size_t kept = 0;
+    etch_question *q;
+    int rc = etch_read(s, path, now, json, data, len, &q, err);
 
-    if (rc == 0) rc = too_many(target, r, err);
-    if (rc) return rc;
-    for (size_t i = 0; i < target->count; i++) {
-        size_t k = 0;
-        while (k < r->records.count && !picks(&r->records.records[k], &target->records[i]))
-            k++;
-        if (k < r->records.count) target->records[kept++] = target->records[i];
-    }
-    target->count = kept;
-    return 0;
+    if (rc == 0) rc = too_many(target, q, err);
+    if (rc == 0) etch_pick(q, target);
+    return rc;
 }

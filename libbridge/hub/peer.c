@@ -315,6 +315,16 @@ int bridge_peer_owned(bridge_peer *peer, int (*fn)(void *, const char *), void *
     return rc;
 }
 
+bool peer_owned_tells(const bridge_peer *peer, text name)
+{
+    hub *h = peer->port->hub;
+    char path[PATH_BYTES + 1];
+    int len = h->tree->owners.count ? routes_path_of(h, peer->scheme, name, path, sizeof path) : 0;
+    bridge_owner *o = len > 0 ? hub_owner(h, path, (size_t)len) : NULL;
+
+    return o && pattern_is_literal(o->place.pattern);
+}
+
 struct listing {
     int (*fn)(void *user, const char *segment, bool has_value, bool has_children);
     void *user;

@@ -51,13 +51,14 @@ void peer_pass_on(bridge_peer *peer, bridge_msg *msg);
 /* As bridge_peer_msg() for a path that has been checked and nothing but a payload: see msg_new_plain(). */
 int peer_msg_plain(bridge_peer *peer, text path, const void *data, size_t len, uint8_t qos, bool retain, bridge_msg **out);
 
-/* ---- pack.c: the kept values whose path matches as one SenML pack (format: one of its two), in which names are paths (RFC 8428 4.5);
- * of those, where there is a question (a SenML-ETCH as a FETCH brings it), the records that it names (RFC 8790 3.1).  Appends.
- * most: bytes of the values and their paths; TOOBIG over it.  FORMAT: the question is none; NOTACCEPTABLE; SYNTAX. */
-int peer_pack(bridge_peer *peer, const char *pattern, const bridge_msg *question, bridge_format format, size_t most, buf *out);
-
-/* The records of one value, for a pack that goes out in slices: see senml_write_part(); one that SenML cannot say is left out.  NOMEM. */
-int pack_value(mem *m, bridge_msg *msg, bool json, bool first, buf *out);
+/* ---- pack.c: kept values as one SenML pack (format: one of its two), in which names are paths (RFC 8428 4.5); of those, where there is a
+ * question (a SenML-ETCH as a FETCH brings it), the records that it names (RFC 8790 3.1). */
+typedef struct packer packer;
+enum { PACKER_COMPARES = 200 * 1000 }; /* of a question's records with others, in one turn */
+int packer_new(mem *m, const bridge_msg *question, bridge_format format, packer **out); /* FORMAT: it is no question; NOTACCEPTABLE; SYNTAX */
+int packer_add(packer *p, bridge_msg *msg); /* 1: that is enough for one turn, see walk_some(); NOMEM, TOOBIG */
+int packer_write(packer *p, buf *out, bool last); /* what was added since the last time; appends */
+void packer_free(packer *p); /* NULL is fine */
 
 void peer_more(bridge_peer *peer); /* it is hungry again: see bridge_adapter.hungry */
 
@@ -68,6 +69,7 @@ void port_promise(bridge_port *port, bridge_store_wait *w); /* bridge_store_when
 /* ---- exchange.c: questions and answers of a protocol that has neither; names are those of the peer's protocol */
 bool peer_meets_owner(const bridge_peer *peer, text name); /* does somebody else answer for it? */
 bool peer_meets_value(const bridge_peer *peer, text name); /* is a value kept there? */
+bool peer_owned_tells(const bridge_peer *peer, text name); /* does bridge_peer_owned() tell of this one? */
 int peer_name_of(const bridge_peer *peer, text path, char *out, size_t room); /* of a canonical path; the length, or 0 */
 int peer_may(bridge_peer *peer, bridge_verb verb, const char *name);          /* 0, DENIED, UNAUTHENTICATED */
 int peer_may_own(bridge_peer *peer, const char *filter);                      /* may it answer for all of this? */

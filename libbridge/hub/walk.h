@@ -4,7 +4,11 @@
 #define HUB_WALK_H
 #include "bridge/sys/adapter.h"
 
-enum { WALKS_MAX = 4000 }; /* at a time, of one bridge */
+enum {
+    WALKS_MAX = 4000,       /* at a time, of one bridge */
+    WALK_VALUES = 1024,     /* what is told of one walk in one turn */
+    WALK_BYTES = 64 * 1024  /* the same: about so many */
+};
 
 typedef struct hub_walk hub_walk;
 /* Where routes give the peer's protocol names, values come under these, route by route.  The peer and its hub outlive the walk.

@@ -66,6 +66,14 @@ static void listen_up(talker *t)
     }
 }
 
+static void listen_later(talker *t) /* timers of 1 ms have rung */
+{
+    for (int i = 0; i < 3; i++) {
+        poll(NULL, 0, 1);
+        listen_up(t);
+    }
+}
+
 typedef struct saying {
     uint8_t code, token;
     const char *path, *query, *uri; /* segments with '/' between */
@@ -126,6 +134,27 @@ static void talk_values(talker *t)
     SAY(.code = COAP_DELETE, .path = "r/a");
 }
 
+/* What does not fit into one slice: answers that are kept, and made later. */
+static void talk_many(talker *t)
+{
+    static char large[40000];
+    const char *const paths[] = {"w/a", "w/b"};
+    bridge_msg *m;
+
+    memset(large, 'x', sizeof large);
+    for (int i = 0; i < 2; i++) {
+        m = NULL;
+        if (bridge_msg_new(&m, BRIDGE_FIELDS(.path = paths[i], .data = large, .len = sizeof large, .retain = true)) == 0) bridge_publish(t->b, m);
+        bridge_msg_unref(m);
+    }
+    turns(t->b, 2);
+    for (int i = 0; i < 3; i++) {
+        SAY(.path = "r/w/+", .token = 20, .observe = i == 0 ? 1 : i == 1 ? 2 : 0, .block2 = BLOCK(0, 0, 2));
+        SAY(.code = COAP_FETCH, .path = "r/w/+", .token = 21, .format = 321, .data = "[{\"n\":\"w/a\"}]", .block2 = BLOCK(0, 0, 2));
+    }
+    listen_later(t);
+}
+
 /* topic-name "t", resource-type "x", topic-history 2 */
 static void talk_services(talker *t)
 {
@@ -167,6 +196,7 @@ static void talk(talker *t)
     t->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     CHECK(t->fd >= 0 && connect(t->fd, (struct sockaddr *)&to, sizeof to) == 0);
     talk_values(t);
+    talk_many(t);
     talk_services(t);
     talk_far(t);
     close(t->fd);

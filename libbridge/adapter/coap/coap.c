@@ -155,6 +155,7 @@ void coap_port_free(coap_port *cp)
     topics_free(cp->topics);
     coap_dtls_close(cp->dtls);
     coap_engine_free(cp->engine);
+    timer_stop(&cp->gathering);
     coap_udp_close(cp->udp);
     listener_close(cp->listener);
     tls_free(cp->tls);
@@ -217,6 +218,7 @@ int coap_port_open(coap_port *cp, bridge_port *port, const bridge_url *u, coap_t
     cp->loop = port_loop(port);
     list_init(&cp->waiting);
     list_init(&cp->news);
+    list_init(&cp->gathers);
     list_init(&cp->links);
     buf_init(&cp->frame, cp->mem, 0);
     turn_end_init(&cp->flush, on_turn_end);
@@ -307,6 +309,7 @@ coap_port *coap_home_of(bridge_port *port)
     home->loop = port_loop(port);
     list_init(&home->waiting);
     list_init(&home->news);
+    list_init(&home->gathers);
     list_init(&home->links);
     buf_init(&home->frame, home->mem, 0);
     turn_end_init(&home->flush, on_turn_end);

@@ -4,6 +4,7 @@
  *   serve.c     a request becomes a question to the hub
  *   answer.c    outcomes and values become replies     watch.c     observers
  *   discover.c  /.well-known/core, lists of paths      collect.c   many paths in one answer
+ *   gather.c    the large ones of both, a slice a turn
  *   udp.c       the socket                             link.c      streams           dtls.c  sessions */
 #ifndef COAP_COAP_H
 #define COAP_COAP_H
@@ -42,6 +43,8 @@ typedef struct coap_port {
     turn_end flush;
     list waiting;   /* coap_wait */
     list news;      /* coap_watcher: patterns of which something has changed */
+    list gathers;   /* coap_gather: answers that are under way, or wait */
+    timer gathering;
     struct coap_wait *spare;
     const char *scheme;           /* "coap+tcp" */
     bool has_directory, has_topics; /* RFC 9176 at /rd, pub/sub at /ps */
@@ -66,6 +69,7 @@ typedef struct coap_wait {
     unsigned tag_count;
     uint8_t tags[4][9]; /* ETags of the request: length and bytes */
     timer leisure;      /* an answer to multicast, which waits a while */
+    struct coap_gather *gather; /* the answer is being made; or NULL */
     buf late;
     bridge_store_wait disk; /* promise.c */
     uint8_t code;
@@ -88,6 +92,7 @@ typedef struct coap_watcher { /* one observation */
     int (*render)(struct coap_watcher *w, buf *links); /* what is told is a list of links that we make; or NULL */
     uint64_t told;      /* render: hash of the last */
     struct proxied *proxied; /* it watches a resource of another server; proxy.c; or NULL */
+    struct coap_gather *gather; /* what it is told is being made; or NULL */
     struct topic *topic; /* of which it is a subscriber, in place; or NULL */
     struct topic *keeper; /* no observer: this topic keeps what it hears; or NULL */
     int64_t format;     /* of what was told first, as coap_reply has it, + 1; 0: nothing was yet */
@@ -133,6 +138,9 @@ int coap_said_check(const bridge_url *u, bridge_error *err);
 
 /* serve.c */
 void coap_serve(void *user, coap_request *r);
+coap_wait *coap_wait_new(coap_port *cp, coap_request *r); /* keeps r, which has this as user; NULL: no memory, or too many */
+void coap_wait_tags(coap_wait *w, const coap_option *tags, unsigned count);
+unsigned coap_wait_tagged(const coap_wait *w, coap_option tags[4]); /* how many; they lie in w */
 void coap_wait_dropped(coap_wait *w);
 void coap_wait_free(coap_wait *w);
 
@@ -142,7 +150,7 @@ int coap_may_promise(coap_port *cp);
 /* Answers when all that was said to the store so far is on disk; without one at once.  folder: of Location-Path, before name; or NULL. */
 void coap_promise(coap_port *cp, coap_request *r, uint8_t code, const char *folder, const char *name, const buf *body);
 enum { COAP_LEISURE = 5000 }; /* ms; DEFAULT_LEISURE, RFC 7252 4.8 */
-void coap_answer_at_leisure(coap_port *cp, coap_request *r, buf *links); /* takes the bytes */
+void coap_answer_at_leisure(coap_wait *w, buf *links); /* takes the bytes */
 
 /* answer.c */
 uint8_t coap_code_of(int status, bridge_verb verb);
@@ -166,14 +174,15 @@ coap_watcher *coap_watch_far(coap_port *cp, coap_request *r, struct proxied *pro
 void coap_unwatch(coap_watcher *w, uint8_t code); /* code 0: silently */
 void coap_watch_answered(coap_watcher *w); /* no more unanswered: what is held follows.  w may be gone afterwards */
 bool coap_watcher_confirms(const coap_watcher *w, bool confirm); /* whether it shall acknowledge, and if not, confirm */
+void coap_watcher_news(coap_watcher *w, bool confirm); /* of a pattern: told at the end of the turn */
 void coap_tell_news(coap_port *cp);               /* to those who watch patterns */
 void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how);
 void coap_watcher_gone(void *user, coap_observer *o, coap_why why);
 void coap_watcher_stale(void *user, coap_observer *o);
 
 /* collect.c */
-enum { COAP_COLLECTED = 16 * 1024 * 1024 }; /* bytes of one such answer, which is made in one turn of the loop; docs/limits.md */
-void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, const bridge_msg *question, coap_watcher *watcher);
+enum { COAP_COLLECTED = 16 * 1024 * 1024 }; /* bytes of one such answer; docs/limits.md */
+void coap_collect(coap_port *cp, coap_request *r, bridge_peer *peer, const char *pattern, bridge_msg *question, coap_watcher *watcher);
 void coap_collect_again(coap_watcher *w, bool confirm); /* w may be gone afterwards */
 
 /* discover.c */

@@ -19,6 +19,7 @@ static void init(listing *l, mem *m)
     buf_init(&l->out, m, LISTING_MAX);
     buf_init(&l->href, m, 4 * COAP_PATH_MAX);
     buf_init(&l->params, m, 0);
+    buf_init(&l->words, m, 0);
 }
 
 static int add_filter(listing *l, text one)
@@ -33,11 +34,19 @@ int listing_begin(listing *l, mem *m, const coap_request *r)
 {
     coap_options walk = coap_options_of(r->packet);
     coap_option o;
-    int rc = 0;
+    int rc;
 
     init(l, m);
-    while (rc == 0 && coap_next_option(&walk, &o))
-        if (o.number == COAP_URI_QUERY) rc = add_filter(l, (text){(const char *)o.p, o.len});
+    l->tags = r->meta->etags;
+    l->tag_count = r->meta->etag_count;
+    rc = buf_room(&l->words, r->packet->options_len); /* none of them moves again */
+    while (rc == 0 && coap_next_option(&walk, &o)) {
+        const uint8_t *copy = l->words.data + l->words.len;
+
+        if (o.number != COAP_URI_QUERY) continue;
+        rc = buf_put(&l->words, o.p, o.len);
+        if (rc == 0) rc = add_filter(l, (text){(const char *)copy, o.len});
+    }
     return rc;
 }
 
@@ -74,6 +83,7 @@ void listing_done(listing *l)
     buf_done(&l->out);
     buf_done(&l->href);
     buf_done(&l->params);
+    buf_done(&l->words);
 }
 
 int listing_add(listing *l, text target, text params)
@@ -114,7 +124,7 @@ bool listing_may(coap_request *r)
     return false;
 }
 
-static void answer(listing *l, coap_request *r)
+void listing_answer(listing *l, coap_request *r)
 {
     uint64_t h = hash_bytes(l->out.data, l->out.len, 1);
     coap_reply reply = {.code = COAP_CONTENT, .format = COAP_SAY(BRIDGE_LINKS), .data = l->out.data, .len = l->out.len, .etag_len = 4};
@@ -124,21 +134,11 @@ static void answer(listing *l, coap_request *r)
         reply.observer = l->watcher->observer;
         l->watcher->told = h;
     }
-    for (unsigned i = 0; i < r->meta->etag_count; i++)
-        if (r->meta->etags[i].len == 4 && memcmp(r->meta->etags[i].p, &h, 4) == 0) {
+    for (unsigned i = 0; i < l->tag_count; i++)
+        if (l->tags[i].len == 4 && memcmp(l->tags[i].p, &h, 4) == 0) {
             reply.code = COAP_VALID;
             reply.len = 0;
             reply.format = 0;
         }
     coap_respond(r, &reply);
-}
-
-void listing_answer(listing *l, coap_port *cp, coap_request *r)
-{
-    if (r->multicast && l->out.len == 0) /* RFC 6690 4.1: nothing found, nothing said */
-        coap_respond(r, COAP_REPLY(.code = COAP_NOT_FOUND));
-    else if (r->multicast)
-        coap_answer_at_leisure(cp, r, &l->out);
-    else
-        answer(l, r);
 }

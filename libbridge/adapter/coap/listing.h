@@ -12,8 +12,11 @@ enum {
 typedef struct listing {
     mem *mem;
     buf out, href, params; /* href, params: scratch for who makes links */
+    buf words;             /* of the query */
     link_filter filters[LISTING_FILTERS];
     unsigned filter_count;
+    const coap_option *tags; /* what the asker has; the request's own */
+    unsigned tag_count;
     coap_watcher *watcher; /* who asks to be told again; or NULL */
 } listing;
 
@@ -24,7 +27,7 @@ void listing_done(listing *l);
 int listing_add(listing *l, text target, text params); /* if it fits; a full list takes no more: TOOBIG */
 /* "/" mount "/" path, with what a URI needs escaped, in l->href. */
 int listing_href(listing *l, const char *mount, const char *path, text *href);
-void listing_answer(listing *l, coap_port *cp, coap_request *r); /* 2.05 or 2.03; at leisure when it was multicast */
+void listing_answer(listing *l, coap_request *r); /* 2.05 or 2.03 */
 bool listing_may(coap_request *r); /* GET, and link-format is accepted; else it has been answered */
 
 /* The n-th query "name=value"; false: no more. */

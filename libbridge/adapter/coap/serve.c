@@ -1,6 +1,7 @@
 /* A request becomes a question to the hub. */
 #include "adapter/coap/coap.h"
 #include "adapter/coap/directory.h"
+#include "adapter/coap/gather.h"
 #include "adapter/coap/topics.h"
 #include "adapter/coap/names.h"
 #include "adapter/coap/proxy.h"
@@ -21,6 +22,40 @@ static int wish_accept(const coap_meta *m) { return m->has & COAP_HAS_ACCEPT ? m
 
 /* ---- Later answers */
 
+coap_wait *coap_wait_new(coap_port *cp, coap_request *r)
+{
+    coap_wait *w = mem_new(cp->mem, coap_wait);
+    coap_request *kept = w ? coap_request_keep(r) : NULL;
+
+    if (!kept) {
+        mem_free(cp->mem, w);
+        return NULL;
+    }
+    w->cp = cp;
+    buf_init(&w->late, cp->mem, 0);
+    buf_init(&w->where, cp->mem, 0);
+    w->request = kept;
+    kept->user = w;
+    list_push(&cp->waiting, &w->link);
+    return w;
+}
+
+void coap_wait_tags(coap_wait *w, const coap_option *tags, unsigned count)
+{
+    for (w->tag_count = 0; w->tag_count < 4 && w->tag_count < count; w->tag_count++) {
+        const coap_option *tag = &tags[w->tag_count];
+
+        w->tags[w->tag_count][0] = (uint8_t)tag->len;
+        memcpy(w->tags[w->tag_count] + 1, tag->p, tag->len);
+    }
+}
+
+unsigned coap_wait_tagged(const coap_wait *w, coap_option tags[4])
+{
+    for (unsigned i = 0; i < w->tag_count; i++) tags[i] = (coap_option){COAP_ETAG, w->tags[i][0], w->tags[i] + 1};
+    return w->tag_count;
+}
+
 static coap_wait *wait_spare(coap_port *cp)
 {
     if (!cp->spare) cp->spare = mem_new(cp->mem, coap_wait);
@@ -30,6 +65,7 @@ static coap_wait *wait_spare(coap_port *cp)
 void coap_wait_free(coap_wait *w)
 {
     list_remove(&w->link);
+    if (w->gather) coap_gather_free(w->gather);
     timer_stop(&w->leisure);
     bridge_store_forget(&w->disk);
     buf_done(&w->late);
@@ -56,25 +92,15 @@ static void on_leisure(timer *t)
     turn_end_want(cp->loop, &cp->flush);
 }
 
-void coap_answer_at_leisure(coap_port *cp, coap_request *r, buf *links)
+void coap_answer_at_leisure(coap_wait *w, buf *links)
 {
-    coap_wait *w = mem_new(cp->mem, coap_wait);
-    coap_request *kept = w ? coap_request_keep(r) : NULL;
     uint32_t dice;
 
-    if (!kept) {
-        mem_free(cp->mem, w);
-        coap_answer_status(r, BRIDGE_BUSY, BRIDGE_GET, NULL);
-        return;
-    }
-    w->cp = cp;
-    w->request = kept;
+    buf_done(&w->late);
     w->late = *links;
-    *links = (buf){.mem = cp->mem};
-    kept->user = w;
-    list_push(&cp->waiting, &w->link);
+    *links = (buf){.mem = w->cp->mem};
     random_bytes(&dice, sizeof dice);
-    if (timer_start(&w->leisure, cp->loop, dice % COAP_LEISURE, on_leisure) < 0) on_leisure(&w->leisure);
+    if (timer_start(&w->leisure, w->cp->loop, dice % COAP_LEISURE, on_leisure) < 0) on_leisure(&w->leisure);
 }
 
 static void on_done(void *user, int status, bridge_msg *reply)
@@ -86,7 +112,7 @@ static void on_done(void *user, int status, bridge_msg *reply)
     coap_request *r = w->request;
     coap_observer *o = w->watcher ? coap_observer_of(r) : NULL; /* it may have ended meanwhile */
 
-    for (unsigned i = 0; i < w->tag_count; i++) tags[i] = (coap_option){COAP_ETAG, w->tags[i][0], w->tags[i] + 1};
+    coap_wait_tagged(w, tags);
     r->user = NULL;
     if (o && status < 0) {
         coap_unwatch(coap_observer_user(o), 0);
@@ -114,12 +140,7 @@ static void wait_for_owner(const asked *a, coap_wait *w, coap_watcher *watcher)
     if (watcher) watcher->unanswered = true;
     w->verb = a->verb;
     w->accept = a->wish.accept;
-    for (w->tag_count = 0; w->tag_count < 4 && w->tag_count < a->wish.tag_count; w->tag_count++) {
-        const coap_option *tag = &a->wish.tags[w->tag_count];
-
-        w->tags[w->tag_count][0] = (uint8_t)tag->len;
-        memcpy(w->tags[w->tag_count] + 1, tag->p, tag->len);
-    }
+    coap_wait_tags(w, a->wish.tags, a->wish.tag_count);
     kept->user = w;
     list_push(&a->cp->waiting, &w->link);
 }

@@ -156,7 +156,7 @@ static void answer_list(asking *a, const topic_config *only)
         refuse(a, rc, rc == BRIDGE_INVALID ? "too many filters, or '&' in one" : NULL);
     } else {
         add_topics(a->t, a->peer, &l, only, !only && wants_data(&l));
-        listing_answer(&l, a->cp, a->r);
+        listing_answer(&l, a->r);
     }
     listing_done(&l);
 }

@@ -1,10 +1,12 @@
 /* Observers: a watch at the hub for each, whose deliveries become notifications. */
+#include "adapter/coap/gather.h"
 #include "adapter/coap/proxy.h"
 #include "adapter/coap/topics.h"
 
 static void watcher_free(coap_watcher *w)
 {
     if (w->proxied) coap_proxy_unwatched(w->proxied);
+    if (w->gather) coap_gather_unwatched(w->gather);
     bridge_watch_close(w->watch);
     bridge_msg_unref(w->question);
     bridge_msg_unref(w->held);
@@ -98,9 +100,7 @@ void coap_watchers_again(list *among)
     list_each (it, among) {
         coap_watcher *w = list_of(it, coap_watcher, place);
 
-        if (list_linked(&w->news_link)) continue;
-        list_push(&w->cp->news, &w->news_link);
-        turn_end_want(w->cp->loop, &w->cp->flush);
+        if (!list_linked(&w->news_link)) coap_watcher_news(w, false);
     }
 }
 
@@ -208,9 +208,7 @@ void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
         return;
     }
     if (w->wild) {
-        w->confirm |= how->qos > 0;
-        if (!list_linked(&w->news_link)) list_push(&cp->news, &w->news_link);
-        turn_end_want(cp->loop, &cp->flush);
+        coap_watcher_news(w, how->qos > 0);
         return;
     }
     if (how->gone)
@@ -220,6 +218,13 @@ void coap_deliver(void *state, bridge_msg *msg, const bridge_delivery *how)
     else
         tell(w, msg, how->qos > 0);
     if (!cp->reading) turn_end_want(cp->loop, &cp->flush);
+}
+
+void coap_watcher_news(coap_watcher *w, bool confirm)
+{
+    w->confirm |= confirm;
+    if (!list_linked(&w->news_link)) list_push(&w->cp->news, &w->news_link);
+    turn_end_want(w->cp->loop, &w->cp->flush);
 }
 
 void coap_tell_news(coap_port *cp)

@@ -55,162 +55,136 @@ static int best_of(request *r, const char *const *types, int count)
     return best;
 }
 
-static void answer_list(request *r, int rc, const char *type, buf *b)
-{
-    if (rc < 0) answer_failure(r->conn, rc, rc == BRIDGE_TOOBIG ? "There is more than fits into one answer." : NULL);
-    else answer_body(r->conn, 200, type, b->data, b->len);
-}
-
-/* ---- values as one SenML pack */
-
-static int gather_records(gathered *g, bridge_msg *msg, bool json)
-{
-    size_t before = g->out->len;
-    int rc = pack_value(g->conn->port->mem, msg, json, !g->more, g->out);
-
-    g->more |= g->out->len > before;
-    return rc;
-}
-
-static int gather_json_records(void *user, bridge_msg *msg) { return gather_records(user, msg, true); }
-static int gather_cbor_records(void *user, bridge_msg *msg) { return gather_records(user, msg, false); }
-
-/* What fits into one slice has base names and times, too. */
-static void read_pack(request *r, const char *pattern, bool json)
-{
-    static const gather_kind kinds[] = {
-        {.type = "application/senml+cbor", .open = "\x9f", .close = "\xff", .add = gather_cbor_records},
-        {.type = "application/senml+json", .open = "[", .close = "]", .add = gather_json_records},
-    };
-    buf *b = &r->conn->port->body;
-    int rc;
-
-    buf_clear(b);
-    rc = peer_pack(r->conn->peer, pattern, NULL, json ? BRIDGE_SENML_JSON : BRIDGE_SENML_CBOR, GATHER_BYTES, b);
-    if (rc == BRIDGE_TOOBIG) gather_read(r, pattern, &kinds[json]);
-    else answer_list(r, rc, kinds[json].type, b);
-}
-
 /* ---- what is there, as links (RFC 6690) */
 
 enum { LINK_FILTERS = 8 };
 
-typedef struct linking {
-    buf *out;
-    size_t most;
-    text mount;
-    bridge_peer *peer;
-    bool more; /* not the first */
+typedef struct linking { /* what the query asks for; without one all is told */
+    buf words;
     link_filter filters[LINK_FILTERS];
     unsigned filter_count;
 } linking;
 
-/* One link stands behind `begin`: it stays if the filters match. */
-static int link_done(linking *l, size_t begin, int rc)
+static void linking_free(void *own)
 {
-    text rest = {(const char *)l->out->data + begin + l->more, l->out->len - begin - l->more};
+    linking *l = own;
+    mem *m = l ? l->words.mem : NULL;
+
+    if (!l) return;
+    buf_done(&l->words);
+    mem_free(m, l);
+}
+
+/* One link stands behind `begin`: it stays if the filters match. */
+static int link_done(gathered *g, size_t begin, int rc)
+{
+    const linking *l = g->own;
+    text rest = {(const char *)g->out->data + begin + g->more, g->out->len - begin - g->more};
     link_item one;
 
-    if (rc == 0 && l->filter_count && (link_next(&rest, &one, NULL) <= 0 || !link_matches(&one, l->filters, l->filter_count))) {
-        l->out->len = begin;
+    if (rc == 0 && l && l->filter_count && (link_next(&rest, &one, NULL) <= 0 || !link_matches(&one, l->filters, l->filter_count))) {
+        g->out->len = begin;
         return 0;
     }
-    l->more = true;
-    return rc < 0 ? rc : l->out->len > l->most ? BRIDGE_TOOBIG : 0;
+    g->more = true;
+    return rc;
 }
 
-static int put_link(linking *l, const char *path, int format, size_t size)
+static int put_link(gathered *g, const char *path, int format, size_t size)
 {
-    size_t begin = l->out->len;
-    int rc = buf_text(l->out, l->more ? ",<" : "<");
+    size_t begin = g->out->len;
+    int rc = buf_text(g->out, g->more ? ",<" : "<");
 
-    if (rc == 0) rc = target_put(l->out, l->mount, text_of(path));
-    if (rc == 0) rc = buf_text(l->out, ">");
-    if (rc == 0) rc = bridge_peer_link(l->peer, path, format, size, l->out);
-    return link_done(l, begin, rc);
+    if (rc == 0) rc = target_put(g->out, text_of(g->conn->port->mount), text_of(path));
+    if (rc == 0) rc = buf_text(g->out, ">");
+    if (rc == 0) rc = bridge_peer_link(g->conn->peer, path, format, size, g->out);
+    return link_done(g, begin, rc);
 }
 
-static int put_proxy(linking *l)
+static int put_proxy(gathered *g)
 {
     int rc = 0;
 
     for (const port_link *link = hc_links; rc == 0 && link->target; link++) {
-        size_t begin = l->out->len;
+        size_t begin = g->out->len;
 
-        rc = buf_print(l->out, "%s<%s>%s", l->more ? "," : "", link->target, link->attributes);
-        rc = link_done(l, begin, rc);
+        rc = buf_print(g->out, "%s<%s>%s", g->more ? "," : "", link->target, link->attributes);
+        rc = link_done(g, begin, rc);
     }
     return rc;
 }
 
-/* The parts of the query, escapes taken away; they lie in room. */
-static int take_filters(linking *l, text query, buf *room)
+/* The parts of the query, escapes taken away. */
+static int take_filters(linking *l, text query)
 {
     text part;
     size_t at;
-    int rc = query.len ? buf_room(room, query.len) : 0; /* none of them moves again */
+    int rc = query.len ? buf_room(&l->words, query.len) : 0; /* none of them moves again */
 
     for (bool more = query.len > 0; rc == 0 && more;) {
         more = text_cut(query, '&', &part, &query);
-        at = room->len;
+        at = l->words.len;
         if (l->filter_count == LINK_FILTERS) return BRIDGE_INVALID;
-        rc = text_percent_decode(room, part);
-        if (rc == 0 && part.len) l->filters[l->filter_count++] = link_filter_of((text){(const char *)room->data + at, room->len - at});
+        rc = text_percent_decode(&l->words, part);
+        if (rc == 0 && part.len) l->filters[l->filter_count++] = link_filter_of((text){(const char *)l->words.data + at, l->words.len - at});
     }
     return rc;
-}
-
-static int add_link(void *user, bridge_msg *msg)
-{
-    linking *l = user;
-    unsigned format = msg_format(msg);
-
-    return put_link(l, msg->path, format < BRIDGE_FORMAT_NAMED ? (int)format : -1, msg->len);
 }
 
 static int gather_link(void *user, bridge_msg *msg)
 {
-    gathered *g = user;
-    http_port *p = g->conn->port;
-    linking l = {.out = g->out, .most = SIZE_MAX, .mount = text_of(p->mount), .peer = g->conn->peer, .more = g->more};
+    unsigned format = msg_format(msg);
 
-    g->more = true;
-    return add_link(&l, msg);
+    return put_link(user, msg->path, format < BRIDGE_FORMAT_NAMED ? (int)format : -1, msg->len);
 }
 
-static int add_owned(void *user, const char *path)
+/* What bridge_peer_owned() has told is not told again for its value. */
+static int gather_core_link(void *user, bridge_msg *msg)
 {
-    return put_link(user, path, -1, 0);
+    gathered *g = user;
+
+    return peer_owned_tells(g->conn->peer, msg_path(msg)) ? 0 : gather_link(user, msg);
+}
+
+static int add_owned(void *user, const char *path) { return put_link(user, path, -1, 0); }
+
+static int core_begin(void *user)
+{
+    gathered *g = user;
+    int rc = g->conn->port->targets ? put_proxy(g) : 0;
+
+    return rc == 0 ? bridge_peer_owned(g->conn->peer, add_owned, g) : rc;
 }
 
 void collect_core(request *r)
 {
-    http_port *p = r->conn->port;
-    linking l = {.out = &p->body, .most = p->max_answer, .mount = text_of(p->mount)};
-    buf room;
-    int rc = conn_peer(r->conn, r);
+    static const gather_kind core = {
+        .type = "application/link-format", .open = "", .close = "", .add = gather_core_link, .begin = core_begin, .free = linking_free};
+    linking *l = mem_new(r->conn->port->mem, linking);
+    int rc = l ? conn_peer(r->conn, r) : BRIDGE_NOMEM;
 
-    buf_init(&room, p->mem, 0);
-    buf_clear(l.out);
-    l.peer = r->conn->peer;
-    if (rc == 0) rc = take_filters(&l, r->query, &room);
-    if (rc == 0 && p->targets) rc = put_proxy(&l);
-    if (rc == 0) rc = bridge_peer_owned(l.peer, add_owned, &l);
-    if (rc == 0) rc = bridge_peer_read(l.peer, "#", add_link, &l);
-    answer_list(r, rc, "application/link-format", l.out);
-    buf_done(&room);
+    if (l) buf_init(&l->words, r->conn->port->mem, 0);
+    if (rc == 0) rc = take_filters(l, r->query);
+    if (rc == 0) {
+        gather_read(r, "#", &core, l);
+        return;
+    }
+    linking_free(l);
+    answer_failure(r->conn, rc, NULL);
 }
 
 void collect_read(request *r, const char *pattern)
 {
-    static const gather_kind values = {.type = "application/json", .open = "{", .close = "}\n", .add = gather_value};
-    static const gather_kind links = {.type = "application/link-format", .open = "", .close = "", .add = gather_link};
     static const char *const types[] = {"application/json", "application/senml+json", "application/senml+cbor", "application/link-format"};
+    static const gather_kind kinds[] = {
+        {.type = "application/json", .open = "{", .close = "}\n", .add = gather_value},
+        {.type = "application/senml+json", .open = "", .close = "", .pack = BRIDGE_SENML_JSON},
+        {.type = "application/senml+cbor", .open = "", .close = "", .pack = BRIDGE_SENML_CBOR},
+        {.type = "application/link-format", .open = "", .close = "", .add = gather_link},
+    };
     int best = best_of(r, types, 4);
 
-    if (best < 0) return;
-    if (best == 1 || best == 2) read_pack(r, pattern, best == 1);
-    else gather_read(r, pattern, best == 3 ? &links : &values);
+    if (best >= 0) gather_read(r, pattern, &kinds[best], NULL);
 }
 
 /* ---- what is below a path */
@@ -244,5 +218,5 @@ void collect_list(request *r, const char *path)
     static const char *const types[] = {"application/json"};
     static const gather_kind names = {.type = "application/json", .open = "[", .close = "]\n", .name = gather_name};
 
-    if (best_of(r, types, 1) == 0) gather_read(r, path, &names);
+    if (best_of(r, types, 1) == 0) gather_read(r, path, &names, NULL);
 }

@@ -1,13 +1,14 @@
 /* What fits into the first slice has a Content-Length.  More than that is chunked (HTTP/1.1), or ends with its stream (HTTP/1.0, HTTP/2). */
 #include "adapter/http/gather.h"
 #include "adapter/http/answer.h"
-#include "hub/walk.h"
+#include "hub/port.h"
 #include <stdio.h>
 
 typedef struct gather {
     gathered said;
     const gather_kind *kind;
     hub_walk *walk;
+    packer *pack;
     timer next;
     buf slice;
     size_t stuck; /* bytes that waited at the last look */
@@ -17,9 +18,9 @@ typedef struct gather {
 static int add(void *user, bridge_msg *msg)
 {
     gather *g = user;
-    int rc = g->kind->add(&g->said, msg);
+    int rc = g->pack ? packer_add(g->pack, msg) : g->kind->add(&g->said, msg);
 
-    return rc ? rc : g->slice.len >= GATHER_BYTES;
+    return rc ? rc : g->slice.len >= WALK_BYTES;
 }
 
 static int add_name(void *user, const char *segment, bool has_value, bool has_children)
@@ -27,12 +28,15 @@ static int add_name(void *user, const char *segment, bool has_value, bool has_ch
     gather *g = user;
     int rc = g->kind->name(&g->said, segment, has_value, has_children);
 
-    return rc ? rc : g->slice.len >= GATHER_BYTES;
+    return rc ? rc : g->slice.len >= WALK_BYTES;
 }
 
 static int some(gather *g)
 {
-    return g->kind->name ? walk_some_names(g->walk, GATHER_VALUES, add_name, g) : walk_some(g->walk, GATHER_VALUES, add, g);
+    int more = g->kind->name ? walk_some_names(g->walk, WALK_VALUES, add_name, g) : walk_some(g->walk, WALK_VALUES, add, g);
+    int rc = more < 0 || !g->pack ? more : packer_write(g->pack, &g->slice, more == 0);
+
+    return rc < 0 ? rc : more;
 }
 
 void gather_end(http_conn *c)
@@ -43,21 +47,27 @@ void gather_end(http_conn *c)
     c->gather = NULL;
     timer_stop(&g->next);
     walk_free(g->walk);
+    packer_free(g->pack);
+    if (g->kind->free) g->kind->free(g->said.own);
     buf_done(&g->slice);
     mem_free(c->port->mem, g);
 }
 
-static gather *gather_new(http_conn *c, const char *pattern, const gather_kind *kind, int *rc)
+static gather *gather_new(http_conn *c, const char *pattern, const gather_kind *kind, void *own, int *rc)
 {
     gather *g = mem_new(c->port->mem, gather);
 
     *rc = BRIDGE_NOMEM;
-    if (!g) return NULL;
+    if (!g) {
+        if (kind->free) kind->free(own);
+        return NULL;
+    }
     g->kind = kind;
     buf_init(&g->slice, c->port->mem, 0);
-    g->said = (gathered){.conn = c, .out = &g->slice, .top = !*pattern};
+    g->said = (gathered){.conn = c, .out = &g->slice, .top = !*pattern, .own = own};
     c->gather = g;
     *rc = kind->name ? walk_names(c->peer, pattern, &g->walk) : walk_new(c->peer, pattern, &g->walk);
+    if (*rc == 0 && kind->pack) *rc = packer_new(c->port->mem, NULL, kind->pack, &g->pack);
     return g;
 }
 
@@ -130,13 +140,14 @@ static void begin(gather *g)
     answer_end_of_head(&a);
 }
 
-void gather_read(request *r, const char *pattern, const gather_kind *kind)
+void gather_read(request *r, const char *pattern, const gather_kind *kind, void *own)
 {
     http_conn *c = r->conn;
     int rc;
-    gather *g = gather_new(c, pattern, kind, &rc);
+    gather *g = gather_new(c, pattern, kind, own, &rc);
 
     if (rc == 0) rc = buf_text(&g->slice, kind->open);
+    if (rc == 0 && kind->begin) rc = kind->begin(&g->said);
     if (rc == 0) rc = some(g);
     if (rc == 0 && kind->name && *pattern && !g->said.more) rc = BRIDGE_NOTFOUND; /* nothing is below it */
     if (rc == 0) {

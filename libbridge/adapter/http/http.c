@@ -105,7 +105,6 @@ static int http_open(bridge_port *port, const bridge_url *u, bridge_error *err)
     p->loop = port_loop(port);
     p->mem = port_mem(port);
     p->max_body = port_limits(port)->max_message;
-    p->max_answer = HTTP_MAX_ANSWER;
     p->sockets_only = strcmp(u->scheme, "http") != 0 && strcmp(u->scheme, "https") != 0;
     p->date_second = -1;
     list_init(&p->conns);

@@ -29,9 +29,6 @@ enum {
     HTTP_DRAIN_TIME = 1000,         /* ms that we listen to one we said no to */
     HTTP_DRAIN_BYTES = 1024 * 1024,
     HTTP_MAX_CONNECTIONS = 10000,
-    HTTP_MAX_ANSWER = 16 * 1024 * 1024, /* bytes of an answer that is made in one turn: a listing, a SenML pack */
-    GATHER_VALUES = 1024,           /* of a wildcard read, in one turn */
-    GATHER_BYTES = 64 * 1024,       /* the same: about so many */
     GATHER_HIGH = 128 * 1024,       /* bytes on their way; above, a wildcard read waits for its reader */
     GATHER_STUCK = 30 * 1000,       /* ms that they may wait without moving */
     HC_SLICE = 64 * 1024,           /* bytes of an answer of a CoAP server; more of it waits until the client has taken these */
@@ -72,7 +69,6 @@ typedef struct http_port {
     buf out;        /* scratch for one answer's head */
     buf body;       /* scratch for bodies made here */
     buf frame;      /* scratch for one unmasked frame */
-    size_t max_answer;
     list laters;    /* later.c */
     size_t later_count;
     far_cache kept; /* of the home: what other servers told proxies; forward.c */
