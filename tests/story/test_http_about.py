@@ -120,6 +120,28 @@ def test_routes_by_hand(start_bridged, tmp_path):
         assert http.request("GET", "/api/routes").json["total"] == 0
 
 
+def test_what_is_refused_says_what_is_allowed(start_bridged):
+    """RFC 9110 15.5.6: every 405 has the Allow that OPTIONS has there, and the method is not in it."""
+    both = start_bridged("http://127.0.0.1:0/resources?routes=write", "http://127.0.0.1:0/resources")
+    for url in both.urls:
+        with Http(int(url.split(":")[2].split("/")[0])) as http:
+            http.request("PUT", "/resources/v", "1")
+            writes, refused = url == both.urls[0], 0
+            for target in ("/", "/page/app.js", "/healthz", "/metrics", "/api/me", "/api/peers", "/api/ports", "/api/routes", "/api/routes/1", "/api/stats", "/api/explain",
+                           "/api/openapi.json", "/.well-known/core", "/history/v", "/resources/", "/resources/+", "/resources/a/%23"):
+                allowed = http.request("OPTIONS", target)["allow"].split(", ")
+                for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"):
+                    answer = http.request(method, target, "x" if method in ("PUT", "POST", "PATCH") else None)
+                    assert answer.status != 501
+                    if answer.status == 405:
+                        refused += 1
+                        assert answer["allow"].split(", ") == allowed and method not in allowed, (target, method)
+                    elif answer.status != 403:
+                        assert method in allowed, (target, method, answer.status)
+            assert refused > 50
+            assert http.request("PUT", "/api/routes", "{}")["allow"] == ("GET, HEAD, POST, OPTIONS" if writes else "GET, HEAD, OPTIONS")
+
+
 def test_who_may_ask(start_bridged, tmp_path):
     passwords, rules = tmp_path / "passwords", tmp_path / "acl"
     for name, create in (("root", ["-c"]), ("viewer", []), ("guest", [])):

@@ -89,6 +89,8 @@ ROWS = [
     ("the past is not set", "PUT", "/history/v", {}, "1", 405, {"Allow": READING}),
     ("an answer is not set", "PUT", "/api/requests/1", {}, "1", 404, {}),
     ("a verb of nobody", "BREW", "v", {}, None, 501, {}),
+    ("a verb of nobody at the page", "BREW", "/", {}, None, 501, {}),
+    ("a verb of nobody nowhere", "BREW", "/elsewhere", {}, None, 501, {}),
     ("nothing of ours", "GET", "/elsewhere", {}, None, 404, {}),
     ("no name and secret", "GET", "v", {"Authorization": "Basic ?"}, None, 401, {"WWW-Authenticate": 'Basic realm="bridge".*'}),
     *((f"an owner says {error.__name__}", "GET", f"owned/{error.__name__}", {}, None, status, more) for error, status, more in (

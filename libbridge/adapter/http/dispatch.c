@@ -3,6 +3,7 @@
 #include "adapter/http/cors.h"
 #include "adapter/http/hand.h"
 #include "adapter/http/hc.h"
+#include <stdio.h>
 
 static const char *allowed_at(request *r)
 {
@@ -16,6 +17,14 @@ static const char *allowed_at(request *r)
     if (target_below(r->path, text_of("/history"), &below) == 0 && below.len) return ALLOW_READING;
     if (target_below(r->path, text_of(r->conn->port->mount), &below) == 0) return resource_allow(r, below);
     return ALLOW_ALL; /* "*": of the whole server */
+}
+
+void answer_not_allowed(request *r, const char *detail)
+{
+    char line[96];
+
+    snprintf(line, sizeof line, "Allow: %s\r\n", allowed_at(r));
+    answer_problem(r->conn, 405, detail ? detail : bridge_status_text(BRIDGE_METHOD), line);
 }
 
 /* RFC 9110 9.3.7; a browser's preflight is the same with an Access-Control-Request-Method. */
@@ -53,6 +62,12 @@ static bool only_reads(text method)
     return text_is(method, "GET") || text_is(method, "HEAD") || text_is(method, "OPTIONS");
 }
 
+/* RFC 9110 15.6.2: of any target. */
+static bool is_known(text method)
+{
+    return only_reads(method) || text_is(method, "PUT") || text_is(method, "POST") || text_is(method, "PATCH") || text_is(method, "DELETE");
+}
+
 /* GET /history/<path>?...: the question that the hub's $history answers; a filter may stand for the path. */
 static bool serve_history(request *r)
 {
@@ -62,7 +77,7 @@ static bool serve_history(request *r)
 
     if (target_below(r->path, text_of("/history"), &below) != 0 || below.len == 0) return false;
     if (!only_reads(r->head->method)) {
-        answer_failure(r->conn, BRIDGE_METHOD, "The past can only be read.");
+        answer_not_allowed(r, "The past can only be read.");
         return true;
     }
     buf_init(&words, r->conn->port->mem, 0);
@@ -90,6 +105,8 @@ void dispatch(request *r)
         socket_open(r);
     } else if (p->sockets_only) {
         answer_problem(c, 426, "Only WebSocket is spoken here.", "Upgrade: websocket\r\nConnection: upgrade\r\n");
+    } else if (!is_known(r->head->method)) {
+        answer_problem(c, 501, "No such method here.", NULL);
     } else if (c->cross && !only_reads(r->head->method) && !origin_may(r)) {
         answer_problem(c, 403, "Not from that origin.", NULL);
     } else if (text_is(r->head->method, "OPTIONS")) {

@@ -229,7 +229,7 @@ bool hand_serve(request *r)
 
     if (!posts && !id.p) return false;
     if (id.p && !text_is(r->head->method, "DELETE")) {
-        answer_problem(r->conn, 405, NULL, "Allow: DELETE, OPTIONS\r\n");
+        answer_not_allowed(r, NULL);
     } else if (may(r)) {
         if (posts) serve_post(r);
         else serve_delete(r, id);

@@ -121,7 +121,7 @@ bool later_serve(request *r)
         later_free(found);
         answer_empty(c, 204, NULL);
     } else if (!text_is(r->head->method, "GET") && !text_is(r->head->method, "HEAD")) {
-        answer_problem(c, 405, NULL, "Allow: GET, HEAD, DELETE, OPTIONS\r\n");
+        answer_not_allowed(r, NULL);
     } else if (found->outcome == BRIDGE_PENDING) {
         say_pending(c, found, "");
     } else {

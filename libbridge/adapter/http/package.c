@@ -35,7 +35,7 @@ bool package_serve(request *r)
 
     if (!h) return false;
     if (!text_is(r->head->method, "GET") && !text_is(r->head->method, "HEAD"))
-        answer_problem(r->conn, 405, NULL, "Allow: " ALLOW_READING "\r\n");
+        answer_not_allowed(r, NULL);
     else if (!handout_spend(h, bytes_asked(r, handout_msg(h))))
         answer_problem(r->conn, 404, "It has been fetched too often.", NULL);
     else

@@ -331,7 +331,7 @@ static void serve_pattern(request *r, const char *pattern)
     bridge_error err;
 
     if (path_check_filter(pattern, strlen(pattern), &err) < 0) answer_problem(r->conn, 400, err.text, NULL);
-    else if (verb_of(r->head->method) != BRIDGE_GET) answer_failure(r->conn, BRIDGE_METHOD, "A pattern can only be read.");
+    else if (verb_of(r->head->method) != BRIDGE_GET) answer_not_allowed(r, "A pattern can only be read.");
     else if (wants_events(r)) watch_events(r, pattern, false);
     else collect_read(r, pattern);
 }
@@ -344,11 +344,6 @@ const char *resource_allow(request *r, text below)
     return many ? ALLOW_READING : ALLOW_ALL;
 }
 
-static bool is_known(text method)
-{
-    return verb_of(method) != BRIDGE_GET || text_is(method, "GET") || text_is(method, "HEAD");
-}
-
 void resource_serve(request *r, text below)
 {
     http_conn *c = r->conn;
@@ -357,10 +352,6 @@ void resource_serve(request *r, text below)
     const char *name;
     int rc;
 
-    if (!is_known(r->head->method)) {
-        answer_problem(c, 501, "No such method here.", NULL);
-        return;
-    }
     rc = conn_peer(c, r);
     if (rc < 0) {
         answer_failure(c, rc, NULL);
@@ -373,7 +364,7 @@ void resource_serve(request *r, text below)
     }
     name = (char *)c->port->name.data;
     if (rc == 0) {
-        if (verb != BRIDGE_GET) answer_failure(c, BRIDGE_METHOD, "This is the root of all resources.");
+        if (verb != BRIDGE_GET) answer_not_allowed(r, "This is the root of all resources.");
         else if (wants_events(r)) watch_events(r, "#", false);
         else collect_list(r, "");
     } else if (strpbrk(name, "+#")) {

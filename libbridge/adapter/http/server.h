@@ -144,6 +144,7 @@ void port_check_closed(http_port *p);
 
 /* dispatch.c: which handler a target has */
 void dispatch(request *r);
+void answer_not_allowed(request *r, const char *detail); /* 405, with the Allow that OPTIONS would say; detail may be NULL */
 bool origin_may(const request *r); /* act here, not only read */
 bool origin_is_ours(const request *r);
 

@@ -161,6 +161,6 @@ bool site_serve(request *r)
 
     if (!serve) return false;
     if (text_is(r->head->method, "GET") || text_is(r->head->method, "HEAD")) serve(r);
-    else answer_problem(r->conn, 405, NULL, "Allow: " ALLOW_READING "\r\n");
+    else answer_not_allowed(r, NULL);
     return true;
 }
