@@ -259,7 +259,7 @@ int parts_read(reading *r, const char *said, size_t len, step *into)
     int rc = 0;
 
     while (p < end && rc == 0) {
-        bool escaped = *p == '\\' && p + 1 < end && p[1] == '{';
+        bool escaped = *p == '\\' && p + 1 < end && (p[1] == '{' || p[1] == '}');
         close = escaped ? NULL : placeholder(p, end);
         if (!close && !escaped) {
             p++;

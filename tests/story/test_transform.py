@@ -75,6 +75,7 @@ def said(bridge, heard):
     ("template '{\"room\": \"{room}\", \"t\": {value}, \"q\": {qos}}'", b"21.5", b'{"room": "hall", "t": 21.5, "q": 0}'),
     ("template '{\"t\": {$.a.b}, \"s\": \"{$.s}\"}'", b'{"a":{"b":[1]},"s":"x\\"y"}', b'{"t": [1], "s": "x\\"y"}'),
     ("template '\\{room} {x y} {}{{'", b"1", b"{room} {x y} {}{{"),
+    ("template '\\{\"t\":{value}\\}'", b"1", b'{"t":1}'),
     ("template '[{value},{value}]'", b"warm", b'["warm","warm"]'),
     ("pick $.t | scale 2 | wrap v", b'{"t":3}', b'{"v":6}'),
 ])
@@ -233,6 +234,23 @@ def test_merge_names_by_a_template(bridge, clock):
     pass_time(bridge, clock, 2)
     (_, payload), = said(bridge, heard)
     assert json.loads(payload)[0]["n"] == "hall:temp"
+
+
+def test_a_function_cannot_wait_for_the_bridge_that_waits_for_it(bridge):
+    said_no = []
+
+    def step(message):
+        try:
+            bridge.get("elsewhere")
+        except Invalid as why:
+            said_no.append(str(why))
+        bridge.publish("out/besides", "published")
+        return message.value
+
+    bridge.put("elsewhere", 1)
+    assert sorted(over(bridge, 7, [step])) == [("out/besides", b"published"), ("out/hall", b"7")]
+    assert len(said_no) == 1 and "cannot wait" in said_no[0]
+    assert bridge.get("elsewhere").value == 1
 
 
 # ---- what remembers
