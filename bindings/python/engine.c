@@ -240,7 +240,7 @@ static int on_transform(void *user, bridge_msg *msg, bridge_msg **out)
     held *h = user;
     PyGILState_STATE gil = PyGILState_Ensure();
     PyObject *given = message_wrap((PyTypeObject *)PyTuple_GET_ITEM(h->asked, 1), bridge_msg_ref(msg));
-    PyObject *answer = given ? PyObject_CallFunctionObjArgs(PyTuple_GET_ITEM(h->asked, 0), given, NULL) : NULL;
+    PyObject *answer = given ? PyObject_CallOneArg(PyTuple_GET_ITEM(h->asked, 0), given) : NULL;
     int rc = answer ? answer_of(answer, msg, out) : BRIDGE_UNPROCESSABLE;
 
     PyErr_Clear(); /* the Python side has logged it */
@@ -347,6 +347,7 @@ int engine_step(engine *e, int most)
     uint64_t count;
 
     if (!e->b) return BRIDGE_CLOSED;
+    if (e->working) return BRIDGE_INVALID; /* a function that is asked in the middle of one */
     fds[1].fd = bridge_fd(e->b);
     timeout = bridge_timeout(e->b);
     if (timeout < 0 || (most >= 0 && most < timeout)) timeout = most;
@@ -354,7 +355,9 @@ int engine_step(engine *e, int most)
     Py_BEGIN_ALLOW_THREADS
     rc = poll(fds, 2, timeout) < 0 && errno != EINTR ? BRIDGE_IO : 0;
     if (fds[0].revents && read(e->wake, &count, sizeof count) < 0) count = 0;
+    e->working = true;
     if (rc == 0) rc = bridge_process(e->b);
+    e->working = false;
     Py_END_ALLOW_THREADS
     return rc;
 }

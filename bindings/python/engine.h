@@ -49,6 +49,7 @@ typedef struct engine {
     uint64_t lost; /* events there was no memory for */
     struct reading *readings;
     unsigned within; /* threads that are reading */
+    bool working; /* a turn is being made */
 } engine;
 
 /* Something registered with the bridge.  The bridge keeps it until it is closed, Python's handle may go before. */

@@ -51,8 +51,8 @@ def transforming(fn: Transform) -> Callable[[Message], Union[Message, Tuple[byte
             raise
         if result is None or isinstance(result, Message):
             return result
-        payload, number, _ = encode(message.path, result)  # without a wish there is no media type
-        return payload, int(number)
+        payload, number, _ = encode("", result)  # without a wish there is no media type
+        return payload, number
     return step
 
 

@@ -26,7 +26,7 @@ from ._core import Config, Core, Owner, Pattern, Registration, Request, Watched,
 from ._manners import deadline_of, left, note, take_back, tell_watched
 from .clock import Clock
 from .devices import Device, Devices
-from .errors import Busy, Closed, MethodNotAllowed, Timeout
+from .errors import Busy, Closed, Invalid, MethodNotAllowed, Timeout
 from .message import FormatLike, Message, Value, make
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -123,7 +123,10 @@ class _Driver:
             left = -1 if deadline is None else round((deadline - time.monotonic()) * 1000)
             if deadline is not None and left <= 0:
                 raise queue.Empty
-            if self._stopping or self.core.engine.turn(left) < 0:
+            status = Closed.status if self._stopping else self.core.engine.turn(left)
+            if status == Invalid.status:
+                raise Invalid("a function of a route, or one that is asked who may do what, cannot wait for the bridge, which waits for it")
+            if status < 0:
                 raise Closed()
             self._after_turn()
         return box.get_nowait()

@@ -46,6 +46,9 @@ _NAMES: dict[str, Format] = {
     "application/senml+cbor": Format.SENML_CBOR, "tlv": Format.TLV, "application/vnd.oma.lwm2m+tlv": Format.TLV,
     "lwm2m+json": Format.LWM2M_JSON, "application/vnd.oma.lwm2m+json": Format.LWM2M_JSON}
 
+# As plain numbers, for what is done with every message: to look up a member of an enum, and to compare it, costs more than all the rest.
+_TEXT, _JSON, _SENML, _AUTO = int(Format.TEXT), int(Format.JSON), int(Format.SENML_JSON), int(Format.AUTO)
+
 FormatLike = Union[Format, int, str]
 
 
@@ -184,25 +187,29 @@ def _json(value: Any) -> bytes:
 
 def _plain(value: Value) -> tuple[bytes, int]:
     """Bytes go as they are, text and numbers as text/plain, the rest as JSON."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value), Format.AUTO
+    kind = type(value)
+    if kind is float or kind is int:
+        return repr(value).encode(), _TEXT
     if isinstance(value, str):
-        return value.encode(), Format.TEXT
+        return value.encode(), _TEXT
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value), _AUTO
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return repr(value).encode(), Format.TEXT
+        return repr(value).encode(), _TEXT
     if isinstance(value, Records):
-        return write_records(value), Format.SENML_JSON
-    return _json(value), Format.JSON
+        return write_records(value), _SENML
+    return _json(value), _JSON
 
 
 def encode(path: str, value: Value, format: FormatLike | None = None) -> tuple[bytes, int, str | None]:
     """(payload, format number, media type) for a value."""
-    if isinstance(value, Message) and format is None:
-        return value.payload, value._format, value.media_type
     if isinstance(value, Message):
-        return value.as_format(format).payload, format_number(format)[0], None  # type: ignore[arg-type]
+        if format is None:
+            return value.payload, value._format, value.media_type
+        return value.as_format(format).payload, format_number(format)[0], None
     if format is None:
-        return (*_plain(value), None)
+        payload, now = _plain(value)
+        return payload, now, None
     number, media_type = format_number(format)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value), number, media_type
@@ -218,10 +225,12 @@ def encode(path: str, value: Value, format: FormatLike | None = None) -> tuple[b
 
 def _text_value(text: str) -> Any:
     found = _NUMBER.match(text)
-    if found:
-        number = float(text) if found.group(1) or found.group(2) else int(text) if len(text) < 400 else text
-        return text if isinstance(number, float) and math.isinf(number) else number
-    return {"true": True, "false": False}.get(text, text)
+    if not found:
+        return True if text == "true" else False if text == "false" else text
+    if found.lastindex:  # a fraction, or an exponent
+        number = float(text)
+        return text if math.isinf(number) else number
+    return int(text) if len(text) < 400 else text
 
 
 def _guess(payload: bytes) -> Any:
@@ -243,10 +252,10 @@ def _guess(payload: bytes) -> Any:
 def decode(message: Message) -> Any:
     """The value of a message; the other way round from `encode`, except that a text "21.5" comes back as the number."""
     number, payload = message._format, message.payload
-    if number == Format.AUTO:
+    if number == _AUTO:
         return _guess(payload)
     try:
-        if number == Format.TEXT:
+        if number == _TEXT:
             return _text_value(payload.decode())
         if number in (Format.JSON, Format.JSON_PATCH, Format.MERGE_PATCH):
             return json.loads(payload)
@@ -308,8 +317,10 @@ def make(path: str, value: Value, format: FormatLike | None, *, retain: bool = F
          correlation: bytes | None = None, props: Iterable[tuple[str, str]] | None = None) -> Message:
     """A message to send."""
     payload, number, media_type = encode(path, value, format)
+    if ttl is None and origin is None and response is None and correlation is None and props is None:  # nearly all
+        return Message(path, payload, number, qos, retain, 0, 0, None, media_type)
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
     if seconds is not None and seconds <= 0:
         raise Invalid("ttl must be more than 0; leave it out for a message that lives for ever")
-    return Message(path, payload, int(number), qos, retain, 0, int(seconds * 1000) if seconds else 0, origin, media_type,
+    return Message(path, payload, number, qos, retain, 0, int(seconds * 1000) if seconds else 0, origin, media_type,
                    response, correlation, tuple(props) if props is not None else None)
