@@ -11,7 +11,9 @@ bool sqlite_is_corrupt(int rc)
 
 int sqlite_failed(sqlite_state *s, int rc)
 {
-    snprintf(s->why, sizeof s->why, "%s", (rc & 0xff) == SQLITE_FULL ? "the disk is full" : sqlite3_errmsg(s->db));
+    snprintf(s->why, sizeof s->why, "%s%s", (rc & 0xff) == SQLITE_FULL ? "the disk is full" : sqlite3_errmsg(s->db),
+             sqlite_is_corrupt(rc) ? ": the file is damaged, and the next start takes over what can be read of it" : "");
+    if (sqlite_is_corrupt(rc)) sqlite_mark_damaged(s);
     return (rc & 0xff) == SQLITE_NOMEM ? BRIDGE_NOMEM : (rc & 0xff) == SQLITE_FULL ? BRIDGE_BUSY : BRIDGE_IO;
 }
 

@@ -27,10 +27,20 @@ typedef struct sqlite_state {
 
 int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bridge_error *err);
 void sqlite_close(void *e);
+char *sqlite_name_with(const char *file, const char *suffix); /* yours; NULL: no memory */
+int sqlite_open_db(sqlite_state *s); /* SQLite's codes, SQLITE_NEWER */
+void sqlite_close_db(sqlite_state *s);
 int sqlite_open_again(sqlite_state *s); /* one that is late; BUSY: the disk is still full */
 int sqlite_failed(sqlite_state *s, int rc); /* remembers why; BUSY for a full disk, else IO */
 bool sqlite_is_corrupt(int rc);
 int sqlite_step(sqlite_state *s, sqlite_query which); /* to its end */
+
+/* ---- sqlite_salvage.c */
+/* Moves a damaged file aside; what can be read of it is in FILE.new then, which sqlite_open_db() takes up.  0, IO. */
+int sqlite_replace(sqlite_state *s, int why, bridge_error *note, bridge_error *err);
+void sqlite_take_up_new(const char *file); /* if there is one, and no file */
+void sqlite_mark_damaged(const sqlite_state *s); /* FILE.damaged: the next start shall do that */
+bool sqlite_is_marked(const sqlite_state *s);
 
 /* ---- sqlite_past.c */
 int sqlite_record(void *e, const bridge_past *past);

@@ -1,5 +1,4 @@
-/* store/sqlite_open.c - the file: locked against a second process, made with mode 0600, brought to this version's schema, moved aside
- * when it is not readable any more.
+/* store/sqlite_open.c - the file: locked against a second process, made with mode 0600, brought to this version's schema.
  *
  * FILE.lock holds the lock and the owner's process number: SQLite's own locks come and go with each transaction. */
 #include "base/clock.h"
@@ -39,7 +38,7 @@ static const char *const migrations[SQLITE_VERSION_OF_SCHEMA] = {
     "", /* the same tables; but a queue may refer to a body in another one, which an older version would not find */
 };
 
-static char *name_with(const char *file, const char *suffix)
+char *sqlite_name_with(const char *file, const char *suffix)
 {
     size_t len = strlen(file) + strlen(suffix) + 1;
     char *name = mem_alloc(mem_default(), len);
@@ -52,7 +51,7 @@ static char *name_with(const char *file, const char *suffix)
 
 static int lock_file(sqlite_state *s, bridge_error *err)
 {
-    char *name = name_with(s->file, ".lock"), owner[32] = "";
+    char *name = sqlite_name_with(s->file, ".lock"), owner[32] = "";
     ssize_t n;
 
     s->lock = name ? open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
@@ -68,40 +67,6 @@ static int lock_file(sqlite_state *s, bridge_error *err)
     n = pread(s->lock, owner, sizeof owner - 1, 0);
     owner[n > 0 ? n : 0] = 0;
     return fail(err, BRIDGE_EXISTS, "store %s is in use by process %.*s", s->file, (int)strcspn(owner, "\n"), *owner ? owner : "?");
-}
-
-/* ---- what is not readable is moved aside, never deleted */
-
-static void move_one(const char *file, const char *suffix, const char *aside)
-{
-    char *from = name_with(file, suffix), *to = name_with(aside, suffix);
-
-    if (from && to) rename(from, to);
-    mem_free(mem_default(), from);
-    mem_free(mem_default(), to);
-}
-
-static int move_aside(sqlite_state *s, bridge_error *note, bridge_error *err)
-{
-    char aside[PATH_MAX], *why = sqlite3_mprintf("%s", sqlite3_errmsg(s->db));
-    time_t now = time(NULL);
-    struct tm t;
-    int rc = 0;
-
-    sqlite3_close(s->db);
-    s->db = NULL;
-    gmtime_r(&now, &t);
-    for (int i = 0; i < 1000; i++) { /* several in one second */
-        snprintf(aside, sizeof aside, "%s.corrupt-%04d%02d%02dT%02d%02d%02dZ-%d", s->file, t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
-                 t.tm_min, t.tm_sec, i);
-        if (access(aside, F_OK) != 0) break;
-    }
-    if (rename(s->file, aside) != 0) rc = fail(err, BRIDGE_IO, "store %s is damaged (%s) and cannot be moved aside: %s", s->file, why, strerror(errno));
-    move_one(s->file, "-wal", aside);
-    move_one(s->file, "-shm", aside);
-    if (rc == 0) fail(note, BRIDGE_IO, "the file is damaged (%s); it was moved to %s, and an empty one begun", why, aside);
-    sqlite3_free(why);
-    return rc;
 }
 
 /* ---- opening */
@@ -160,7 +125,7 @@ static int prepare_all(sqlite_state *s)
     return rc;
 }
 
-static void close_db(sqlite_state *s)
+void sqlite_close_db(sqlite_state *s)
 {
     for (int i = 0; i < Q_COUNT; i++) {
         sqlite3_finalize(s->q[i]);
@@ -188,11 +153,13 @@ static int open_file(sqlite_state *s, bool exclusive, int64_t *version, int64_t 
     return *version > SQLITE_VERSION_OF_SCHEMA ? SQLITE_NEWER : SQLITE_OK;
 }
 
-static int open_db(sqlite_state *s)
+int sqlite_open_db(sqlite_state *s)
 {
     int64_t version = 0, tables = 0;
-    int fd = open(s->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc;
+    int fd, rc;
 
+    sqlite_take_up_new(s->file);
+    fd = open(s->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0) close(fd); /* before SQLite has locks on it */
     rc = open_file(s, false, &version, &tables);
     if (rc != SQLITE_OK) return rc;
@@ -216,12 +183,12 @@ static int open_late(sqlite_state *s)
     int64_t version = 0, tables = 0;
     int rc;
 
-    close_db(s);
+    sqlite_close_db(s);
     if (access(s->file, F_OK) != 0) return s->late = true, SQLITE_OK; /* not even a name for it */
     rc = open_file(s, true, &version, &tables);
     if (rc == SQLITE_OK && tables > 0) rc = look_through(s);
     for (int i = Q_ITEMS; rc == SQLITE_OK && tables > 0 && i <= Q_EACH; i++) rc = sqlite3_prepare_v2(s->db, queries[i], -1, &s->q[i], NULL);
-    if (rc == SQLITE_OK && tables == 0) close_db(s); /* it has never been one */
+    if (rc == SQLITE_OK && tables == 0) sqlite_close_db(s); /* it has never been one */
     s->late = rc == SQLITE_OK;
     return rc;
 }
@@ -230,8 +197,8 @@ int sqlite_open_again(sqlite_state *s)
 {
     int rc;
 
-    close_db(s);
-    rc = open_db(s);
+    sqlite_close_db(s);
+    rc = sqlite_open_db(s);
     if (rc == SQLITE_OK) {
         s->late = false;
         return 0;
@@ -262,7 +229,7 @@ int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bri
     pthread_mutexattr_t again;
     int rc;
 
-    if (!s || !(s->file = name_with(where, ""))) {
+    if (!s || !(s->file = sqlite_name_with(where, ""))) {
         mem_free(mem_default(), s);
         return fail_nomem(err);
     }
@@ -273,10 +240,11 @@ int sqlite_open(void **out, const char *where, int wait, bridge_error *note, bri
     pthread_mutexattr_destroy(&again);
     rc = lock_file(s, err);
     if (rc == 0) {
-        rc = open_db(s);
+        rc = sqlite_open_db(s);
+        if (rc == SQLITE_OK && sqlite_is_marked(s)) rc = SQLITE_CORRUPT;
         if (sqlite_is_corrupt(rc) && s->db) {
-            rc = move_aside(s, note, err);
-            if (rc == 0) rc = open_db(s);
+            rc = sqlite_replace(s, rc, note, err);
+            if (rc == 0) rc = sqlite_open_db(s);
         }
         if (is_full(s, rc)) {
             rc = open_late(s);
@@ -296,7 +264,7 @@ void sqlite_close(void *e)
 {
     sqlite_state *s = e;
 
-    close_db(s);
+    sqlite_close_db(s);
     pthread_mutex_destroy(&s->busy);
     if (s->lock >= 0) close(s->lock); /* FILE.lock stays: taking it away would race with the next owner */
     mem_free(mem_default(), s->file);

@@ -3,7 +3,8 @@
  *   store.c    batches, waiting, the hand-over          writer.c   the store's thread: a batch becomes a transaction
  *   open.c     URLs, the beginning                       pack.c     a message <-> bytes
  *   past.c     history, this side of the engine          sqlite_past.c  and that
- *   sqlite.c   the engine                                sqlite_open.c   its file: found, locked, made, moved aside
+ *   sqlite.c   the engine                                sqlite_open.c   its file: found, locked, made
+ *                                                        sqlite_salvage.c  a damaged one: read, moved aside
  * The loop's thread owns everything but what writer.c says is its own. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H

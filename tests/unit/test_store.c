@@ -84,10 +84,10 @@ static const char *get(bridge *b, const char *path, char out[64])
 
 static void remove_files(void)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+    static const char *const ends[] = {"", "-wal", "-shm", ".lock", ".damaged"};
     char name[300];
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         snprintf(name, sizeof name, "%s%s", where + 7, ends[i]);
         unlink(name);
     }
