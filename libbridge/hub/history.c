@@ -1,6 +1,7 @@
 #include "hub/history.h"
 #include "base/status.h"
 #include "codec/registry.h"
+#include <math.h>
 #include <stdlib.h>
 
 enum { PRUNE_EVERY = 1000, PRUNE_AGAIN = 20 /* while there is more to go */, PRUNE_PATHS = 200 };
@@ -61,7 +62,7 @@ static bool is_number(const bridge_msg *msg, double *out)
     memcpy(digits, at, msg->len);
     digits[msg->len] = 0;
     *out = strtod(digits, &end);
-    return *end == 0;
+    return *end == 0 && isfinite(*out); /* 1e400 is a text */
 }
 
 typedef struct packing { /* a SenML pack: each of its records is one of the history */
@@ -87,6 +88,7 @@ static int on_record(void *user, const bridge_record *r)
         p->value = number;
         if (r->digits && r->type != BRIDGE_BOOL) p->value = r->digits, p->len = strlen(r->digits);
         if (r->type == BRIDGE_BOOL) p->value = r->as.b ? "true" : "false", p->len = r->as.b ? 4 : 5;
+        p->is_number = isfinite(p->number);
     } else if (r->type == BRIDGE_STRING || r->type == BRIDGE_TREE || r->type == BRIDGE_OPAQUE) {
         p->value = r->as.bytes.p;
         p->len = r->as.bytes.len;

@@ -21,6 +21,14 @@ typedef struct history_job {
 
 /* ---- the words of a question */
 
+/* Times beyond all times are the last one, and the first. */
+static int64_t whole(double ms)
+{
+    const double most = (double)((int64_t)1 << 62);
+
+    return (int64_t)(ms > most ? most : ms < -most ? -most : ms);
+}
+
 /* ms since 1970: digits (seconds up to 11 of them, else ms), RFC 3339, or -1h before now. */
 static int read_time(text t, int64_t now, int64_t *out)
 {
@@ -32,16 +40,17 @@ static int read_time(text t, int64_t now, int64_t *out)
     word[t.len] = 0;
     if (strcmp(word, "now") == 0) return *out = now, 0;
     double n = strtod(word, &end);
-    if (end > word && *end == 0) return *out = t.len <= 11 || strchr(word, '.') ? (int64_t)(n * 1000) : (int64_t)n, 0;
+    if (n != n) return BRIDGE_SYNTAX;
+    if (end > word && *end == 0) return *out = whole(t.len <= 11 || strchr(word, '.') ? n * 1000 : n), 0;
     if (word[0] == '-' && end[0] && !end[1]) {
         int64_t unit = *end == 's' ? 1000 : *end == 'm' ? 60000 : *end == 'h' ? 3600000 : *end == 'd' ? 86400000 : 0;
-        return unit ? (*out = now + (int64_t)(n * (double)unit), 0) : BRIDGE_SYNTAX;
+        return unit ? (*out = now + whole(n * (double)unit), 0) : BRIDGE_SYNTAX;
     }
     end = strptime(word, "%Y-%m-%dT%H:%M:%S", &tm);
     if (!end) end = strptime(word, "%Y-%m-%d", &tm);
     if (!end) return BRIDGE_SYNTAX;
     *out = (int64_t)timegm(&tm) * 1000;
-    if (*end == '.') *out += (int64_t)(strtod(end, &end) * 1000 + 0.5);
+    if (*end == '.') *out += whole(strtod(end, &end) * 1000 + 0.5);
     if ((*end == '+' || *end == '-') && strlen(end) == 6) {
         int64_t shift = (strtol(end + 1, NULL, 10) * 60 + strtol(end + 4, NULL, 10)) * 60000;
         *out += *end == '+' ? -shift : shift;
@@ -49,6 +58,8 @@ static int read_time(text t, int64_t now, int64_t *out)
     }
     return *end == 0 || strcmp(end, "Z") == 0 ? 0 : BRIDGE_SYNTAX;
 }
+
+#define STEP_MOST ((uint64_t)1 << 48) /* ms; nine thousand years */
 
 static int read_step(text t, int64_t *out)
 {
@@ -60,7 +71,7 @@ static int read_step(text t, int64_t *out)
         char c = t.p[--t.len];
         unit = c == 's' ? 1000 : c == 'm' ? 60000 : c == 'h' ? 3600000 : 86400000;
     }
-    if (!text_to_u64(t, (uint64_t)1 << 40, &n) || n == 0) return BRIDGE_SYNTAX;
+    if (!text_to_u64(t, STEP_MOST / (uint64_t)unit, &n) || n == 0) return BRIDGE_SYNTAX;
     *out = (int64_t)n * unit;
     return 0;
 }

@@ -53,17 +53,22 @@ static int csv_text(buf *out, const char *s, size_t len)
     return rc == 0 ? buf_put_u8(out, '"') : rc;
 }
 
-static int put_name(buf *out, const char *path, const char *name)
+static int put_name_as(int (*put)(buf *out, const char *s, size_t len), buf *out, const char *path, const char *name)
 {
     buf whole;
     int rc;
 
-    if (!name) return json_put_string(out, path, strlen(path));
+    if (!name) return put(out, path, strlen(path));
     buf_init(&whole, out->mem, 0);
     rc = buf_print(&whole, "%s/%s", path, name);
-    if (rc == 0) rc = json_put_string(out, (char *)whole.data, whole.len);
+    if (rc == 0) rc = put(out, (char *)whole.data, whole.len);
     buf_done(&whole);
     return rc;
+}
+
+static int put_name(buf *out, const char *path, const char *name)
+{
+    return put_name_as(json_put_string, out, path, name);
 }
 
 static int say_json(saying *x, const bridge_past *p)
@@ -85,10 +90,8 @@ static int say_csv(saying *x, const bridge_past *p)
 {
     const char *format = format_name((bridge_format)p->format);
     buf *b = x->out;
-    int rc = csv_text(b, x->path, strlen(x->path));
+    int rc = put_name_as(csv_text, b, x->path, p->name);
 
-    if (rc == 0 && p->name) rc = buf_put_u8(b, '/');
-    if (rc == 0 && p->name) rc = csv_text(b, p->name, strlen(p->name));
     if (rc == 0) rc = buf_print(b, ",%lld,", (long long)p->time);
     if (rc == 0) rc = text_is_utf8(p->value, p->len) ? csv_text(b, p->value, p->len) : 0;
     if (rc == 0) rc = buf_print(b, ",%s,", format ? format : "");
@@ -156,6 +159,7 @@ static int close_step(saying *x)
     default: p.number = x->last;
     }
     p.len = (size_t)snprintf(words, sizeof words, "%.17g", p.number);
+    p.is_number = isfinite(p.number); /* a sum may be over them all */
     return say_one(x, &p);
 }
 

@@ -79,6 +79,45 @@ def test_the_words_of_a_question(start):
             ask(bridged, f"s/p?{wrong}")
 
 
+@pytest.mark.parametrize("question, there", [("from=1e30", 0), ("from=-1e30", 2), ("to=9223372036854775807", 2), ("from=-9223372036854775808", 2),
+                                             ("from=inf", 0), ("to=-99999999999999999999d", 0), ("from=-9e300d", 2), ("from=2023-11-14T00:00:00.5e300Z", 0)])
+def test_times_beyond_all_times(start, question, there):
+    bridged = start()
+    put(bridged, "s/p", senml(("", 1700000000, 1), ("", 1700000001, 2)), "application/senml+json")
+
+    assert len(values(bridged, f"s/p?{question}")) == there
+
+
+def test_steps_of_any_size(start):
+    bridged = start()
+    put(bridged, "s/p", senml(("", 1700000000, 1), ("", 1700000001, 2)), "application/senml+json")
+
+    assert values(bridged, "s/p?aggregate=sum&step=3000000d") == [3]
+    for wrong in ("106751991168d", "9223372036854775807", "281474976710657ms"):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            ask(bridged, f"s/p?aggregate=sum&step={wrong}")
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        ask(bridged, "s/p?from=nan")
+
+
+def test_what_no_double_can_hold_is_no_number(start):
+    bridged = start()
+    for value in ("1e400", "1e308", "1e308"):
+        put(bridged, "s/p", value)
+
+    records = json.loads(ask(bridged, "s/p", "application/senml+json"))
+    assert [record.get("vs", record.get("v")) for record in records] == ["1e400", 1e308, 1e308]
+    assert json.loads(ask(bridged, "s/p?aggregate=sum", "application/senml+json"))[0]["vs"] == "inf"
+    assert values(bridged, "s/p?aggregate=max") == [1e308]
+
+
+def test_a_path_with_a_comma_is_one_field_with_the_name_of_its_record(start):
+    bridged = start()
+    put(bridged, "s/a,b", senml(("t", 1700000000, 1)), "application/senml+json")
+
+    assert list(csv.reader(io.StringIO(ask(bridged, "s/%23", "text/csv"))))[1][:3] == ["s/a,b/t", "1700000000000", "1"]
+
+
 def test_formats_of_an_answer(start):
     bridged = start()
     put(bridged, "s/x", senml(("t", 1700000000, 20.25), ("h", 1700000001, 40)), "application/senml+json")
