@@ -59,7 +59,7 @@ static void finish(coap_gather *g, int rc)
     list_remove(&g->link);
     if (w) w->gather = NULL;
     if (g->wait) g->request->user = NULL; /* it is answered now, not dropped */
-    if (w && g->again) coap_watcher_news(w, false);
+    if (w && g->again) coap_watcher_news(w, g->confirm);
     g->kind->done(g, rc);
     g->watcher = NULL; /* which may be gone */
     if (g->wait) coap_wait_free(g->wait);
