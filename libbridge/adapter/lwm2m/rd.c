@@ -36,6 +36,18 @@ static int format_of_ct(text said)
     return best < sizeof liked / sizeof *liked ? liked[best] : -1;
 }
 
+/* RFC 6690 3.1: a list of words. */
+static bool has_word(text list_of_words, const char *word)
+{
+    text one;
+
+    while (list_of_words.len) {
+        text_cut(list_of_words, ' ', &one, &list_of_words);
+        if (text_is(one, word)) return true;
+    }
+    return false;
+}
+
 int lwm2m_links_check(const char *links, size_t len, text *root, int *format, bridge_error *err)
 {
     text rest = {links, len};
@@ -45,7 +57,7 @@ int lwm2m_links_check(const char *links, size_t len, text *root, int *format, br
 
     while ((rc = link_next(&rest, &one, err)) > 0) {
         if (one.target.len == 0 || one.target.p[0] != '/') return fail(err, BRIDGE_SYNTAX, "a link must begin with a slash");
-        if (!link_param_find(&one, "rt", &p) || !text_is(p.value, "oma.lwm2m")) continue;
+        if (!link_param_find(&one, "rt", &p) || !has_word(p.value, "oma.lwm2m")) continue;
         *root = one.target; /* LwM2M 1.0 5.3.1, alternate path */
         while (root->len && root->p[0] == '/') root->p++, root->len--;
         while (root->len && root->p[root->len - 1] == '/') root->len--;
