@@ -17,19 +17,6 @@ static struct {
     uint64_t retries;
 } all;
 
-/* Options in order, each with the delta to the one before (RFC 7252 3.1). */
-static uint8_t *put_option(uint8_t *p, unsigned *last, unsigned number, const void *value, size_t len)
-{
-    unsigned delta = number - *last;
-
-    *p++ = (uint8_t)((delta < 13 ? delta : 13) << 4 | (len < 13 ? len : 13));
-    if (delta >= 13) *p++ = (uint8_t)(delta - 13);
-    if (len >= 13) *p++ = (uint8_t)(len - 13);
-    memcpy(p, value, len);
-    *last = number;
-    return p + len;
-}
-
 static void send_block(uint8_t code, unsigned option, uint32_t number, bool more, const uint8_t *data, size_t len)
 {
     uint32_t block = number << 4 | (more ? 8u : 0) | SZX;
@@ -46,11 +33,11 @@ static void send_block(uint8_t code, unsigned option, uint32_t number, bool more
     while (*segment) {
         size_t n = strcspn(segment, "/");
 
-        p = put_option(p, &last, 11, segment, n);
+        p = udp_option(p, &last, 11, segment, n);
         segment += n + (segment[n] == '/');
     }
-    if (code == 3) p = put_option(p, &last, 12, "\x2a", 1); /* application/octet-stream */
-    p = put_option(p, &last, option, bytes, 3);
+    if (code == 3) p = udp_option(p, &last, 12, "\x2a", 1); /* application/octet-stream */
+    p = udp_option(p, &last, option, bytes, 3);
     if (len) {
         *p++ = 0xff;
         memcpy(p, data, len);

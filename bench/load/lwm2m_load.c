@@ -34,18 +34,6 @@ static struct {
     latency times;
 } all;
 
-static uint8_t *put_option(uint8_t *p, unsigned *last, unsigned number, const void *value, size_t len)
-{
-    unsigned delta = number - *last;
-
-    *last = number;
-    *p++ = (uint8_t)((delta < 13 ? delta : 13) << 4 | (len < 13 ? len : 13));
-    if (delta >= 13) *p++ = (uint8_t)(delta - 13);
-    if (len >= 13) *p++ = (uint8_t)(len - 13);
-    memcpy(p, value, len);
-    return p + len;
-}
-
 static uint8_t *put_head(uint8_t *p, uint8_t type, uint8_t code, uint16_t id, const void *token, uint8_t len)
 {
     *p++ = type | len;
@@ -78,15 +66,15 @@ static void send_request(uint32_t n)
     char text[64];
 
     p = put_head(start, CON, 2, d->id, token, 4);
-    p = put_option(p, &last, 11, "rd", 2);
+    p = udp_option(p, &last, 11, "rd", 2);
     if (all.updating) {
-        p = put_option(p, &last, 11, d->location, strlen(d->location));
+        p = udp_option(p, &last, 11, d->location, strlen(d->location));
     } else {
-        p = put_option(p, &last, 12, &links_format, 1);
-        p = put_option(p, &last, 15, "lwm2m=1.1", 9);
-        p = put_option(p, &last, 15, text, (size_t)snprintf(text, sizeof(text), "ep=dev-%u", n));
-        p = put_option(p, &last, 15, "lt=86400", 8);
-        p = put_option(p, &last, 15, "b=U", 3);
+        p = udp_option(p, &last, 12, &links_format, 1);
+        p = udp_option(p, &last, 15, "lwm2m=1.1", 9);
+        p = udp_option(p, &last, 15, text, (size_t)snprintf(text, sizeof(text), "ep=dev-%u", n));
+        p = udp_option(p, &last, 15, "lt=86400", 8);
+        p = udp_option(p, &last, 15, "b=U", 3);
         *p++ = 0xff;
         p += links((char *)p, UDP_SIZE - (size_t)(p - start));
     }
@@ -169,9 +157,9 @@ static void on_request(uint32_t port, const uint8_t *p, size_t len)
             memcpy(d->token, p + 4, token_len);
             d->token_len = token_len;
             d->number = 1;
-            q = put_option(q, &last, 6, number, 2);
+            q = udp_option(q, &last, 6, number, 2);
         }
-        q = put_option(q, &last, 12, "", 0);
+        q = udp_option(q, &last, 12, "", 0);
         *q++ = 0xff;
         q += put_value(q, port, 0);
     }
@@ -201,8 +189,8 @@ static void notify(uint32_t n)
     number[0] = (uint8_t)(d->number >> 8);
     number[1] = (uint8_t)d->number;
     p = put_head(start, NON, 0x45, d->id++, d->token, d->token_len);
-    p = put_option(p, &last, 6, number, 2);
-    p = put_option(p, &last, 12, "", 0);
+    p = udp_option(p, &last, 6, number, 2);
+    p = udp_option(p, &last, 12, "", 0);
     *p++ = 0xff;
     p += put_value(p, n, d->number);
     udp_wrote(n, (size_t)(p - start));

@@ -86,3 +86,15 @@ int udp_turn(int timeout, udp_fn fn)
     udp_flush();
     return sum;
 }
+
+uint8_t *udp_option(uint8_t *p, unsigned *last, unsigned number, const void *value, size_t len)
+{
+    unsigned delta = number - *last;
+
+    *last = number;
+    *p++ = (uint8_t)((delta < 13 ? delta : 13) << 4 | (len < 13 ? len : 13));
+    if (delta >= 13) *p++ = (uint8_t)(delta - 13);
+    if (len >= 13) *p++ = (uint8_t)(len - 13);
+    memcpy(p, value, len);
+    return p + len;
+}

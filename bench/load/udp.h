@@ -14,4 +14,6 @@ uint8_t *udp_room(uint32_t port);            /* UDP_SIZE bytes for one datagram 
 void udp_wrote(uint32_t port, size_t len);   /* goes out at the latest with udp_flush() */
 void udp_flush(void);
 int udp_turn(int timeout, udp_fn fn);        /* datagrams received */
+/* A CoAP option behind those before it, in order (RFC 7252 3.1); returns what follows it.  Shorter than 269 bytes, and less than 269 further on. */
+uint8_t *udp_option(uint8_t *p, unsigned *last, unsigned number, const void *value, size_t len);
 #endif

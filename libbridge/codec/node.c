@@ -181,6 +181,13 @@ node **node_member(node *map, text name)
     return found;
 }
 
+const node *node_of(const node *map, const char *name)
+{
+    node **at = map && map->it.kind == ITEM_MAP ? node_member((node *)(uintptr_t)map, text_of(name)) : NULL;
+
+    return at ? *at : NULL;
+}
+
 int node_read(scratch *s, bridge_format format, const void *data, size_t len, node **out, bridge_error *err)
 {
     node_builder *b = NODE_BUILDER(s, err);

@@ -30,6 +30,7 @@ int node_copy(scratch *s, const node *n, size_t *budget, node **out, bridge_erro
 bool node_equal(const node *a, const node *b);
 size_t node_total(const node *n);         /* all of them, itself included */
 node **node_member(node *map, text name); /* the place that points to it: of the last with that name; NULL: none */
+const node *node_of(const node *map, const char *name); /* the member itself; NULL: none, or no map */
 node **node_member_key(node *map, const item *key);
 size_t node_count(const node *n);
 

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from peers import coap
 from peers.coap import ACCEPT, CONTENT_FORMAT, Message, code, uint
 from peers.lwm2m import SENML_CBOR, SENML_JSON, TLV
 

@@ -3,10 +3,9 @@ import json
 
 import pytest
 
-from peers import coap
 from peers.coap import ACCEPT, CONTENT_FORMAT, Message, code, uint
 from peers.http import Events
-from peers.lwm2m import LINKS, OPAQUE, SENML_JSON, TEXT, TLV, heard
+from peers.lwm2m import LINKS, SENML_JSON, TEXT, TLV, heard
 
 LIGHT = {(3311, 0, 5850): False, (3311, 0, 5851): 10, (3303, 0, 5700): 21.5, (3303, 0, 5701): "Cel", (3303, 1, 5700): 19.0,
          (3, 0, 0): "Acme", (3, 0, 6): {0: 1, 1: 5}, (3, 0, 9): 80}

@@ -5,7 +5,7 @@ import pytest
 
 from peers import coap
 from peers.coap import Message, code
-from peers.lwm2m import TLV, heard
+from peers.lwm2m import heard
 
 PACKAGE = bytes(range(256)) * 20
 

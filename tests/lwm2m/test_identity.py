@@ -9,8 +9,8 @@ import pytest
 
 from peers import coap
 from peers.certificates import Authority
-from peers.coap import CONTENT_FORMAT, GET, POST, PUT, DELETE, Message, Secured, code, uint
-from peers.lwm2m import SENML_JSON, Device
+from peers.coap import CONTENT_FORMAT, GET, POST, PUT, DELETE, Secured, uint
+from peers.lwm2m import SENML_JSON
 
 ROOM = {(3303, 0, 5700): 21.5, (3311, 0, 5850): False}
 LINKS = [(CONTENT_FORMAT, uint(40))]

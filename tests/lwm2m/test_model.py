@@ -2,7 +2,6 @@
 import pytest
 
 from libbridge import BridgeError
-from peers.lwm2m import heard
 
 WIDGET = """<?xml version="1.0"?><LWM2M><Object ObjectType="MODefinition"><Name>Widget</Name><ObjectID>33000</ObjectID>
 <ObjectURN>urn:oma:lwm2m:x:33000</ObjectURN><MultipleInstances>Multiple</MultipleInstances><Resources>

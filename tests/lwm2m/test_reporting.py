@@ -4,7 +4,7 @@ import json
 import pytest
 
 from peers import coap
-from peers.coap import CONTENT_FORMAT, OBSERVE, Message, code, uint
+from peers.coap import CONTENT_FORMAT, uint
 from peers.lwm2m import SENML_JSON, TLV, heard
 
 ROOM = {(3303, 0, 5700): 21.5, (3303, 0, 5701): "Cel", (3303, 1, 5700): 19.5, (3, 0, 9): 80, (3, 0, 6): {0: 1, 1: 5}}

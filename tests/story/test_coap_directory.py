@@ -4,7 +4,7 @@ import re
 import pytest
 
 from peers import coap
-from peers.coap import ACK, Message, Socket, Stream, block, uint
+from peers.coap import ACK, Message, Socket, Stream, uint
 
 LINKS = '</sensors/temp>;rt="temperature-c";if="sensor",</sensors/light>;rt="light-lux";anchor="/x"'
 FORMAT = [(coap.CONTENT_FORMAT, uint(40))]

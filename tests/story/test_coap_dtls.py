@@ -1,5 +1,4 @@
 """CoAP over DTLS (RFC 7252 9): pre-shared keys and certificates, with libcoap's clients; who they proved to be is told to policy."""
-import shutil
 import socket
 import subprocess
 import time

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from peers import coap
-from peers.coap import ABORT, BLOCK_WISE, CSM, MAX_MESSAGE_SIZE, PING, RELEASE, Message, Socket, Stream, block, frame, uint
+from peers.coap import ABORT, BLOCK_WISE, CSM, MAX_MESSAGE_SIZE, RELEASE, Message, Socket, Stream, frame, uint
 from peers.process import run
 from peers.tools import coap_get, coap_put, need
 

@@ -5,7 +5,6 @@ import pytest
 
 pytest.importorskip("libbridge.testing")
 from libbridge import Bridge, Clock  # noqa: E402
-from peers import coap  # noqa: E402
 from peers.coap import MAX_AGE, Socket  # noqa: E402
 from peers.http import Http, Tunnel  # noqa: E402
 from peers.mqtt import Client  # noqa: E402

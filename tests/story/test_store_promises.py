@@ -3,7 +3,6 @@ file, so that no batch can be written; what needs no disk is answered, the ackno
 import select
 import socket
 import sqlite3
-import threading
 import urllib.request
 
 import pytest

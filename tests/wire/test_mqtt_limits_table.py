@@ -5,13 +5,12 @@ reason string names the limit.  3.1.1 has none for PUBLISH: it is acknowledged a
 import json
 import re
 import resource
-import socket
 from pathlib import Path
 
 import pytest
 
 from peers.http import Http
-from peers.mqtt import (CONNACK, PUBACK, PUBREC, SUBACK, Client, Closed, ack, connect, packet, publish, subscribe)
+from peers.mqtt import (CONNACK, PUBACK, PUBREC, SUBACK, Client, Closed, ack, connect, publish, subscribe)
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = {}  # the name in the last column of docs/limits.md -> the test

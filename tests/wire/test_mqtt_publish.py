@@ -1,7 +1,7 @@
 """PUBLISH both ways: retained, QoS, properties, aliases, expiry, wills - MQTT 5.0 3.3, 3.1.2.5, 3.1.3.2."""
 import pytest
 
-from peers.mqtt import DISCONNECT, PUBACK, PUBLISH, Client, packet, publish
+from peers.mqtt import Client, packet, publish
 
 ALL = pytest.mark.parametrize("version", [4, 5])
 PROPS = {"payload_format": 1, "content_type": "text/x-odd; a=b", "response_topic": "answers/here", "correlation": b"\0\xff\1",

@@ -5,8 +5,7 @@ import pytest
 
 from peers.process import run
 from peers.tools import need
-from peers.mqtt import (CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, Client, Closed, ack, connect,
-                        publish, subscribe)
+from peers.mqtt import CONNACK, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, Client, ack, connect, publish, subscribe
 
 VERSIONS = pytest.mark.parametrize("version", [3, 4, 5])
 FOR_EVER = {"session_expiry": 0xFFFFFFFF}

@@ -180,13 +180,6 @@ static void next(boot *b)
 
 /* ---- What it is given */
 
-static node *member(const node *n, const char *name)
-{
-    node **at = n && n->it.kind == ITEM_MAP ? node_member((node *)(uintptr_t)n, text_of(name)) : NULL;
-
-    return at ? *at : NULL;
-}
-
 static int add_step(boot *b, uint8_t code, text path, int accept, const node *value)
 {
     mem *m = b->d->server->mem;
@@ -220,12 +213,12 @@ static int add_list(boot *b, const node *paths, uint8_t code)
 
 static int take_plan(boot *b, const node *plan)
 {
-    const node *wanted = member(plan, "discover"), *writes = member(plan, "write");
+    const node *wanted = node_of(plan, "discover"), *writes = node_of(plan, "write");
     int rc = plan->it.kind == ITEM_MAP ? 0 : BRIDGE_INVALID;
 
     if (rc == 0 && wanted && wanted->it.kind == ITEM_BOOL && wanted->it.b) rc = add_step(b, COAP_GET, (text){"", 0}, BRIDGE_LINKS, NULL);
-    if (rc == 0) rc = add_list(b, member(plan, "read"), COAP_GET);
-    if (rc == 0) rc = add_list(b, member(plan, "delete"), COAP_DELETE);
+    if (rc == 0) rc = add_list(b, node_of(plan, "read"), COAP_GET);
+    if (rc == 0) rc = add_list(b, node_of(plan, "delete"), COAP_DELETE);
     for (const node *n = writes && writes->it.kind == ITEM_MAP ? writes->first : NULL; n && rc == 0; n = n->next)
         rc = n->key && n->key->kind == ITEM_STRING ? add_step(b, COAP_PUT, (text){n->key->p, n->key->len}, -1, n) : BRIDGE_INVALID;
     if (rc == 0) rc = add_step(b, COAP_POST, (text){"", 0}, -1, NULL);
@@ -258,7 +251,7 @@ static int fill_in(const lwm2m_device *d, text said, buf *out)
 static void answer_pack(boot *b, const node *plan)
 {
     bridge_format format = BRIDGE_JSON;
-    const node *writes = member(plan, "write");
+    const node *writes = node_of(plan, "write");
     static const oma_path root = {0};
     buf json, out;
     int rc;
@@ -287,7 +280,8 @@ static void refuse(boot *b, int status)
 static void begin(boot *b, text said, bool of_all)
 {
     bridge_scratch s;
-    node *root = NULL, *plan;
+    node *root = NULL;
+    const node *plan;
     buf filled;
     int rc;
 
@@ -296,7 +290,7 @@ static void begin(boot *b, text said, bool of_all)
     rc = fill_in(b->d, said, &filled);
     if (rc == 0) rc = node_read(&s, BRIDGE_JSON, filled.data, filled.len, &root, NULL);
     plan = root;
-    if (rc == 0 && of_all && !(plan = member(root, b->d->endpoint)) && !(plan = member(root, "default"))) rc = BRIDGE_NOTFOUND;
+    if (rc == 0 && of_all && !(plan = node_of(root, b->d->endpoint)) && !(plan = node_of(root, "default"))) rc = BRIDGE_NOTFOUND;
     if (rc == 0 && b->request && b->request->code == COAP_GET) {
         answer_pack(b, plan);
         over(b, "packed", NULL, NULL);

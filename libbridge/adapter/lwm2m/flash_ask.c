@@ -34,9 +34,9 @@ void lwm2m_order_done(mem *m, lwm2m_order *order)
 
 const node *lwm2m_member(const node *body, const char *name, item_kind kind)
 {
-    node **at = body->it.kind == ITEM_MAP ? node_member((node *)(uintptr_t)body, text_of(name)) : NULL;
+    const node *at = node_of(body, name);
 
-    return at && (*at)->it.kind == kind ? *at : NULL;
+    return at && at->it.kind == kind ? at : NULL;
 }
 
 static int take_bytes(lwm2m_server *s, bridge_peer *voice, const item *it, bridge_msg **out)
