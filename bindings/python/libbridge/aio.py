@@ -347,7 +347,7 @@ class Bridge(Owner):
             for record in past.records(answer.payload if answer else b"[]"):
                 yield record
             return
-        await self.request("GET", "$history", past.question(pattern, start, end, **{**words, "limit": 1}), timeout=timeout)  # what was said is on disk
+        await self.request("GET", "$history", past.question(pattern, start, end, **dict(words, limit=1)), timeout=timeout)  # what was said is on disk
         now, most = time.time(), words.get("limit")
         reading = self._on_loop(self._core.engine.read_history, pattern, past.ms(start, now), past.ms(end, now), bool(words.get("newest_first")))
         try:

@@ -346,7 +346,7 @@ class Bridge(Owner):
         if words.get("aggregate"):
             answer = self.request("GET", "$history", past.question(pattern, start, end, **words), timeout=timeout)
             return past.records(answer.payload if answer else b"[]")
-        self.request("GET", "$history", past.question(pattern, start, end, **{**words, "limit": 1}), timeout=timeout)  # what was said is on disk
+        self.request("GET", "$history", past.question(pattern, start, end, **dict(words, limit=1)), timeout=timeout)  # what was said is on disk
         now = time.time()
         reading = self._core.engine.read_history(pattern, past.ms(start, now), past.ms(end, now), bool(words.get("newest_first")))
         return itertools.islice(self._pages(reading), words.get("limit"))

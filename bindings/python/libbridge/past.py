@@ -71,7 +71,7 @@ def question(pattern: str, start: When = None, end: When = None, *, limit: int |
         words["aggregate"] = aggregate
     if step is not None:
         seconds = step.total_seconds() if isinstance(step, timedelta) else step
-        words["step"] = step if isinstance(step, str) else f"{round(float(seconds) * 1000)}ms"  # type: ignore[arg-type]
+        words["step"] = step if isinstance(step, str) else f"{round(float(seconds) * 1000)}ms"
     return "&".join(f"{key}={quote(value, safe='')}" for key, value in words.items())
 
 
