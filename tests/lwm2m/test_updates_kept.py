@@ -1,11 +1,14 @@
-"""Campaigns and updates under way outlive the process (flash_keep.c)."""
+"""Campaigns and updates under way outlive the process (flash_keep.c), kill -9 included."""
 import base64
 import json
 import sqlite3
 
 import pytest
+from conftest import Bridged, built_adapters
 from libbridge import Campaign
+from peers import lwm2m
 from peers.coap import Message, code
+from peers.http import Http
 from peers.process import wait_until
 
 PACKAGE = b"new firmware" * 20
@@ -257,3 +260,54 @@ def test_a_package_that_is_gone_is_said(site, many):
     else:
         site.over()
     assert not board.log
+
+
+# ---- kill -9
+
+@pytest.mark.skipif(not {"http", "lwm2m"} <= set(built_adapters()), reason="needs http, lwm2m")
+def test_killed_in_the_middle_of_a_campaign(tmp_path):
+    """Killed as soon as the order was answered, while one device takes its package, and while one installs it; the devices find it elsewhere."""
+    listeners = ("lwm2m://127.0.0.1:0", "http://127.0.0.1:0/resources")
+    boards = {}
+    (tmp_path / "killed.json").write_text(json.dumps({"store": "sqlite:killed.db"}))
+
+    def start():
+        return Bridged("-c", "killed.json", *listeners, log=tmp_path / "bridged.log", cwd=tmp_path).ready(2)
+
+    def kill(bridged):
+        bridged.process.kill()
+        bridged.process.wait(20)
+
+    def ask(bridged, method, path, body=None):
+        with Http(bridged.port("http")) as http:
+            return http.request(method, "/resources/" + path, body, **({"Content_Type": "application/json"} if body else {}))
+
+    def come(bridged):
+        for board in boards.values():
+            board.device.server = bridged.port("lwm2m")
+            board.device.move()
+            board.device.observers.clear()
+            board.device.register()
+
+    bridged = start()
+    for name, slow in (("lamp-0", "firmware"), ("lamp-1", "update"), ("lamp-2", "")):
+        boards[name] = Board(lwm2m.Device(bridged.port("lwm2m"), name, {}), {slow})
+        boards[name].device.register()
+    order = {"do": "update-firmware", "devices": list(boards), "package": base64.b64encode(PACKAGE).decode(), "at_once": 3}
+    assert ask(bridged, "POST", SPRING, json.dumps(order)).status in (200, 204)
+    kill(bridged)
+
+    for name, step in (("lamp-0", "firmware"), ("lamp-1", "update")):
+        bridged = start()
+        come(bridged)
+        boards[name].reached(step)
+        kill(bridged)
+        boards["lamp-0"].slow.clear()
+    boards["lamp-1"].slow.clear()
+    bridged = start()
+    come(bridged)
+    wait_until(lambda: ask(bridged, "GET", SPRING).json["state"] == "over", "the campaign")
+    assert {name: each["state"] for name, each in ask(bridged, "GET", SPRING).json["devices"].items()} == dict.fromkeys(boards, "done")
+    bridged.end()
+    for board in boards.values():
+        board.device.close()

@@ -143,7 +143,11 @@ class Device:
                     return
                 continue
             if not self.deaf:
-                self._heard(Message.parse(data))
+                try:
+                    self._heard(Message.parse(data))
+                except OSError:  # the server is gone, or we have moved: it is lost, as any datagram may be
+                    if isinstance(sock, coap.Stream):
+                        return
 
     def _heard(self, message):
         if 1 <= message.code < 32:
