@@ -29,6 +29,20 @@ static int64_t whole(double ms)
     return (int64_t)(ms > most ? most : ms < -most ? -most : ms);
 }
 
+/* +01:00 [RFC 3339 5.6] */
+static int read_offset(const char *word, int64_t *out)
+{
+    static const char least[] = "+00:00", most[] = "+29:59";
+
+    if (strlen(word) != sizeof least - 1) return BRIDGE_SYNTAX;
+    for (size_t i = 1; i < sizeof least - 1; i++)
+        if (word[i] < least[i] || word[i] > most[i]) return BRIDGE_SYNTAX;
+    int hours = (word[1] - '0') * 10 + word[2] - '0', minutes = (word[4] - '0') * 10 + word[5] - '0';
+    int64_t shift = (hours * 60 + minutes) * INT64_C(60000);
+    *out += *word == '+' ? -shift : shift;
+    return hours < 24 ? 0 : BRIDGE_SYNTAX;
+}
+
 /* ms since 1970: digits (seconds up to 11 of them, else ms), RFC 3339, or -1h before now. */
 static int read_time(text t, int64_t now, int64_t *out)
 {
@@ -51,11 +65,7 @@ static int read_time(text t, int64_t now, int64_t *out)
     if (!end) return BRIDGE_SYNTAX;
     *out = (int64_t)timegm(&tm) * 1000;
     if (*end == '.') *out += whole(strtod(end, &end) * 1000 + 0.5);
-    if ((*end == '+' || *end == '-') && strlen(end) == 6) {
-        int64_t shift = (strtol(end + 1, NULL, 10) * 60 + strtol(end + 4, NULL, 10)) * 60000;
-        *out += *end == '+' ? -shift : shift;
-        return 0;
-    }
+    if (*end == '+' || *end == '-') return read_offset(end, out);
     return *end == 0 || strcmp(end, "Z") == 0 ? 0 : BRIDGE_SYNTAX;
 }
 

@@ -74,7 +74,8 @@ def test_the_words_of_a_question(start):
     assert values(bridged, "s/p?aggregate=mean&step=1m&from=1699999980") == [0.5, 2.5, 4.5, 6.5, 8.5]
     assert values(bridged, "s/p?aggregate=sum") == [45]
     assert values(bridged, "s/p?aggregate=count") == [10]
-    for wrong in ("limit=0", "from=yesterday", "step=x", "as=xml", "aggregate=median", "banana=1"):
+    assert values(bridged, "s/p?from=2023-11-15T00:17:20%2B02:00") == [8, 9] == values(bridged, "s/p?from=2023-11-14T19:17:20-03:00")
+    for wrong in ("limit=0", "from=yesterday", "from=2023-11-14T22:17:20%2Bab:cd", "from=2023-11-14T22:17:20%2B24:00", "from=2023-11-14T22:17:20%2B1:00", "step=x", "as=xml", "aggregate=median", "banana=1"):
         with pytest.raises(urllib.error.HTTPError, match="400"):
             ask(bridged, f"s/p?{wrong}")
 

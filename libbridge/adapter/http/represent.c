@@ -80,7 +80,7 @@ static const lines *lines_of(bridge_msg *msg, const bridge_msg *from)
 
 /* ---- conditions (RFC 9110 13) */
 
-static bool none_match(const http_head *h, text tag)
+bool http_none_match(const http_head *h, text tag)
 {
     head_list at = {0};
     text item, opaque;
@@ -100,7 +100,7 @@ static bool is_fresh(const request *r, const lines *l, int64_t time)
     text since = head_value(r->head, HEAD_IF_MODIFIED_SINCE);
     int64_t seconds;
 
-    if (r->head->first[HEAD_IF_NONE_MATCH]) return !none_match(r->head, (text){l->text + l->tag_at, l->tag_len});
+    if (r->head->first[HEAD_IF_NONE_MATCH]) return !http_none_match(r->head, (text){l->text + l->tag_at, l->tag_len});
     return since.p && date_read(since, &seconds) && time / 1000 <= seconds;
 }
 

@@ -172,6 +172,7 @@ bool package_serve(request *r); /* package.c; false: not one of its targets */
 bool package_has(const request *r);
 /* The value of a resource as the answer to GET and HEAD: negotiated, conditional, in part. */
 void resource_answer(request *r, int status, bridge_msg *msg);
+bool http_none_match(const http_head *h, text tag); /* If-None-Match names none that is this one: RFC 9110 13.1.2 */
 /* Does the asker have it already (If-None-Match, If-Modified-Since)? */
 bool resource_is_known(const request *r, bridge_msg *msg);
 

@@ -16,8 +16,7 @@ static const site_file *find_file(text path)
 static void serve_file(request *r)
 {
     const site_file *file = find_file(r->path);
-    text known = head_value(r->head, HEAD_IF_NONE_MATCH);
-    bool same = known.p && text_is(known, file->tag);
+    bool same = r->head->first[HEAD_IF_NONE_MATCH] && !http_none_match(r->head, text_of(file->tag));
     answer a;
 
     answer_begin(&a, r->conn, same ? 304 : 200);
