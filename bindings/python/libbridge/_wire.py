@@ -68,7 +68,11 @@ class Wire:
 
     def _call(self, fn: Callable[[], object]) -> None:
         done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (fn(), done.set()))
+
+        def call() -> None:
+            fn()
+            done.set()
+        self._loop.call_soon_threadsafe(call)
         done.wait(PATIENCE)
 
     def cut(self) -> None:
