@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "codec/scratch.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 void lwm2m_publish(lwm2m_device *d, const char *path, const oma_path *at, const lwm2m_leaves *leaves, int64_t when, bool keep)
 {
@@ -14,27 +15,35 @@ void lwm2m_publish(lwm2m_device *d, const char *path, const oma_path *at, const 
     bridge_msg_unref(msg);
 }
 
-/* SenML may hold values of several moments (a history): each is told for itself, the oldest first.  RFC 8428 4.5.3 */
+/* ---- values of several moments */
+
+typedef struct moment {
+    double at; /* 0: now */
+    size_t leaf;
+} moment;
+
+static int by_moment(const void *a, const void *b)
+{
+    const moment *x = a, *y = b;
+
+    if (x->at != y->at) return x->at < y->at ? -1 : 1;
+    return x->leaf < y->leaf ? -1 : 1;
+}
+
+/* SenML may hold a history: what belongs to one moment is told together, the oldest first.  RFC 8428 4.5.3 */
 int lwm2m_each_moment(lwm2m_device *d, const lwm2m_leaves *all, bridge_scratch *s, lwm2m_moment_fn fn, void *user)
 {
-    double told = -1;
-    lwm2m_leaf *some = scratch_array(s, lwm2m_leaf, all->count + 1);
+    moment *order = scratch_array(s, moment, all->count + 1);
+    lwm2m_leaf *sorted = scratch_array(s, lwm2m_leaf, all->count + 1);
 
-    if (!some) return BRIDGE_NOMEM;
-    for (size_t left = all->count; left && !d->gone;) {
-        lwm2m_leaves now = {some, 0, all->guessed};
-        double next = -1;
-
-        for (size_t i = 0; i < all->count; i++) {
-            double at = all->at[i].record.time > 0 ? all->at[i].record.time : 0;
-            if (at > told && (next < 0 || at < next)) next = at;
-        }
-        if (next < 0) break;
-        for (size_t i = 0; i < all->count; i++)
-            if ((all->at[i].record.time > 0 ? all->at[i].record.time : 0) == next) some[now.count++] = all->at[i];
-        fn(user, &now, next > 0 ? (int64_t)(next * 1000 + 0.5) : 0);
-        told = next;
-        left -= now.count < left ? now.count : left;
+    if (!order || !sorted) return BRIDGE_NOMEM;
+    for (size_t i = 0; i < all->count; i++) order[i] = (moment){all->at[i].record.time > 0 ? all->at[i].record.time : 0, i};
+    qsort(order, all->count, sizeof *order, by_moment);
+    for (size_t i = 0; i < all->count; i++) sorted[i] = all->at[order[i].leaf];
+    for (size_t i = 0, next; i < all->count && !d->gone; i = next) {
+        for (next = i + 1; next < all->count && order[next].at == order[i].at;) next++;
+        lwm2m_leaves now = {sorted + i, next - i, all->guessed};
+        fn(user, &now, order[i].at > 0 ? (int64_t)(order[i].at * 1000 + 0.5) : 0);
     }
     return 0;
 }
