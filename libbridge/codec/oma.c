@@ -46,13 +46,18 @@ oma_path oma_base(const char *base)
     return out;
 }
 
+int oma_compare(const oma_path *a, const oma_path *b)
+{
+    for (int i = 0; i < a->count && i < b->count; i++)
+        if (a->id[i] != b->id[i]) return a->id[i] < b->id[i] ? -1 : 1;
+    return a->count - b->count;
+}
+
 static int by_path(const void *a, const void *b)
 {
     const oma_leaf *x = a, *y = b;
 
-    for (int i = 0; i < x->path.count && i < y->path.count; i++)
-        if (x->path.id[i] != y->path.id[i]) return x->path.id[i] < y->path.id[i] ? -1 : 1;
-    return x->path.count - y->path.count;
+    return oma_compare(&x->path, &y->path);
 }
 
 int oma_leaves(scratch *s, const oma_path *base, const bridge_record *records, size_t count, oma_leaf **out,

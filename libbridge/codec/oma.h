@@ -16,6 +16,7 @@ typedef struct oma_leaf {
     const bridge_record *record;
 } oma_leaf;
 
+int oma_compare(const oma_path *a, const oma_path *b); /* < 0, 0, > 0: by number, and what is inside of something behind it */
 /* The numbers at the end of a path, at most four: "lwm2m/lamp-7/3303/0" and "/3303/0" are {3303, 0}. */
 oma_path oma_base(const char *base);
 /* "5700", "0/5700", "/3303/0/5700" behind base; false: not numbers, or more than four. */

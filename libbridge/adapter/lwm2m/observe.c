@@ -285,7 +285,7 @@ static observation *find(lwm2m_device *d, const oma_path *path, const lwm2m_path
     list_each (it, &d->observations) {
         observation *o = list_of(it, observation, link);
 
-        if (!o->set != !set || o->path.count != path->count || memcmp(o->path.id, path->id, (size_t)path->count * sizeof *path->id) != 0) continue;
+        if (!o->set != !set || oma_compare(&o->path, path) != 0) continue;
         if (!set || (o->set->count == set->count && memcmp(o->set->at, set->at, set->count * sizeof *set->at) == 0)) return o;
     }
     return NULL;

@@ -8,14 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int by_path(const void *a, const void *b)
-{
-    const oma_path *x = a, *y = b;
-
-    for (int i = 0; i < x->count && i < y->count; i++)
-        if (x->id[i] != y->id[i]) return x->id[i] < y->id[i] ? -1 : 1;
-    return x->count - y->count;
-}
+static int by_path(const void *a, const void *b) { return oma_compare(a, b); }
 
 static void sort(lwm2m_paths *p)
 {

@@ -437,11 +437,6 @@ static void on_patience(timer *t)
     lwm2m_release(d);
 }
 
-static bool same_path(const oma_path *a, const oma_path *b)
-{
-    return a->count == b->count && memcmp(a->id, b->id, (size_t)a->count * sizeof *a->id) == 0;
-}
-
 /* The newest of the writes that wait for the same place goes; whoever waited for an earlier one hears of it, too. */
 static void coalesce(lwm2m_op *op)
 {
@@ -450,7 +445,7 @@ static void coalesce(lwm2m_op *op)
     list_each_safe (it, &d->queue) {
         lwm2m_op *before = list_of(it, lwm2m_op, link);
 
-        if (before == op || !before->replace || !same_path(&before->path, &op->path)) continue;
+        if (before == op || !before->replace || oma_compare(&before->path, &op->path) != 0) continue;
         op_unlink(before);
         before->first = op;
         lwm2m_op **last = &op->also;

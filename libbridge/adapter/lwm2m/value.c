@@ -164,14 +164,7 @@ static int write_plain(bridge_scratch *s, bridge_record *r, buf *out, bridge_for
     return rc ? rc : buf_put(out, r->as.bytes.p, r->as.bytes.len);
 }
 
-static int compare(const oma_path *a, const oma_path *b)
-{
-    for (int i = 0; i < a->count && i < b->count; i++)
-        if (a->id[i] != b->id[i]) return a->id[i] < b->id[i] ? -1 : 1;
-    return a->count - b->count;
-}
-
-static int by_path(const void *a, const void *b) { return compare(&((const lwm2m_leaf *)a)->path, &((const lwm2m_leaf *)b)->path); }
+static int by_path(const void *a, const void *b) { return oma_compare(&((const lwm2m_leaf *)a)->path, &((const lwm2m_leaf *)b)->path); }
 
 static int levels_in_common(const oma_path *a, const oma_path *b)
 {

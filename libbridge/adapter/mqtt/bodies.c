@@ -138,16 +138,11 @@ static int on_body(void *user, uint64_t number, const void *value, size_t len)
     mqtt_loaded *l = user;
     bridge_msg *msg = NULL;
     mqtt_body *b = NULL;
-    int rc = 0;
+    int rc;
 
     l->sh->last_body = number;
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 64;
-        mqtt_body **all = mem_realloc(l->sh->mem, l->all, room * sizeof *all);
-        if (!all) return BRIDGE_NOMEM;
-        l->all = all;
-        l->room = room;
-    }
+    rc = mem_grow(l->sh->mem, (void **)&l->all, &l->room, l->count, sizeof *l->all);
+    if (rc < 0) return rc;
     rc = store_unpack(l->sh->mem, value, len, &msg);
     if (rc == 0) rc = add(l->sh, msg, number, &b);
     if (rc < 0) {
